@@ -1,0 +1,6 @@
+//! The whole user side of eBPF, with nothing between it and the `bpf(2)` system call.
+
+pub mod btf;
+pub mod bytes;
+pub mod insn;
+pub mod uapi;

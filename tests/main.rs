@@ -1,0 +1,1 @@
+//! One integration binary: it runs as it is on this machine and in every guest kernel.
