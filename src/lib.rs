@@ -3,4 +3,5 @@
 pub mod btf;
 pub mod bytes;
 pub mod insn;
+pub mod sys;
 pub mod uapi;

@@ -61,7 +61,7 @@ macro_rules! open_enum {
         $( $variant:ident = $value:literal, $text:literal, $uapi:literal, $major:literal . $minor:literal; )*
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(transparent)]
         pub struct $name(pub $repr);
 

@@ -1,0 +1,46 @@
+//! Which CPUs this machine can have, and has.
+
+use std::fs;
+
+/// How many CPUs can ever be online: the number of slots in a per-CPU value.
+///
+/// It is the number of bits set in `/sys/devices/system/cpu/possible`, which is not "the highest
+/// number plus one" on machines with holes in that list. One, if the file cannot be read.
+pub fn possible_cpus() -> usize {
+    read_list("/sys/devices/system/cpu/possible").len().max(1)
+}
+
+/// The numbers of the CPUs that are online now, ascending.
+pub fn online_cpus() -> Vec<u32> {
+    read_list("/sys/devices/system/cpu/online")
+}
+
+fn read_list(path: &str) -> Vec<u32> {
+    fs::read_to_string(path).map(|text| parse_list(text.trim())).unwrap_or_default()
+}
+
+/// Reads the kernel's list format: `0-3,8,10-11`.
+fn parse_list(text: &str) -> Vec<u32> {
+    /// No kernel is built for more CPUs than this; it bounds what a corrupt list can make us do.
+    const MAX: u32 = 65_536;
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
+            cpus.extend(first..=last.min(MAX));
+        }
+    }
+    cpus
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_list;
+
+    #[test]
+    fn lists_with_holes() {
+        assert_eq!(parse_list("0-3,8,10-11"), [0, 1, 2, 3, 8, 10, 11]);
+        assert_eq!(parse_list("0"), [0]);
+        assert!(parse_list("").is_empty());
+    }
+}

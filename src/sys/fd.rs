@@ -1,0 +1,27 @@
+//! File descriptors that are safe to put into a `bpf_attr`.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::errno::Errno;
+
+/// Takes ownership of a descriptor the kernel just returned, and moves it above 2.
+///
+/// A process that was started with stdin closed gets fd 0 from its first `bpf(2)` call, and 0 means "not
+/// given" in `inner_map_fd`, `prog_btf_fd`, `attach_prog_fd` and others.
+///
+/// # Safety
+/// `raw` must be an open descriptor that nothing else owns.
+pub(super) unsafe fn own(raw: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: the caller says that `raw` is open and ours.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    // SAFETY: F_DUPFD_CLOEXEC takes an open fd and a lower bound and touches no memory.
+    let moved = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+    if moved < 0 {
+        return Err(Errno::last());
+    }
+    // SAFETY: fcntl returned a new descriptor, owned by nobody yet.
+    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
+}

@@ -1,0 +1,270 @@
+//! A map descriptor that knows its sizes.
+//!
+//! `BPF_MAP_LOOKUP_ELEM` has no length argument. The kernel copies *its* idea of a value to the address
+//! it was given: `value_size` bytes for most maps, but for per-CPU maps `value_size` rounded up to 8,
+//! times the number of possible CPUs. A buffer that is too short is overrun, silently. So the number
+//! lives here, beside the descriptor, and every buffer is checked against it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::attr::{Fd, MapBatch, MapElem, Ptr, PtrMut};
+use super::cmd::{call, obj_info};
+use super::cpu::possible_cpus;
+use super::errno::{Errno, SysError};
+use super::info::RawMapInfo;
+use crate::uapi::{Cmd, MapType};
+
+/// `map_flags` of map creation, and the flags that limit a descriptor.
+#[allow(missing_docs)]
+pub mod flags {
+    #[doc(alias = "BPF_F_NO_PREALLOC")]
+    pub const NO_PREALLOC: u32 = 1 << 0;
+    #[doc(alias = "BPF_F_NO_COMMON_LRU")]
+    pub const NO_COMMON_LRU: u32 = 1 << 1;
+    #[doc(alias = "BPF_F_NUMA_NODE")]
+    pub const NUMA_NODE: u32 = 1 << 2;
+    #[doc(alias = "BPF_F_RDONLY")]
+    pub const RDONLY: u32 = 1 << 3;
+    #[doc(alias = "BPF_F_WRONLY")]
+    pub const WRONLY: u32 = 1 << 4;
+    #[doc(alias = "BPF_F_STACK_BUILD_ID")]
+    pub const STACK_BUILD_ID: u32 = 1 << 5;
+    #[doc(alias = "BPF_F_ZERO_SEED")]
+    pub const ZERO_SEED: u32 = 1 << 6;
+    #[doc(alias = "BPF_F_RDONLY_PROG")]
+    pub const RDONLY_PROG: u32 = 1 << 7;
+    #[doc(alias = "BPF_F_WRONLY_PROG")]
+    pub const WRONLY_PROG: u32 = 1 << 8;
+    #[doc(alias = "BPF_F_CLONE")]
+    pub const CLONE: u32 = 1 << 9;
+    #[doc(alias = "BPF_F_MMAPABLE")]
+    pub const MMAPABLE: u32 = 1 << 10;
+    #[doc(alias = "BPF_F_PRESERVE_ELEMS")]
+    pub const PRESERVE_ELEMS: u32 = 1 << 11;
+    #[doc(alias = "BPF_F_INNER_MAP")]
+    pub const INNER_MAP: u32 = 1 << 12;
+    #[doc(alias = "BPF_F_LINK")]
+    pub const LINK: u32 = 1 << 13;
+    #[doc(alias = "BPF_F_VTYPE_BTF_OBJ_FD")]
+    pub const VTYPE_BTF_OBJ_FD: u32 = 1 << 15;
+    #[doc(alias = "BPF_F_TOKEN_FD")]
+    pub const TOKEN_FD: u32 = 1 << 16;
+    #[doc(alias = "BPF_F_SEGV_ON_FAULT")]
+    pub const SEGV_ON_FAULT: u32 = 1 << 17;
+    #[doc(alias = "BPF_F_NO_USER_CONV")]
+    pub const NO_USER_CONV: u32 = 1 << 18;
+    #[doc(alias = "BPF_F_RB_OVERWRITE")]
+    pub const RB_OVERWRITE: u32 = 1 << 19;
+
+    /// The flags by their names without `BPF_F_`, for showing and for the command line.
+    pub const NAMES: &[(u32, &str)] = &[
+        (NO_PREALLOC, "NO_PREALLOC"),
+        (NO_COMMON_LRU, "NO_COMMON_LRU"),
+        (NUMA_NODE, "NUMA_NODE"),
+        (RDONLY, "RDONLY"),
+        (WRONLY, "WRONLY"),
+        (STACK_BUILD_ID, "STACK_BUILD_ID"),
+        (ZERO_SEED, "ZERO_SEED"),
+        (RDONLY_PROG, "RDONLY_PROG"),
+        (WRONLY_PROG, "WRONLY_PROG"),
+        (CLONE, "CLONE"),
+        (MMAPABLE, "MMAPABLE"),
+        (PRESERVE_ELEMS, "PRESERVE_ELEMS"),
+        (INNER_MAP, "INNER_MAP"),
+        (LINK, "LINK"),
+        (VTYPE_BTF_OBJ_FD, "VTYPE_BTF_OBJ_FD"),
+        (TOKEN_FD, "TOKEN_FD"),
+        (SEGV_ON_FAULT, "SEGV_ON_FAULT"),
+        (NO_USER_CONV, "NO_USER_CONV"),
+        (RB_OVERWRITE, "RB_OVERWRITE"),
+    ];
+}
+
+/// True for the types whose value is one slot per possible CPU.
+pub const fn is_per_cpu(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::PercpuHash | MapType::PercpuArray | MapType::LruPercpuHash | MapType::PercpuCgroupStorage
+    )
+}
+
+/// An open map together with the sizes that the kernel uses for it.
+#[derive(Debug)]
+pub struct MapFd {
+    fd: OwnedFd,
+    key_len: usize,
+    value_len: usize,
+}
+
+impl MapFd {
+    /// Asks the kernel for the sizes of an open map. `EBADF`/`EINVAL` if `fd` is not a map.
+    pub fn new(fd: OwnedFd) -> Result<(MapFd, RawMapInfo), SysError> {
+        let mut info = RawMapInfo::default();
+        // SAFETY: the info has no pointer set.
+        unsafe { obj_info(&fd, &mut info) }?;
+        Ok((MapFd::with_info(fd, &info), info))
+    }
+
+    fn with_info(fd: OwnedFd, info: &RawMapInfo) -> MapFd {
+        let value_size = info.value_size as usize;
+        let value_len = match info.map_type {
+            t if is_per_cpu(t) => value_size.next_multiple_of(8).saturating_mul(possible_cpus()),
+            // The value of these is a descriptor on the way in and an id on the way out.
+            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => 4,
+            _ => value_size,
+        };
+        MapFd { fd, key_len: info.key_size as usize, value_len }
+    }
+
+    /// Bytes of a key.
+    pub fn key_len(&self) -> usize {
+        self.key_len
+    }
+
+    /// Bytes of a value as user space reads and writes it: all CPUs' slots for per-CPU maps.
+    pub fn value_len(&self) -> usize {
+        self.value_len
+    }
+
+    fn check(&self, cmd: Cmd, key: Option<usize>, value: Option<usize>) -> Result<(), SysError> {
+        let ok = key.is_none_or(|len| len == self.key_len) && value.is_none_or(|len| len == self.value_len);
+        if ok { Ok(()) } else { Err(SysError::bpf(cmd, Errno::EINVAL)) }
+    }
+
+    fn elem<'a>(&'a self, key: &'a [u8], value: &'a mut [u8], flags: u64) -> MapElem<'a> {
+        MapElem { map_fd: Fd::of(&self.fd), pad: 0, key: Ptr::to(key), value: PtrMut::to(value), flags }
+    }
+
+    /// `BPF_MAP_LOOKUP_ELEM`: fills `value`; false if there is no such element. For maps without keys (queue,
+    /// stack, bloom filter) `key` is empty.
+    pub fn lookup(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool, SysError> {
+        self.check(Cmd::MapLookupElem, Some(key.len()), Some(value.len()))?;
+        // SAFETY: both buffers have the kernel's sizes.
+        found(unsafe { call(Cmd::MapLookupElem, &mut self.elem(key, value, flags)) })
+    }
+
+    /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`: as [`MapFd::lookup`], and removes it. Linux 4.20 (queues), 5.14 (hashes).
+    pub fn lookup_and_delete(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool, SysError> {
+        self.check(Cmd::MapLookupAndDeleteElem, Some(key.len()), Some(value.len()))?;
+        // SAFETY: both buffers have the kernel's sizes.
+        found(unsafe { call(Cmd::MapLookupAndDeleteElem, &mut self.elem(key, value, flags)) })
+    }
+
+    /// `BPF_MAP_UPDATE_ELEM`: writes an element. `E2BIG` when the map is full, `EEXIST`/`ENOENT` by `flags`
+    /// (0 any, 1 `BPF_NOEXIST`, 2 `BPF_EXIST`).
+    pub fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), SysError> {
+        self.check(Cmd::MapUpdateElem, Some(key.len()), Some(value.len()))?;
+        let mut attr = MapElem {
+            map_fd: Fd::of(&self.fd),
+            pad: 0,
+            key: Ptr::to(key),
+            value: PtrMut::to_const(value),
+            flags,
+        };
+        // SAFETY: both buffers have the kernel's sizes, and an update only reads the value.
+        unsafe { call(Cmd::MapUpdateElem, &mut attr) }.map(drop)
+    }
+
+    /// `BPF_MAP_DELETE_ELEM`: removes an element; false if there was none.
+    pub fn delete(&self, key: &[u8]) -> Result<bool, SysError> {
+        self.check(Cmd::MapDeleteElem, Some(key.len()), None)?;
+        // SAFETY: the key has the kernel's size.
+        found(unsafe { call(Cmd::MapDeleteElem, &mut self.elem(key, &mut [], 0)) })
+    }
+
+    /// `BPF_MAP_GET_NEXT_KEY`: the key after `key` (the first, if `None`) into `next`; false at the end.
+    pub fn next_key(&self, key: Option<&[u8]>, next: &mut [u8]) -> Result<bool, SysError> {
+        self.check(Cmd::MapGetNextKey, key.map(<[u8]>::len), None)?;
+        self.check(Cmd::MapGetNextKey, Some(next.len()), None)?;
+        // SAFETY: both buffers have the kernel's key size.
+        found(unsafe { call(Cmd::MapGetNextKey, &mut self.elem(key.unwrap_or_default(), next, 0)) })
+    }
+
+    /// `BPF_MAP_FREEZE`: no more writes from user space. Linux 5.2. `EBUSY` while it is written or mapped.
+    pub fn freeze(&self) -> Result<(), SysError> {
+        // SAFETY: no pointers.
+        unsafe { call(Cmd::MapFreeze, &mut self.elem(&[], &mut [], 0)) }.map(drop)
+    }
+
+    /// `BPF_MAP_LOOKUP_BATCH` (or `..._AND_DELETE_BATCH`): up to `max` elements in one call. Linux 5.6.
+    ///
+    /// `keys` and `values` are set to what was read. Returns where the next call must start, or `None`
+    /// at the end. `ENOSPC` if a bucket does not fit: ask again with a greater `max`.
+    pub fn lookup_batch(&self, batch: &mut Batch, delete: bool) -> Result<bool, SysError> {
+        let cmd = if delete { Cmd::MapLookupAndDeleteBatch } else { Cmd::MapLookupBatch };
+        batch.keys.resize(self.key_len.saturating_mul(batch.max), 0);
+        batch.values.resize(self.value_len.saturating_mul(batch.max), 0);
+        // The position is opaque: a u32 for hashes, a key for arrays and tries.
+        let position = self.key_len.max(4);
+        let mut out = vec![0; position];
+        let mut attr = MapBatch {
+            in_batch: batch.position.as_deref().map_or(Ptr::NULL, Ptr::to),
+            out_batch: PtrMut::to(&mut out),
+            keys: PtrMut::to(&mut batch.keys),
+            values: PtrMut::to(&mut batch.values),
+            count: batch.max as u32,
+            map_fd: Fd::of(&self.fd),
+            ..Default::default()
+        };
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes.
+        let result = unsafe { call(cmd, &mut attr) };
+        let count = (attr.count as usize).min(batch.max);
+        let more = match result {
+            Ok(_) => true,
+            Err(e) if e.errno == Errno::ENOENT => false,
+            Err(e) => {
+                batch.clear();
+                return Err(e);
+            }
+        };
+        batch.keys.truncate(self.key_len * count);
+        batch.values.truncate(self.value_len * count);
+        batch.position = Some(out);
+        Ok(more)
+    }
+}
+
+/// The buffers and the position of a batch read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The keys of the last call, one after the other.
+    pub keys: Vec<u8>,
+    /// The values of the last call, one after the other.
+    pub values: Vec<u8>,
+    /// How many elements to ask for at a time.
+    pub max: usize,
+    position: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// Reads from the start, `max` elements at a time.
+    pub fn new(max: usize) -> Batch {
+        Batch { max, ..Default::default() }
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.values.clear();
+    }
+}
+
+/// `ENOENT` is an answer here, not a failure.
+fn found(result: Result<i32, SysError>) -> Result<bool, SysError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(e) if e.errno == Errno::ENOENT => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+impl AsFd for MapFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<MapFd> for OwnedFd {
+    fn from(map: MapFd) -> OwnedFd {
+        map.fd
+    }
+}
