@@ -54,6 +54,7 @@ impl fmt::Display for Release {
 }
 
 /// Declares an open enumeration: a number with named constants, their UAPI names and first releases.
+/// The file that uses it has `use std::fmt` and [`Release`] in scope.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])*
@@ -117,6 +118,7 @@ macro_rules! open_enum {
         }
     };
 }
+pub(crate) use open_enum;
 
 open_enum! {
     /// A command of the `bpf(2)` system call: its first argument (`enum bpf_cmd`).
