@@ -1,0 +1,128 @@
+//! The features that kernels differ in: one table, one probe each.
+//!
+//! A feature is asked for by *doing* the thing in small and looking at what the kernel answers, never by
+//! comparing release numbers (distributions backport) and never by the text of a message (it changes).
+//! The answer has three values. *No* means that the kernel was asked and refuses this very thing;
+//! everything that prevents asking, such as missing privileges, is *unknown*, and unknown never stops a
+//! load: the real call will tell.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::{Kernel, probe};
+use crate::uapi::Release;
+
+/// Whether a kernel has a feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It does.
+    Yes,
+    /// It does not, and why that is known.
+    No(String),
+    /// It could not be found out, and why.
+    Unknown(String),
+}
+
+impl Answer {
+    /// True unless the kernel is known not to have it.
+    pub fn allows(&self) -> bool {
+        !matches!(self, Answer::No(_))
+    }
+
+    /// True if the kernel is known not to have it.
+    pub fn is_no(&self) -> bool {
+        matches!(self, Answer::No(_))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Yes => f.write_str("yes"),
+            Answer::No(why) => write!(f, "no ({why})"),
+            Answer::Unknown(why) => write!(f, "unknown ({why})"),
+        }
+    }
+}
+
+/// A row of the feature table.
+pub struct FeatureDef {
+    /// The feature.
+    pub feature: Feature,
+    /// What it is, in a few words.
+    pub name: &'static str,
+    /// The first release that has it.
+    pub since: Release,
+    /// What rawbpf does on a kernel without it.
+    pub without: &'static str,
+    probe: fn() -> Answer,
+}
+
+macro_rules! features {
+    ($($(#[$meta:meta])* $feature:ident: $name:literal, $major:literal . $minor:literal, $probe:expr, $without:literal;)*) => {
+        /// Something that a kernel may have or not.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Feature { $(#[doc = concat!($name, "; Linux ", $major, ".", $minor, ".")] $(#[$meta])* $feature,)* }
+
+        /// Every feature, in the order of the enumeration.
+        pub static TABLE: &[FeatureDef] = &[$(FeatureDef {
+            feature: Feature::$feature,
+            name: $name,
+            since: Release($major, $minor, 0),
+            without: $without,
+            probe: $probe,
+        }),*];
+    };
+}
+
+features! {
+    ProgName: "names of programs and maps", 4 . 15, probe::prog_name, "names are left out";
+    GlobalData: "global variables in maps", 5 . 2, probe::global_data, "data maps are not created; code that reaches them is refused";
+    Btf: "types of programs and maps (BTF)", 4 . 18, probe::btf, "types are not loaded";
+    BtfFunc: "function types in BTF", 5 . 0, probe::btf_func, "function types become typedefs; no source lines in the kernel";
+    BtfDatasec: "variables and sections in BTF", 5 . 2, probe::btf_datasec, "sections become structs, variables integers";
+    BtfGlobalFunc: "global functions, verified on their own", 5 . 6, probe::btf_global_func, "functions become static";
+    BtfFloat: "floating-point types in BTF", 5 . 13, probe::btf_float, "they become empty structs of the same size";
+    BtfDeclTag: "declaration tags in BTF", 5 . 16, probe::btf_decl_tag, "they become integers";
+    BtfTypeTag: "type tags in BTF", 5 . 17, probe::btf_type_tag, "they become const";
+    BtfEnum64: "64-bit enumerations in BTF", 6 . 0, probe::btf_enum64, "they become unions";
+    BtfQmarkDatasec: "section names with `?` in BTF", 6 . 9, probe::btf_qmark, "the `?` becomes `_`";
+    BtfLayout: "layout section in BTF", 7 . 2, probe::btf_layout, "the section is removed";
+    ArrayMmap: "memory-mapped arrays", 5 . 5, probe::array_mmap, "global variables are read and written by system calls";
+    ExpAttachType: "expected attach type", 4 . 17, probe::expected_attach_type, "it is left out where the section allows that";
+    ProbeReadKernel: "bpf_probe_read_kernel", 5 . 5, probe::probe_read_kernel, "calls become bpf_probe_read";
+    ProgBindMap: "keeping maps with programs that do not use them", 5 . 10, probe::prog_bind_map, "metadata maps live only as long as they are pinned";
+    PerfLink: "links for perf events", 5 . 15, probe::perf_link, "programs are attached by ioctl, without a cookie";
+    MemcgAccount: "map memory counted by cgroup", 5 . 11, probe::memcg_account, "RLIMIT_MEMLOCK is raised";
+    AttachCookie: "attach cookies", 5 . 15, probe::attach_cookie, "USDT arguments are found by address";
+    SyscallWrapper: "wrapped system call functions", 4 . 17, probe::syscall_wrapper, "ksyscall attaches to __se_sys_NAME";
+}
+
+/// The table's row.
+pub fn def(feature: Feature) -> &'static FeatureDef {
+    // The table is made from the same list as the enumeration, in the same order.
+    TABLE.get(feature as usize).unwrap_or(&TABLE[0])
+}
+
+/// Answers that were given already.
+#[derive(Debug, Default)]
+pub(super) struct Cache([OnceLock<Answer>; 32]);
+
+impl Cache {
+    pub(super) fn get(&self, kernel: &Kernel, feature: Feature) -> Answer {
+        let def = def(feature);
+        if !kernel.is_host() {
+            return if kernel.release() >= def.since {
+                Answer::Yes
+            } else {
+                Answer::No(format!("it came with Linux {}", def.since))
+            };
+        }
+        match self.0.get(feature as usize) {
+            Some(slot) => slot.get_or_init(def.probe).clone(),
+            None => (def.probe)(),
+        }
+    }
+}
+
+const _: () = assert!(TABLE.len() <= 32, "Cache is too short");

@@ -1,0 +1,36 @@
+//! From an object to running programs: decide first, act once.
+//!
+//! Loading an object takes many decisions: which maps to make, what every reference becomes, where the
+//! fields of this kernel's structs are, which types the kernel would refuse. It also takes many actions,
+//! each a `bpf(2)` call. Here the two never mix:
+//!
+//! ```text
+//!   Object ──plan(&Kernel, &Options)──► Plan ──run──► Loaded
+//!            pure: same input, same plan   │  the only code that acts; undoes all if a step fails
+//!                                          └─ `rawbpf plan` prints it: every call before it happens
+//! ```
+//!
+//! What a plan does to a program, in order:
+//!
+//! 1. [`core`]: CO-RE. An access to a kernel struct's field gets the field's offset on *this* kernel.
+//! 2. [`subprog`]: the functions that a program calls are copied behind it, and calls get their distances.
+//! 3. [`reloc`]: references to maps, globals, externs and functions become what the kernel wants there. What
+//!    cannot be resolved becomes a call that cannot be made ("poison"): code that the verifier never
+//!    reaches may contain it.
+//! 4. File descriptors do not exist yet. Each slot that will hold one is listed in [`ProgPlan::patches`], and
+//!    [`run`](Plan::run) writes them in.
+
+mod core;
+mod externs;
+mod info;
+mod options;
+mod plan;
+mod reloc;
+mod run;
+mod subprog;
+
+pub use self::core::CoreError;
+pub use externs::ExternError;
+pub use options::Options;
+pub use plan::{FdOf, MapPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
+pub use run::{LoadError, Loaded, VerifierLog};

@@ -1,0 +1,23 @@
+//! What a caller may decide about a load.
+
+use std::path::PathBuf;
+
+/// How to load an object.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where maps with `LIBBPF_PIN_BY_NAME` are pinned. `/sys/fs/bpf`, as in libbpf.
+    pub pin_root: PathBuf,
+    /// Verifier log level for programs that load: 0 no log, 1 branches, 2 every instruction, 4 statistics. A
+    /// program that is refused gets a log of level 1 in any case.
+    pub log_level: u32,
+    /// Load only these programs; all that are not excluded by `?` if empty.
+    pub only: Vec<String>,
+    /// BPF token: the bpffs directory that delegates.
+    pub token: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { pin_root: "/sys/fs/bpf".into(), log_level: 0, only: Vec::new(), token: None }
+    }
+}

@@ -1,0 +1,147 @@
+//! References become what the kernel expects: the last step before a program is complete.
+//!
+//! ```text
+//!   refers to            the instruction becomes
+//!   ──────────────────   ─────────────────────────────────────────────────────────────────
+//!   a map                lddw, src 1, imm = fd                                   (patch)
+//!   a global variable    lddw, src 2, imm = fd of the data map, imm2 = offset    (patch)
+//!   a kconfig value      the same, in map `.kconfig`                             (patch)
+//!   a kernel variable    lddw, src 3, imm = BTF id, imm2 = module BTF fd or 0    (patch)
+//!   a kernel address     lddw of the address itself
+//!   a kfunc              call, src 2, imm = BTF id, off = index in fd_array
+//!   something missing    a call of a helper that does not exist; its number says what is missing
+//! ```
+
+use super::externs::Resolved;
+use super::plan::{FdOf, Patch, Poison};
+use super::subprog::Assembled;
+use crate::elf::{Extern, MapDef, MapIx, RelocTarget};
+use crate::insn::raw::pseudo;
+use crate::insn::{InsnIx, RawInsn};
+
+/// Numbers of helpers that do not exist, by what is missing; libbpf's, so that logs look familiar.
+pub(super) const POISON_MAP: i32 = 2_001_000_000;
+pub(super) const POISON_EXTERN: i32 = 2_002_000_000;
+/// `0xbad2310`: bad relo.
+pub(super) const POISON_CORE: i32 = 195_896_080;
+
+/// What references are resolved with.
+pub(super) struct Context<'a> {
+    pub(super) maps: &'a [MapDef],
+    /// Which maps will exist.
+    pub(super) created: &'a [bool],
+    pub(super) externs: &'a [Extern],
+    pub(super) resolved: &'a [Resolved],
+    pub(super) kconfig: Option<MapIx>,
+    /// Where arena globals begin in their arena, in bytes.
+    pub(super) arena_offset: u32,
+}
+
+/// A call that the kernel cannot resolve, in place of something that is missing.
+pub(super) fn poison(number: i32) -> RawInsn {
+    RawInsn { opcode: 0x85, dst: 0, src: 0, off: 0, imm: number }
+}
+
+/// Resolves what is left in `program`; returns the slots that will hold descriptors, and the modules that
+/// `fd_array` must name, from index 1 on.
+pub(super) fn resolve(program: &mut Assembled, cx: &Context) -> (Vec<Patch>, Vec<u32>) {
+    let mut out = Resolution { patches: Vec::new(), modules: Vec::new() };
+    let refs = std::mem::take(&mut program.refs);
+    for (at, target) in refs {
+        out.one(program, cx, at, target);
+    }
+    (out.patches, out.modules)
+}
+
+struct Resolution {
+    patches: Vec<Patch>,
+    modules: Vec<u32>,
+}
+
+impl Resolution {
+    fn one(&mut self, program: &mut Assembled, cx: &Context, at: InsnIx, target: RelocTarget) {
+        match target {
+            RelocTarget::Map(map) => self.map(program, cx, at, map, None),
+            RelocTarget::MapValue { map, offset } => {
+                let arena = cx.maps.get(map.0).is_some_and(|m| m.map_type == crate::uapi::MapType::Arena);
+                let base = if arena { cx.arena_offset } else { 0 };
+                self.map(program, cx, at, map, Some(offset.wrapping_add(base)));
+            }
+            RelocTarget::Extern(ix) => {
+                if let (Some(ext), Some(resolved)) = (cx.externs.get(ix.0), cx.resolved.get(ix.0)) {
+                    self.symbol(program, cx, at, ix.0, ext, resolved);
+                }
+            }
+            RelocTarget::JumpTable { .. } => self.patches.push(Patch { at, half: 0, fd_of: FdOf::JumpTable(at) }),
+            // Calls and addresses of functions were resolved when the program was assembled.
+            RelocTarget::Call(_) | RelocTarget::FuncAddr(_) => {}
+        }
+    }
+
+    fn map(&mut self, program: &mut Assembled, cx: &Context, at: InsnIx, map: MapIx, value: Option<u32>) {
+        if !cx.created.get(map.0).copied().unwrap_or(false) {
+            let name = cx.maps.get(map.0).map(|m| m.name.clone()).unwrap_or_default();
+            set(program, at, |insn| *insn = poison(POISON_MAP + map.0 as i32));
+            set(program, InsnIx(at.0 + 1), |insn| *insn = poison(POISON_MAP + map.0 as i32));
+            program.poisons.push((at, Poison::Map(name)));
+            return;
+        }
+        let src = if value.is_some() { pseudo::MAP_VALUE } else { pseudo::MAP_FD };
+        set(program, at, |insn| (insn.src, insn.imm) = (src, 0));
+        set(program, InsnIx(at.0 + 1), |insn| insn.imm = value.unwrap_or(0) as i32);
+        self.patches.push(Patch { at, half: 0, fd_of: FdOf::Map(map) });
+    }
+
+    fn symbol(&mut self, program: &mut Assembled, cx: &Context, at: InsnIx, ix: usize, ext: &Extern, to: &Resolved) {
+        let high = InsnIx(at.0 + 1);
+        let is_call = program.insns.get(at.0 as usize).is_some_and(|i| i.is_call());
+        match *to {
+            Resolved::Kconfig { offset } => {
+                if let Some(map) = cx.kconfig {
+                    self.map(program, cx, at, map, Some(offset));
+                }
+            }
+            Resolved::Address(address) => {
+                set(program, at, |insn| (insn.src, insn.imm) = (0, address as u32 as i32));
+                set(program, high, |insn| insn.imm = (address >> 32) as u32 as i32);
+            }
+            Resolved::Btf { id, module } if is_call => {
+                let off = module.map_or(0, |module| self.module(module));
+                set(program, at, |insn| {
+                    (insn.src, insn.imm, insn.off) = (pseudo::KFUNC_CALL, id.0 as i32, off);
+                });
+            }
+            Resolved::Btf { id, module } => {
+                set(program, at, |insn| (insn.src, insn.imm) = (pseudo::BTF_ID, id.0 as i32));
+                set(program, high, |insn| insn.imm = 0);
+                if let Some(module) = module {
+                    self.patches.push(Patch { at, half: 1, fd_of: FdOf::Module(module) });
+                }
+            }
+            Resolved::Missing if is_call => {
+                set(program, at, |insn| *insn = poison(POISON_EXTERN + ix as i32));
+                program.poisons.push((at, Poison::Extern(ext.name.clone())));
+            }
+            Resolved::Missing => {
+                set(program, at, |insn| (insn.src, insn.imm) = (0, 0));
+                set(program, high, |insn| insn.imm = 0);
+            }
+        }
+    }
+
+    /// The index of a module's BTF in `fd_array`; 0 is the kernel itself.
+    fn module(&mut self, id: u32) -> i16 {
+        let known = self.modules.iter().position(|&m| m == id);
+        let at = known.unwrap_or_else(|| {
+            self.modules.push(id);
+            self.modules.len() - 1
+        });
+        (at + 1) as i16
+    }
+}
+
+fn set(program: &mut Assembled, at: InsnIx, change: impl FnOnce(&mut RawInsn)) {
+    if let Some(insn) = program.insns.get_mut(at.0 as usize) {
+        change(insn);
+    }
+}

@@ -1,0 +1,187 @@
+//! Loaded programs: what the kernel made of them, and what it can be asked.
+//!
+//! A program lives as long as something holds it: an open descriptor, a pin in a bpffs, or a link that
+//! attaches it. [`Program`] is such a descriptor. What the kernel keeps about a program is in
+//! [`ProgInfo`]; of the name it keeps 15 letters, and the full name is found by the program's BTF.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::btf::{Btf, Kind, TypeId};
+use crate::sys::{self, ObjectKind, SysError, TestRun, TestRunOutput};
+use crate::uapi::{AttachType, ProgType};
+
+/// A loaded program.
+#[derive(Debug)]
+pub struct Program {
+    fd: OwnedFd,
+    name: String,
+    prog_type: ProgType,
+    attach_type: AttachType,
+}
+
+impl Program {
+    /// Takes a descriptor of a program whose kind is known already.
+    pub(crate) fn loaded(fd: OwnedFd, name: String, prog_type: ProgType, attach_type: AttachType) -> Program {
+        Program { fd, name, prog_type, attach_type }
+    }
+
+    /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a program.
+    pub fn from_fd(fd: OwnedFd) -> Result<Program, SysError> {
+        let info = ProgInfo::of(&fd)?;
+        Ok(Program { fd, name: info.name, prog_type: info.prog_type, attach_type: AttachType::default() })
+    }
+
+    /// Opens the program with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
+    pub fn open_id(id: u32) -> Result<Program, SysError> {
+        Program::from_fd(sys::fd_by_id(ObjectKind::Prog, id)?)
+    }
+
+    /// Opens a pinned program. Linux 4.4.
+    pub fn open_pin(path: impl AsRef<Path>) -> Result<Program, SysError> {
+        Program::from_fd(sys::obj_get(path.as_ref(), 0)?)
+    }
+
+    /// Its full name, as far as it is known.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of program it is.
+    pub fn prog_type(&self) -> ProgType {
+        self.prog_type
+    }
+
+    /// The attach type it was loaded for; 0 if it was not loaded by this process.
+    pub fn attach_type(&self) -> AttachType {
+        self.attach_type
+    }
+
+    /// What the kernel says of it.
+    pub fn info(&self) -> Result<ProgInfo, SysError> {
+        ProgInfo::of(&self.fd)
+    }
+
+    /// Gives it a name in a bpffs; it then outlives this process. Linux 4.4.
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), SysError> {
+        sys::obj_pin(&self.fd, path.as_ref())
+    }
+
+    /// Runs it on data from user space (`BPF_PROG_TEST_RUN`). Linux 4.12; which program types can be run
+    /// so has grown since.
+    pub fn test_run(&self, run: &TestRun) -> Result<TestRunOutput, SysError> {
+        sys::prog_test_run(&self.fd, run)
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What the kernel keeps about a program.
+#[derive(Debug, Clone)]
+pub struct ProgInfo {
+    /// Its id, unique while it lives.
+    pub id: u32,
+    /// What kind of program it is.
+    pub prog_type: ProgType,
+    /// The full name, from BTF; without BTF the first 15 letters; empty if it has none.
+    pub name: String,
+    /// The first 8 bytes of a hash of its instructions.
+    pub tag: [u8; 8],
+    /// It may use GPL-only helpers.
+    pub gpl_compatible: bool,
+    /// When it was loaded, in nanoseconds since boot.
+    pub loaded_at_ns: u64,
+    /// Who loaded it.
+    pub uid: u32,
+    /// Bytes of instructions after the verifier.
+    pub xlated_size: u32,
+    /// Bytes of machine code, 0 if it is interpreted.
+    pub jited_size: u32,
+    /// Ids of the maps it uses.
+    pub map_ids: Vec<u32>,
+    /// Id of its BTF object, 0 if none.
+    pub btf_id: u32,
+    /// Nanoseconds it ran in all, while statistics were on (`kernel.bpf_stats_enabled`). Linux 5.1.
+    pub run_time_ns: u64,
+    /// How often it ran, while statistics were on. Linux 5.1.
+    pub run_count: u64,
+    /// Runs that were skipped because it was running on that CPU already. Linux 5.12.
+    pub recursion_misses: u64,
+    /// Instructions that the verifier looked at. Linux 5.16.
+    pub verified_insns: u32,
+    /// Device that it is bound to, 0 if none.
+    pub ifindex: u32,
+    /// Id of the BTF object of the function that it is attached to, 0 if none. Linux 5.13.
+    pub attach_btf_obj_id: u32,
+    /// BTF type of that function.
+    pub attach_btf_id: u32,
+}
+
+impl ProgInfo {
+    /// Asks about an open program.
+    pub fn of(fd: impl AsFd) -> Result<ProgInfo, SysError> {
+        let (raw, lists) = sys::prog_lists(&fd)?;
+        let mut info = ProgInfo {
+            id: raw.id,
+            prog_type: raw.prog_type,
+            name: raw.name.text(),
+            tag: raw.tag,
+            gpl_compatible: raw.flags & 1 != 0,
+            loaded_at_ns: raw.load_time,
+            uid: raw.created_by_uid,
+            xlated_size: raw.xlated_prog_len,
+            jited_size: raw.jited_prog_len,
+            map_ids: lists.map_ids,
+            btf_id: raw.btf_id,
+            run_time_ns: raw.run_time_ns,
+            run_count: raw.run_cnt,
+            recursion_misses: raw.recursion_misses,
+            verified_insns: raw.verified_insns,
+            ifindex: raw.ifindex,
+            attach_btf_obj_id: raw.attach_btf_obj_id,
+            attach_btf_id: raw.attach_btf_id,
+        };
+        // Only a name that fills its 15 letters can have been cut.
+        if info.name.len() == 15 && raw.btf_id != 0 {
+            let main = lists.func_info.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+            if let (Some(main), Some(btf)) = (main, loaded_btf(raw.btf_id)) {
+                if let Ok(ty) = btf.ty(TypeId(main)) {
+                    if matches!(ty.kind, Kind::Func { .. }) && ty.name.to_string().starts_with(&info.name) {
+                        info.name = ty.name.to_string();
+                    }
+                }
+            }
+        }
+        Ok(info)
+    }
+
+    /// The tag in hex, as bpftool prints it.
+    pub fn tag_hex(&self) -> String {
+        self.tag.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// The types of a BTF object that a program or map brought; `None` if they cannot be read.
+pub fn loaded_btf(id: u32) -> Option<Arc<Btf>> {
+    let fd = sys::fd_by_id(ObjectKind::Btf, id).ok()?;
+    let bytes = sys::btf_bytes(&fd).ok()?;
+    Btf::parse(bytes).ok().map(Arc::new)
+}
+
+/// All programs of the machine, by id. Needs `CAP_SYS_ADMIN`. One that goes away meanwhile is left out.
+pub fn list() -> Result<Vec<ProgInfo>, SysError> {
+    let mut out = Vec::new();
+    let mut id = 0;
+    while let Some(next) = sys::next_id(ObjectKind::Prog, id)? {
+        id = next;
+        if let Ok(fd) = sys::fd_by_id(ObjectKind::Prog, id) {
+            out.push(ProgInfo::of(&fd)?);
+        }
+    }
+    Ok(out)
+}
