@@ -1,1 +1,3 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
+
+mod btf;

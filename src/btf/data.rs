@@ -1,0 +1,57 @@
+//! The bytes under a [`Btf`](super::Btf): owned, or shared with whoever mapped the file.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes that stay where they are for as long as somebody needs them.
+///
+/// A `Vec<u8>` becomes one, and so does an `Arc` of anything that lends bytes: a memory map of
+/// `/sys/kernel/btf/vmlinux` is read in place, without a copy of its 5 MB.
+///
+/// ```
+/// use rawbpf::btf::Data;
+/// use std::sync::Arc;
+/// let owned: Data = vec![1u8, 2, 3].into();
+/// let shared: Data = Arc::new([1u8, 2, 3]).into();
+/// assert_eq!(owned.bytes(), shared.bytes());
+/// ```
+#[derive(Clone)]
+pub struct Data(Arc<dyn AsRef<[u8]> + Send + Sync>);
+
+impl Data {
+    /// The bytes.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+impl From<Vec<u8>> for Data {
+    fn from(bytes: Vec<u8>) -> Data {
+        Data(Arc::new(bytes))
+    }
+}
+
+impl From<&[u8]> for Data {
+    fn from(bytes: &[u8]) -> Data {
+        bytes.to_vec().into()
+    }
+}
+
+impl<T: AsRef<[u8]> + Send + Sync + 'static> From<Arc<T>> for Data {
+    fn from(bytes: Arc<T>) -> Data {
+        Data(bytes)
+    }
+}
+
+impl From<Arc<dyn AsRef<[u8]> + Send + Sync>> for Data {
+    fn from(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Data {
+        Data(bytes)
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Data({} bytes)", self.bytes().len())
+    }
+}
