@@ -2,6 +2,11 @@
 
 pub mod btf;
 pub mod bytes;
+pub mod elf;
 pub mod insn;
+pub mod kernel;
+pub mod loader;
+pub mod maps;
+pub mod progs;
 pub mod sys;
 pub mod uapi;

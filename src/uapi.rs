@@ -120,8 +120,6 @@ macro_rules! open_enum {
 }
 pub(crate) use open_enum;
 
-pub(crate) use open_enum;
-
 open_enum! {
     /// A command of the `bpf(2)` system call: its first argument (`enum bpf_cmd`).
     Cmd: u32, "bpf command";

@@ -59,7 +59,10 @@ pub(super) fn read(
 }
 
 fn is_extern(symbol: &Symbol) -> bool {
-    symbol.undefined && symbol.binding != Binding::Local && symbol.kind == elf::STT_NOTYPE && !symbol.name.is_empty()
+    symbol.undefined
+        && symbol.binding != Binding::Local
+        && symbol.kind == elf::STT_NOTYPE
+        && !symbol.name.is_empty()
 }
 
 /// Finds the declaration of an extern in BTF. The number is its alignment, in bytes.
@@ -68,7 +71,8 @@ fn declaration(btf: &Btf, symbol: &Symbol) -> Result<(Extern, u32), ReadError> {
     let bad = |why: String| ReadError::Extern { name: symbol.name.clone(), why };
     let broken = |source| ReadError::Btf { section: ".BTF", source };
     let weak = symbol.binding == Binding::Weak;
-    let candidates = btf.find_all(&name, crate::btf::KindSet::of(&[BtfKind::Var, BtfKind::Func])).map_err(broken)?;
+    let candidates =
+        btf.find_all(&name, crate::btf::KindSet::of(&[BtfKind::Var, BtfKind::Func])).map_err(broken)?;
     for id in candidates {
         let section = section_of(btf, id);
         let kind = match (btf.ty(id).map_err(broken)?.kind, section) {
@@ -91,7 +95,9 @@ fn declaration(btf: &Btf, symbol: &Symbol) -> Result<(Extern, u32), ReadError> {
                 return Ok((Extern { name, weak, kind: ExternKind::Kconfig { ty, offset: 0, size } }, align));
             }
             (Kind::Var { linkage: VarLinkage::Extern, .. }, _) => {
-                return Err(bad("it is in neither .kconfig nor .ksyms; declare it with __kconfig or __ksym".into()));
+                return Err(bad(
+                    "it is in neither .kconfig nor .ksyms; declare it with __kconfig or __ksym".into()
+                ));
             }
             _ => continue,
         };
@@ -120,7 +126,7 @@ fn kconfig_type(btf: &Btf, ty: TypeId, size: u32) -> Option<KconfigType> {
             Some(KconfigType::Int { signed: int.encoding == IntEncoding::SIGNED })
         }
         Kind::Enum(_) | Kind::Enum64(_) if resolved.name == "libbpf_tristate" => Some(KconfigType::Tristate),
-        Kind::Array(array) if array.nelems > 0 => {
+        Kind::Array(array) if array.len > 0 => {
             (btf.size_of(array.elem).ok()? == 1).then_some(KconfigType::Text)
         }
         _ => None,

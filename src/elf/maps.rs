@@ -45,7 +45,9 @@ pub(super) fn read(tables: &Tables, object: &mut Object) -> Result<MapSymbols, R
 
 /// The variables of `.maps`.
 fn declared(tables: &Tables, object: &mut Object, symbols: &mut MapSymbols) -> Result<(), ReadError> {
-    let Some(index) = tables.sections.iter().position(|s| s.name == ".maps" && s.size > 0) else { return Ok(()) };
+    let Some(index) = tables.sections.iter().position(|s| s.name == ".maps" && s.size > 0) else {
+        return Ok(());
+    };
     let Some(btf) = object.btf.clone() else {
         return Err(ReadError::NoBtf { site: Site { section: Some(".maps".into()), ..Site::default() } });
     };
@@ -109,7 +111,11 @@ struct Declaration<'a> {
 impl Declaration<'_> {
     fn map(&self, ty: TypeId, inner: bool) -> Result<MapDef, Wrong> {
         let Kind::Struct(members) = self.btf.resolve(ty)?.kind else {
-            return Err(format!("its type is {}, a map is declared as a struct", self.btf.resolve(ty)?.tag()).into());
+            return Err(format!(
+                "its type is {}, a map is declared as a struct",
+                self.btf.resolve(ty)?.tag()
+            )
+            .into());
         };
         let mut def = MapDef::new(self.name, MapOrigin::Declared);
         let count = members.len();
@@ -142,7 +148,11 @@ impl Declaration<'_> {
                 "pinning" => match self.uint(&field, member.ty)? {
                     0 => {}
                     1 => def.pin_by_name = true,
-                    n => return Err(format!("pinning is {n}; 0 is LIBBPF_PIN_NONE, 1 LIBBPF_PIN_BY_NAME").into()),
+                    n => {
+                        return Err(
+                            format!("pinning is {n}; 0 is LIBBPF_PIN_NONE, 1 LIBBPF_PIN_BY_NAME").into()
+                        );
+                    }
                 },
                 "map_extra" => def.extra = self.ulong(&field, member.ty)?,
                 other => return Err(unknown_field(other).into()),
@@ -159,7 +169,7 @@ impl Declaration<'_> {
         let wrong = || Wrong::Why(format!("field `{field}` must be written __uint({field}, ...)"));
         let Kind::Ptr(array) = self.btf.resolve(ty)?.kind else { return Err(wrong()) };
         let Kind::Array(array) = self.btf.resolve(array)?.kind else { return Err(wrong()) };
-        Ok(array.nelems)
+        Ok(array.len)
     }
 
     /// `__ulong(field, n)`: an anonymous enumeration of one value; `__uint` will do for small numbers.
@@ -191,7 +201,10 @@ impl Declaration<'_> {
         }
         if !map_in_map && def.map_type != MapType::ProgArray {
             let ty = def.map_type;
-            return Err(format!("only maps of maps and program arrays have `values`, this is a {ty}; put `type` above it").into());
+            return Err(format!(
+                "only maps of maps and program arrays have `values`, this is a {ty}; put `type` above it"
+            )
+            .into());
         }
         set_size("values", &mut def.value_size, 4)?;
         let Kind::Array(array) = self.btf.resolve(ty)?.kind else { return Err(wrong()) };
@@ -213,7 +226,16 @@ impl Declaration<'_> {
 }
 
 const FIELDS: &[&str] = &[
-    "type", "max_entries", "map_flags", "numa_node", "key_size", "value_size", "key", "value", "values", "pinning",
+    "type",
+    "max_entries",
+    "map_flags",
+    "numa_node",
+    "key_size",
+    "value_size",
+    "key",
+    "value",
+    "values",
+    "pinning",
     "map_extra",
 ];
 
@@ -233,7 +255,8 @@ fn set_size(field: &str, size: &mut u32, new: u32) -> Result<(), Wrong> {
 
 /// Whether a section holds global variables, by its name and type.
 fn data_kind(section: &Section) -> Option<DataKind> {
-    let named = |base: &str| section.name.strip_prefix(base).is_some_and(|r| r.is_empty() || r.starts_with('.'));
+    let named =
+        |base: &str| section.name.strip_prefix(base).is_some_and(|r| r.is_empty() || r.starts_with('.'));
     match section.kind {
         elf::SHT_PROGBITS if section.executable => None,
         elf::SHT_PROGBITS if named(".data") => Some(DataKind::Data),
@@ -246,7 +269,8 @@ fn data_kind(section: &Section) -> Option<DataKind> {
 /// The array map of one element that holds a data section.
 fn data_map(btf: Option<&Btf>, section: &Section, kind: DataKind) -> Result<MapDef, ReadError> {
     let Ok(value_size) = u32::try_from(section.size) else {
-        let why = format!("section `{}` is {} bytes long, a map value at most 4 GiB", section.name, section.size);
+        let why =
+            format!("section `{}` is {} bytes long, a map value at most 4 GiB", section.name, section.size);
         return Err(ReadError::Map { map: section.name.clone(), why });
     };
     let mut def = MapDef::data(&section.name, kind, value_size);
@@ -300,9 +324,13 @@ pub(super) fn slots(tables: &Tables, object: &mut Object, symbols: &MapSymbols) 
         };
         let Some(map) = object.maps.get(owner.0) else { continue };
         let bad = |why: String| ReadError::Map { map: map.name.clone(), why };
-        let values = values_offset(&btf, &map.name).ok_or_else(|| bad("only `values` can be set in a map".into()))?;
-        let slot = offset.checked_sub(start).and_then(|o| o.checked_sub(values.into())).filter(|o| o % 8 == 0);
-        let slot = slot.and_then(|o| u32::try_from(o / 8).ok()).ok_or_else(|| bad("only `values` can be set".into()))?;
+        let values =
+            values_offset(&btf, &map.name).ok_or_else(|| bad("only `values` can be set in a map".into()))?;
+        let slot =
+            offset.checked_sub(start).and_then(|o| o.checked_sub(values.into())).filter(|o| o % 8 == 0);
+        let slot = slot
+            .and_then(|o| u32::try_from(o / 8).ok())
+            .ok_or_else(|| bad("only `values` can be set".into()))?;
         let target = slot_target(object, map, symbol).map_err(bad)?;
         if let Some(map) = object.maps.get_mut(owner.0) {
             map.slots.push((slot, target));
@@ -315,10 +343,15 @@ fn slot_target(object: &Object, map: &MapDef, symbol: &super::read::Symbol) -> R
     let name = &symbol.name;
     if map.map_type == MapType::ProgArray {
         let found = object.programs.iter().position(|p| &p.func.name == name);
-        return found.map(|i| SlotTarget::Program(ProgIx(i))).ok_or_else(|| format!("element `{name}` is not a program"));
+        return found
+            .map(|i| SlotTarget::Program(ProgIx(i)))
+            .ok_or_else(|| format!("element `{name}` is not a program"));
     }
     if map.map_type == MapType::HashOfMaps && map.key_size != 4 {
-        return Err(format!("its elements can be set in C only with 4-byte keys, its keys have {}", map.key_size));
+        return Err(format!(
+            "its elements can be set in C only with 4-byte keys, its keys have {}",
+            map.key_size
+        ));
     }
     let found = object.maps.iter().position(|m| &m.name == name && m.origin == MapOrigin::Declared);
     found.map(|i| SlotTarget::Map(MapIx(i))).ok_or_else(|| format!("element `{name}` is not a map in .maps"))

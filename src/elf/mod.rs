@@ -34,6 +34,8 @@ use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, MapType, ProgType};
 
+mod externs;
+mod fixup;
 mod maps;
 mod read;
 pub mod section;
@@ -76,6 +78,8 @@ pub struct Object {
     pub functions: Vec<Function>,
     /// Symbols that the kernel has to provide.
     pub externs: Vec<Extern>,
+    /// The `.jumptables` section: for each entry the byte offset of its target in its code section.
+    pub jump_tables: Vec<u8>,
     /// Types, if the object has any.
     pub btf: Option<Arc<Btf>>,
     /// Function, line and CO-RE records; [`Function`]s refer to it by section and offset.
@@ -105,23 +109,23 @@ impl Object {
 
     /// The source line of an instruction of `func`, from `.BTF.ext`.
     pub fn source_line(&self, func: &Function, at: InsnIx) -> Option<SourceLine> {
-        let (ext, btf) = (self.ext.as_deref()?, self.btf.as_deref()?);
-        let byte = (func.offset.0.checked_add(at.0)?).checked_mul(8)?;
-        let first = func.offset.0.checked_mul(8)?;
-        let mut best = None;
-        for line in ext.line_info(&func.section) {
-            if line.insn_off >= first && line.insn_off <= byte {
-                best = Some(line);
-            }
-        }
-        let line = best?;
-        Some(SourceLine {
-            file: btf.str_lossy(line.file_off).into_owned(),
-            line: line.line(),
-            column: line.column(),
-            text: btf.str_lossy(line.line_off).into_owned(),
-        })
+        source_line(self.btf.as_deref()?, self.ext.as_deref()?, func, at)
     }
+}
+
+fn source_line(btf: &Btf, ext: &BtfExt, func: &Function, at: InsnIx) -> Option<SourceLine> {
+    let first = func.offset.0.checked_mul(8)?;
+    let byte = first.checked_add(at.0.checked_mul(8)?)?;
+    let here = ext.line_info().filter(|s| btf.name(s.name).is_ok_and(|n| n == func.section.as_str()));
+    let before = here.flat_map(|s| s.records()).filter(|l| (first..=byte).contains(&l.insn_off));
+    let line = before.max_by_key(|l| l.insn_off)?;
+    let text = |off| btf.name(off).map(|n| n.to_string()).unwrap_or_default();
+    Some(SourceLine {
+        file: text(line.file_name),
+        line: line.line_number(),
+        column: line.column(),
+        text: text(line.line),
+    })
 }
 
 /// A map as the object defines it.

@@ -29,7 +29,9 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// It is some other kind of file.
-    #[error("not a BPF object: {what}; a BPF object is made by `clang -g -O2 -target bpf -c prog.bpf.c -o prog.o`")]
+    #[error(
+        "not a BPF object: {what}; a BPF object is made by `clang -g -O2 -target bpf -c prog.bpf.c -o prog.o`"
+    )]
     NotBpf {
         /// What it is instead.
         what: String,
@@ -41,10 +43,14 @@ pub enum ReadError {
         what: String,
     },
     /// There is no symbol table, so nothing in it has a name.
-    #[error("the object has no symbol table: it was stripped; use `llvm-strip -g`, which removes only debug info, or none")]
+    #[error(
+        "the object has no symbol table: it was stripped; use `llvm-strip -g`, which removes only debug info, or none"
+    )]
     NoSymbols,
     /// Maps defined the way libbpf stopped to support in 1.0.
-    #[error("section `maps` holds legacy map definitions (struct bpf_map_def); define maps in `SEC(\".maps\")` with __uint(type, ...), __type(key, ...)")]
+    #[error(
+        "section `maps` holds legacy map definitions (struct bpf_map_def); define maps in `SEC(\".maps\")` with __uint(type, ...), __type(key, ...)"
+    )]
     LegacyMaps,
     /// Something needs type information that is not there.
     #[error("{site} needs BTF, and the object has none; compile with `clang -g`")]
@@ -151,7 +157,7 @@ impl Object {
 /// A section of the file.
 pub(super) struct Section<'a> {
     pub(super) name: String,
-    pub(super) kind: u32,
+    pub(super) kind: elf::SectionType,
     pub(super) data: &'a [u8],
     /// Size in memory; for `.bss` there is no data.
     pub(super) size: u64,
@@ -168,7 +174,7 @@ pub(super) struct Symbol {
     pub(super) value: u64,
     pub(super) size: u64,
     pub(super) binding: Binding,
-    pub(super) kind: u8,
+    pub(super) kind: elf::SymbolType,
     pub(super) hidden: bool,
     /// Section index; `None` if undefined, absolute or common.
     pub(super) section: Option<usize>,
@@ -194,12 +200,16 @@ impl<'a> Tables<'a> {
             let name = String::from_utf8_lossy(table.section_name(e, section)?).into_owned();
             let bad = |what: &str| ReadError::Elf { what: format!("section {} `{name}`: {what}", index.0) };
             let kind = section.sh_type(e);
-            let data = section.data(e, bytes).map_err(|_| bad("its contents reach past the end of the file"))?;
-            let rels = match section.rel(e, bytes).map_err(|_| bad("its relocations reach past the end of the file"))? {
+            let data =
+                section.data(e, bytes).map_err(|_| bad("its contents reach past the end of the file"))?;
+            let rels = match section
+                .rel(e, bytes)
+                .map_err(|_| bad("its relocations reach past the end of the file"))?
+            {
                 Some((rels, _)) => rels.iter().map(|r| (r.r_offset(e), r.r_sym(e) as usize)).collect(),
                 None => Vec::new(),
             };
-            let executable = section.sh_flags(e) & u64::from(elf::SHF_EXECINSTR) != 0;
+            let executable = section.sh_flags(e).contains(elf::SHF_EXECINSTR);
             let info = section.sh_info(e) as usize;
             sections.push(Section { name, kind, data, size: section.sh_size(e), executable, info, rels });
         }
@@ -224,7 +234,7 @@ impl<'a> Tables<'a> {
                 },
                 kind: symbol.st_type(),
                 hidden: matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
-                section: (shndx != elf::SHN_UNDEF && shndx < elf::SHN_LORESERVE).then_some(shndx as usize),
+                section: shndx.index().map(usize::from),
                 undefined: shndx == elf::SHN_UNDEF,
             });
         }
@@ -258,7 +268,8 @@ impl<'a> Tables<'a> {
 
     fn type_info(&self) -> Result<(Option<Btf>, Option<BtfExt>), ReadError> {
         let Some(section) = self.named(".BTF") else { return Ok((None, None)) };
-        let btf = Btf::parse(section.data.to_vec()).map_err(|source| ReadError::Btf { section: ".BTF", source })?;
+        let btf =
+            Btf::parse(section.data.to_vec()).map_err(|source| ReadError::Btf { section: ".BTF", source })?;
         let ext = match self.named(".BTF.ext") {
             None => None,
             Some(section) => Some(
@@ -287,7 +298,7 @@ fn check_ident(bytes: &[u8]) -> Result<(), ReadError> {
     }
 }
 
-fn check_header(e_type: u16, machine: u16) -> Result<(), ReadError> {
+fn check_header(e_type: elf::FileType, machine: elf::Machine) -> Result<(), ReadError> {
     if machine != elf::EM_BPF && machine != elf::EM_NONE {
         let name = match machine {
             elf::EM_X86_64 => " (x86-64)",
@@ -327,7 +338,8 @@ fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
             continue;
         }
         if func.binding == Binding::Local {
-            let site = Site { section: Some(section.name.clone()), symbol: Some(func.name), ..Site::default() };
+            let site =
+                Site { section: Some(section.name.clone()), symbol: Some(func.name), ..Site::default() };
             let why = "an entry program must not be static; remove `static`, or put it into .text by removing SEC()";
             return Err(ReadError::Function { site, why: why.into() });
         }
@@ -349,7 +361,11 @@ fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
 
 fn function(tables: &Tables, section: &Section, symbol: &Symbol) -> Result<Function, ReadError> {
     let bad = |why: String| ReadError::Function {
-        site: Site { section: Some(section.name.clone()), symbol: Some(symbol.name.clone()), ..Site::default() },
+        site: Site {
+            section: Some(section.name.clone()),
+            symbol: Some(symbol.name.clone()),
+            ..Site::default()
+        },
         why,
     };
     if symbol.size == 0 || symbol.size % 8 != 0 || symbol.value % 8 != 0 {
@@ -404,7 +420,8 @@ impl Relocator<'_, '_> {
         let mut all: Vec<&mut Function> =
             programs.iter_mut().map(|p| &mut p.func).chain(functions.iter_mut()).collect();
         for (index, section) in self.tables.sections.iter().enumerate().filter(|(_, s)| s.executable) {
-            let mut here: Vec<&mut &mut Function> = all.iter_mut().filter(|f| f.section == section.name).collect();
+            let mut here: Vec<&mut &mut Function> =
+                all.iter_mut().filter(|f| f.section == section.name).collect();
             here.sort_by_key(|f| f.offset);
             for (offset, symbol) in self.tables.relocations(index) {
                 let slot = InsnIx((offset / 8) as u32);
@@ -417,7 +434,10 @@ impl Relocator<'_, '_> {
                         section: Some(func.section.clone()),
                         symbol: Some(func.name.clone()),
                         insn: Some(at),
-                        line: source_line(btf.as_deref(), ext.as_deref(), func, at),
+                        line: btf
+                            .as_deref()
+                            .zip(ext.as_deref())
+                            .and_then(|(b, e)| source_line(b, e, func, at)),
                     },
                     why,
                 })?;
@@ -444,17 +464,25 @@ impl Relocator<'_, '_> {
             return Err(format!("its offset {offset} is not that of an instruction"));
         }
         if !insn.is_call() && !insn.is_lddw() {
-            return Err(format!("it is for opcode {:#04x}; only calls and 64-bit loads refer to symbols", insn.opcode));
+            return Err(format!(
+                "it is for opcode {:#04x}; only calls and 64-bit loads refer to symbols",
+                insn.opcode
+            ));
         }
         if symbol.undefined && symbol.binding != Binding::Local && symbol.kind == elf::STT_NOTYPE {
             let ix = self.externs.get(&symbol.name);
-            return ix.map(|&ix| RelocTarget::Extern(ix)).ok_or_else(|| format!("extern `{}` has no BTF", symbol.name));
+            return ix
+                .map(|&ix| RelocTarget::Extern(ix))
+                .ok_or_else(|| format!("extern `{}` has no BTF", symbol.name));
         }
         if insn.is_call() {
             return self.call(insn, symbol, text);
         }
         let Some(index) = symbol.section else {
-            return Err(format!("`{}` is not defined in this object; a global variable needs a value", symbol.name));
+            return Err(format!(
+                "`{}` is not defined in this object; a global variable needs a value",
+                symbol.name
+            ));
         };
         let section = self.tables.sections.get(index).ok_or("its symbol is in no section")?;
         let name = if symbol.name.is_empty() { &section.name } else { &symbol.name };
@@ -475,7 +503,9 @@ impl Relocator<'_, '_> {
         if let Some((maps_section, maps)) = &self.maps.declared {
             if *maps_section == index {
                 let map = maps.get(&symbol.value);
-                return map.map(|&m| RelocTarget::Map(m)).ok_or_else(|| format!("no map is at symbol `{name}`"));
+                return map
+                    .map(|&m| RelocTarget::Map(m))
+                    .ok_or_else(|| format!("no map is at symbol `{name}`"));
             }
         }
         match self.maps.data.get(&index) {
@@ -487,7 +517,13 @@ impl Relocator<'_, '_> {
         }
     }
 
-    fn value(&self, map: MapIx, symbol: &Symbol, insn: RawInsn, section: &Section) -> Result<RelocTarget, String> {
+    fn value(
+        &self,
+        map: MapIx,
+        symbol: &Symbol,
+        insn: RawInsn,
+        section: &Section,
+    ) -> Result<RelocTarget, String> {
         // The addend is in the instruction: `symbol + 8` has 8 there.
         let offset = (symbol.value as i64).wrapping_add(i64::from(insn.imm));
         match u32::try_from(offset) {
@@ -496,15 +532,25 @@ impl Relocator<'_, '_> {
         }
     }
 
-    fn call(&self, insn: RawInsn, symbol: &Symbol, text: &HashMap<u32, FuncIx>) -> Result<RelocTarget, String> {
+    fn call(
+        &self,
+        insn: RawInsn,
+        symbol: &Symbol,
+        text: &HashMap<u32, FuncIx>,
+    ) -> Result<RelocTarget, String> {
         if insn.src != pseudo::CALL {
-            return Err(format!("a call to `{}` is not marked as a call to a function of this object", symbol.name));
+            return Err(format!(
+                "a call to `{}` is not marked as a call to a function of this object",
+                symbol.name
+            ));
         }
         let section = symbol.section.and_then(|i| self.tables.sections.get(i));
         match section {
-            Some(s) if s.name == ".text" => callee(symbol.value, i64::from(insn.imm) * 8 + 8, text)
-                .map(RelocTarget::Call)
-                .ok_or_else(|| format!("no function starts where it calls (`{}` + {})", symbol.name, insn.imm)),
+            Some(s) if s.name == ".text" => {
+                callee(symbol.value, i64::from(insn.imm) * 8 + 8, text).map(RelocTarget::Call).ok_or_else(
+                    || format!("no function starts where it calls (`{}` + {})", symbol.name, insn.imm),
+                )
+            }
             Some(s) => Err(format!(
                 "it calls `{}` in section `{}`; only functions in .text (those without SEC) can be called",
                 symbol.name, s.name
@@ -547,15 +593,13 @@ fn local_calls(func: &mut Function, text: &HashMap<u32, FuncIx>) -> Result<(), R
                     insn: Some(at),
                     line: None,
                 };
-                return Err(ReadError::Reloc { site, why: "no function of .text starts where it calls".into() });
+                return Err(ReadError::Reloc {
+                    site,
+                    why: "no function of .text starts where it calls".into(),
+                });
             }
         }
     }
     func.relocs.append(&mut more);
     Ok(())
-}
-
-pub(super) fn source_line(btf: Option<&Btf>, ext: Option<&BtfExt>, func: &Function, at: InsnIx) -> Option<SourceLine> {
-    let _ = (btf, ext, func, at);
-    None
 }

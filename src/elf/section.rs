@@ -80,7 +80,9 @@ impl SecDef {
     pub fn matches(&self, section: &str) -> bool {
         match self.pattern.strip_suffix('+') {
             None => section == self.pattern,
-            Some(base) => section.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Some(base) => {
+                section.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
         }
     }
 
@@ -142,7 +144,13 @@ const USDT: u8 = 16;
 
 const NO_ATTACH_TYPE: AttachType = AttachType(0);
 
-const fn row(pattern: &'static str, prog_type: ProgType, attach_type: AttachType, flags: u8, auto: AutoAttach) -> SecDef {
+const fn row(
+    pattern: &'static str,
+    prog_type: ProgType,
+    attach_type: AttachType,
+    flags: u8,
+    auto: AutoAttach,
+) -> SecDef {
     SecDef { pattern, prog_type, attach_type, auto, flags }
 }
 

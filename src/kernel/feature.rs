@@ -94,6 +94,7 @@ features! {
     ProgBindMap: "keeping maps with programs that do not use them", 5 . 10, probe::prog_bind_map, "metadata maps live only as long as they are pinned";
     PerfLink: "links for perf events", 5 . 15, probe::perf_link, "programs are attached by ioctl, without a cookie";
     MemcgAccount: "map memory counted by cgroup", 5 . 11, probe::memcg_account, "RLIMIT_MEMLOCK is raised";
+    UprobeMulti: "uprobe.multi links", 6 . 6, probe::uprobe_multi, "USDT programs get one uprobe per site";
     AttachCookie: "attach cookies", 5 . 15, probe::attach_cookie, "USDT arguments are found by address";
     SyscallWrapper: "wrapped system call functions", 4 . 17, probe::syscall_wrapper, "ksyscall attaches to __se_sys_NAME";
 }

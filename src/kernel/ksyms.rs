@@ -42,7 +42,9 @@ impl Symbols {
         let mut out = Symbols::default();
         for line in lines {
             let mut words = line.split_whitespace();
-            let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
             let Ok(address) = u64::from_str_radix(address, 16) else { continue };
             let module = words.next().map(|m| m.trim_matches(['[', ']']).to_string());
             let kind = kind.chars().next().unwrap_or('?');

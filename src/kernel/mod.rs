@@ -41,7 +41,9 @@ pub use ksyms::{Symbol, Symbols};
 #[non_exhaustive]
 pub enum KernelError {
     /// No BTF was found for this kernel.
-    #[error("this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; give one with --btf FILE")]
+    #[error(
+        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; give one with --btf FILE"
+    )]
     NoBtf {
         /// Where it was looked for.
         searched: String,
@@ -237,7 +239,8 @@ fn find_btf() -> Result<Arc<Btf>, KernelError> {
     if sysfs.exists() {
         return read_btf(sysfs);
     }
-    let release = nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let release =
+        nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default();
     let paths: Vec<String> = BTF_PATHS.iter().map(|p| p.replace('%', &release)).collect();
     let found = paths.iter().find_map(|path| read_btf(Path::new(path)).ok());
     found.ok_or_else(|| KernelError::NoBtf { searched: paths.join(", ") })
@@ -257,7 +260,8 @@ fn read_btf(path: &Path) -> Result<Arc<Btf>, KernelError> {
         }
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let bytes = if bytes.starts_with(b"\x7fELF") { elf_section(&bytes, ".BTF").unwrap_or(bytes) } else { bytes };
+    let bytes =
+        if bytes.starts_with(b"\x7fELF") { elf_section(&bytes, ".BTF").unwrap_or(bytes) } else { bytes };
     Btf::parse(bytes).map(Arc::new).map_err(damaged)
 }
 

@@ -64,7 +64,8 @@ pub(super) fn global_data() -> Answer {
 }
 
 pub(super) fn expected_attach_type() -> Answer {
-    let head = attr::ProgLoad { expected_attach_type: AttachType::CgroupInetSockCreate, ..Default::default() };
+    let head =
+        attr::ProgLoad { expected_attach_type: AttachType::CgroupInetSockCreate, ..Default::default() };
     answer(load(ProgType::CgroupSock, head, &finish(Asm::new())))
 }
 
@@ -112,8 +113,12 @@ pub(super) fn perf_link() -> Answer {
         let prog = load_code(ProgType::Tracepoint, Asm::new())?;
         let attach_type = AttachType::PerfEvent;
         // Target -1 is no descriptor: a kernel with such links says EBADF, an older one EINVAL.
-        let mut link =
-            LinkCreate { prog_fd: Fd::of(&prog), target_fd: Fd::ifindex(u32::MAX), attach_type, ..Default::default() };
+        let mut link = LinkCreate {
+            prog_fd: Fd::of(&prog),
+            target_fd: Fd::ifindex(u32::MAX),
+            attach_type,
+            ..Default::default()
+        };
         match sys::link_create(&mut link) {
             Err(e) if e.errno == Errno::EBADF => Ok(()),
             other => other.map(drop),
@@ -127,7 +132,10 @@ pub(super) fn syscall_wrapper() -> Answer {
     if symbols.is_empty() {
         return Answer::Unknown("/proc/kallsyms cannot be read".into());
     }
-    let wrapped = symbols.all().iter().any(|s| s.name.starts_with("__") && s.name.ends_with("_sys_bpf") && s.name != "__se_sys_bpf");
+    let wrapped = symbols
+        .all()
+        .iter()
+        .any(|s| s.name.starts_with("__") && s.name.ends_with("_sys_bpf") && s.name != "__se_sys_bpf");
     if wrapped { Answer::Yes } else { Answer::No("/proc/kallsyms has no __ARCH_sys_bpf".into()) }
 }
 
@@ -247,3 +255,26 @@ fn with_layout(plain: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+pub(super) fn uprobe_multi() -> Answer {
+    let run = || {
+        let attach_type = AttachType::TraceUprobeMulti;
+        let head = attr::ProgLoad { expected_attach_type: attach_type, ..Default::default() };
+        let prog = load(ProgType::Kprobe, head, &finish(Asm::new()))?;
+        let link = |pid: u32| {
+            // "/" is no file with code: EBADF from a kernel that has such links. Those before 6.8 looked
+            // at the process only after that, and got it wrong; the newer ones say EINVAL for pid -1.
+            let extra = attr::LinkExtra::uprobe_multi(c"/", &[0], attr::Ptr::NULL, attr::Ptr::NULL, 0, pid);
+            let mut link = LinkCreate { prog_fd: Fd::of(&prog), attach_type, extra, ..Default::default() };
+            sys::link_create(&mut link)
+        };
+        match link(0) {
+            Err(e) if e.errno == Errno::EBADF => {}
+            other => return other.map(drop),
+        }
+        match link(u32::MAX) {
+            Err(e) if e.errno == Errno::EINVAL => Ok(()),
+            other => other.map(drop),
+        }
+    };
+    answer(run())
+}

@@ -94,10 +94,15 @@ fn config_value(
 ) -> Result<Vec<u8>, ExternError> {
     let bad = |why: String| ExternError::Kconfig { name: ext.name.clone(), why };
     if let Some(value) = virtual_option(&ext.name, kernel) {
-        return integer(i128::from(value), ty, size, endian).ok_or_else(|| bad("its type cannot hold the value".into()));
+        return integer(i128::from(value), ty, size, endian)
+            .ok_or_else(|| bad("its type cannot hold the value".into()));
     }
     if !ext.name.starts_with("CONFIG_") {
-        return if ext.weak { Ok(Vec::new()) } else { Err(bad("there is no such option; they begin with CONFIG_".into())) };
+        return if ext.weak {
+            Ok(Vec::new())
+        } else {
+            Err(bad("there is no such option; they begin with CONFIG_".into()))
+        };
     }
     let config = kernel.kconfig();
     match config.get(&ext.name) {
@@ -200,7 +205,12 @@ fn address(ext: &Extern, kernel: &Kernel) -> Result<Resolved, ExternError> {
     if found.is_empty() {
         // Static data that the compiler renamed: `name.llvm.1234`.
         let prefix = format!("{}.llvm.", ext.name);
-        found = symbols.all().iter().filter(|s| s.kind == 'd' && s.name.starts_with(&prefix)).map(|s| s.address).collect();
+        found = symbols
+            .all()
+            .iter()
+            .filter(|s| s.kind == 'd' && s.name.starts_with(&prefix))
+            .map(|s| s.address)
+            .collect();
     }
     found.sort_unstable();
     found.dedup();
@@ -215,7 +225,13 @@ fn address(ext: &Extern, kernel: &Kernel) -> Result<Resolved, ExternError> {
 }
 
 /// A variable or function of the kernel or of a module, by its type.
-fn typed(ext: &Extern, local: TypeId, kind: BtfKind, object: &Object, kernel: &Kernel) -> Result<Resolved, ExternError> {
+fn typed(
+    ext: &Extern,
+    local: TypeId,
+    kind: BtfKind,
+    object: &Object,
+    kernel: &Kernel,
+) -> Result<Resolved, ExternError> {
     let bad = |why: String| ExternError::Symbol { name: ext.name.clone(), why };
     let Some(btf) = object.btf.as_deref() else { return Ok(Resolved::Missing) };
     // A function may be declared in several flavours: `f___old`, `f___new`.
@@ -244,7 +260,9 @@ fn typed(ext: &Extern, local: TypeId, kind: BtfKind, object: &Object, kernel: &K
     match (same, ext.weak && kind == BtfKind::Func) {
         (true, _) => Ok(Resolved::Btf { id, module }),
         (false, true) => Ok(Resolved::Missing),
-        (false, false) => Err(bad("the kernel has it, but its type is another than the object declares".into())),
+        (false, false) => {
+            Err(bad("the kernel has it, but its type is another than the object declares".into()))
+        }
     }
 }
 

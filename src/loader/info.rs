@@ -12,8 +12,9 @@
 //! The kernel shows these lines in the verifier's log and in dumps of the program.
 
 use super::subprog::Part;
-use crate::btf::BtfExt;
+use crate::btf::{Btf, ExtRecord, ExtSections, StrOff};
 use crate::bytes::Endian;
+use crate::elf::Function;
 
 /// Records for one program, as `BPF_PROG_LOAD` takes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,33 +37,28 @@ impl Records {
     }
 }
 
-/// Which of the two tables.
-#[derive(Clone, Copy)]
-pub(super) enum Table {
-    Functions,
-    Lines,
-}
-
 /// Collects the records of all parts. Empty if the main function has none: then the kernel could not make
-/// sense of the others. An error names the function that lacks them while the main one has them.
-pub(super) fn collect(ext: &BtfExt, parts: &[Part], table: Table, endian: Endian) -> Result<Records, String> {
-    let mut out = Records::default();
+/// sense of the others. The error is the function that lacks them while the main one has them.
+pub(super) fn collect<R: ExtRecord>(
+    btf: &Btf,
+    table: ExtSections<'_, R>,
+    parts: &[Part],
+    endian: Endian,
+) -> Result<Records, String> {
+    let mut out = Records { bytes: Vec::new(), rec_size: table.rec_size() as u32 };
     for (i, part) in parts.iter().enumerate() {
-        let (rec_size, records) = match table {
-            Table::Functions => (ext.func_info_rec_size(), ext.func_info_raw(&part.func.section)),
-            Table::Lines => (ext.line_info_rec_size(), ext.line_info_raw(&part.func.section)),
-        };
-        out.rec_size = rec_size;
         let start = u64::from(part.func.offset.0) * 8;
         let end = start + part.func.insns.len() as u64 * 8;
         let before = out.bytes.len();
-        for record in records {
-            let Some((head, tail)) = record.split_first_chunk::<4>() else { continue };
-            let offset = u64::from(endian.u32(*head));
-            if (start..end).contains(&offset) {
-                let slot = (offset - start) / 8 + u64::from(part.at.0);
-                out.bytes.extend(endian.put_u32(slot as u32));
-                out.bytes.extend(tail);
+        for section in table.clone().filter(|s| is_named(btf, s.name, &part.func.section)) {
+            for record in section.bytes().chunks_exact(table.rec_size().max(1)) {
+                let Some((head, tail)) = record.split_first_chunk::<4>() else { continue };
+                let offset = u64::from(endian.u32(*head));
+                if (start..end).contains(&offset) {
+                    let slot = (offset - start) / 8 + u64::from(part.at.0);
+                    out.bytes.extend(endian.put_u32(slot as u32));
+                    out.bytes.extend(tail);
+                }
             }
         }
         match (out.bytes.len() > before, i) {
@@ -72,4 +68,26 @@ pub(super) fn collect(ext: &BtfExt, parts: &[Part], table: Table, endian: Endian
         }
     }
     Ok(out)
+}
+
+/// The records of one function, by where they stand in the file.
+pub(super) fn of_function<'a, R: ExtRecord>(
+    btf: &'a Btf,
+    table: ExtSections<'a, R>,
+    func: &'a Function,
+    offset: fn(&R) -> u32,
+) -> impl Iterator<Item = R> + 'a
+where
+    R: 'a,
+{
+    let start = u64::from(func.offset.0) * 8;
+    let range = start..start + func.insns.len() as u64 * 8;
+    table
+        .filter(move |s| is_named(btf, s.name, &func.section))
+        .flat_map(|s| s.records().collect::<Vec<_>>())
+        .filter(move |r| range.contains(&u64::from(offset(r))))
+}
+
+fn is_named(btf: &Btf, name: StrOff, section: &str) -> bool {
+    btf.name(name).is_ok_and(|n| n == section)
 }

@@ -23,14 +23,20 @@
 mod core;
 mod externs;
 mod info;
+mod map_plan;
 mod options;
 mod plan;
 mod reloc;
 mod run;
+mod sanitize;
 mod subprog;
+mod target;
 
 pub use self::core::CoreError;
 pub use externs::ExternError;
+pub use info::Records;
+pub use map_plan::MapPlan;
 pub use options::Options;
-pub use plan::{FdOf, MapPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
+pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
 pub use run::{LoadError, Loaded, VerifierLog};
+pub use target::{AttachTarget, TargetError};

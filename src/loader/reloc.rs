@@ -72,7 +72,9 @@ impl Resolution {
                     self.symbol(program, cx, at, ix.0, ext, resolved);
                 }
             }
-            RelocTarget::JumpTable { .. } => self.patches.push(Patch { at, half: 0, fd_of: FdOf::JumpTable(at) }),
+            RelocTarget::JumpTable { .. } => {
+                self.patches.push(Patch { at, half: 0, fd_of: FdOf::JumpTable(at) })
+            }
             // Calls and addresses of functions were resolved when the program was assembled.
             RelocTarget::Call(_) | RelocTarget::FuncAddr(_) => {}
         }
@@ -92,7 +94,15 @@ impl Resolution {
         self.patches.push(Patch { at, half: 0, fd_of: FdOf::Map(map) });
     }
 
-    fn symbol(&mut self, program: &mut Assembled, cx: &Context, at: InsnIx, ix: usize, ext: &Extern, to: &Resolved) {
+    fn symbol(
+        &mut self,
+        program: &mut Assembled,
+        cx: &Context,
+        at: InsnIx,
+        ix: usize,
+        ext: &Extern,
+        to: &Resolved,
+    ) {
         let high = InsnIx(at.0 + 1);
         let is_call = program.insns.get(at.0 as usize).is_some_and(|i| i.is_call());
         match *to {

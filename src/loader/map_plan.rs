@@ -1,0 +1,160 @@
+//! Maps, as this kernel will be asked for them: sizes that depend on the machine, types that take no BTF,
+//! names that the kernel cuts.
+
+use std::path::PathBuf;
+
+use super::options::Options;
+use super::plan::PlanError;
+use crate::btf::TypeId;
+use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};
+use crate::kernel::{Feature, Kernel};
+use crate::sys::map::flags;
+use crate::uapi::MapType;
+
+/// A map as it will be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapPlan {
+    /// The full name.
+    pub name: String,
+    /// What the kernel will call it: at most 15 letters; empty on kernels that take no names.
+    pub kernel_name: String,
+    /// What it was made from.
+    pub origin: MapOrigin,
+    /// What kind of table.
+    pub map_type: MapType,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Its limit, adjusted to this machine.
+    pub max_entries: u32,
+    /// `BPF_F_*`.
+    pub flags: u32,
+    /// `map_extra`.
+    pub extra: u64,
+    /// NUMA node.
+    pub numa_node: u32,
+    /// BTF type of the key, 0 for none.
+    pub key_type: TypeId,
+    /// BTF type of the value, 0 for none.
+    pub value_type: TypeId,
+    /// What the inner maps look like; such a map is made first and shown to the kernel.
+    pub inner: Option<Box<MapPlan>>,
+    /// First contents.
+    pub contents: Option<Vec<u8>>,
+    /// Elements that are maps or programs.
+    pub slots: Vec<(u32, SlotTarget)>,
+    /// Freeze it once it is filled.
+    pub freeze: bool,
+    /// Reuse what is pinned here, or pin it here.
+    pub pin: Option<PathBuf>,
+    /// Create it at all.
+    pub create: bool,
+}
+
+impl MapPlan {
+    /// True for the constants of an object.
+    pub fn is_rodata(&self) -> bool {
+        matches!(self.origin, MapOrigin::Data { kind: DataKind::Rodata, .. })
+    }
+}
+
+/// Plans all maps of an object.
+pub(super) fn all(object: &Object, kernel: &Kernel, options: &Options) -> Result<Vec<MapPlan>, PlanError> {
+    object.maps.iter().map(|def| one(def, object, kernel, options)).collect()
+}
+
+fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Result<MapPlan, PlanError> {
+    let bad = |why: String| PlanError::Map { map: def.name.clone(), why };
+    let data = matches!(def.origin, MapOrigin::Data { .. });
+    let read_only = matches!(&def.origin, MapOrigin::Data { kind: DataKind::Rodata | DataKind::Kconfig, .. });
+    let (key_type, value_type) = match takes_no_btf(def.map_type) {
+        true => Default::default(),
+        false => (def.key_type.unwrap_or_default(), def.value_type.unwrap_or_default()),
+    };
+    let mut map_flags = def.flags;
+    if data && map_flags & flags::MMAPABLE != 0 && kernel.has(Feature::ArrayMmap).is_no() {
+        map_flags &= !flags::MMAPABLE;
+    }
+    let inner = match &def.inner {
+        Some(inner) => Some(Box::new(one(inner, object, kernel, options)?)),
+        None if matches!(def.map_type, MapType::ArrayOfMaps | MapType::HashOfMaps) => {
+            return Err(bad(
+                "it does not say what its inner maps look like; add __array(values, struct { ... })".into(),
+            ));
+        }
+        None => None,
+    };
+    let named = kernel.has(Feature::ProgName).allows();
+    let pin_by_name = || options.pin_root.join(&def.name);
+    Ok(MapPlan {
+        name: def.name.clone(),
+        kernel_name: if named { def.kernel_name(&object.name) } else { String::new() },
+        origin: def.origin.clone(),
+        map_type: def.map_type,
+        key_size: def.key_size,
+        value_size: def.value_size,
+        max_entries: entries(def, kernel),
+        flags: map_flags,
+        extra: def.extra,
+        numa_node: def.numa_node,
+        key_type,
+        value_type,
+        inner,
+        contents: if def.map_type == MapType::Arena { None } else { def.contents.clone() },
+        slots: def.slots.clone(),
+        freeze: read_only,
+        pin: def.pin_path.clone().or_else(|| def.pin_by_name.then(pin_by_name)),
+        create: def.autocreate && !(data && kernel.has(Feature::GlobalData).is_no()),
+    })
+}
+
+/// The limit on this machine: ring buffers are a power of two of pages, a perf event array has a slot for
+/// each CPU.
+fn entries(def: &MapDef, kernel: &Kernel) -> u32 {
+    match def.map_type {
+        MapType::Ringbuf | MapType::UserRingbuf => ring_size(def.max_entries, kernel.page_size()),
+        MapType::PerfEventArray if def.max_entries == 0 => kernel.possible_cpus(),
+        _ => def.max_entries,
+    }
+}
+
+/// The nearest power of two of pages that is not less, as libbpf does it; sizes that cannot be rounded are
+/// left for the kernel to refuse.
+///
+/// ```text
+///   0 ► 0     1 ► 4096     4096 ► 4096     4097 ► 8192     12288 ► 16384
+/// ```
+fn ring_size(bytes: u32, page: u32) -> u32 {
+    if bytes == 0 || page == 0 {
+        return bytes;
+    }
+    let pages = bytes.div_ceil(page).checked_next_power_of_two();
+    pages.and_then(|p| p.checked_mul(page)).unwrap_or(bytes)
+}
+
+/// Types for which the kernel refuses BTF types of keys and values.
+fn takes_no_btf(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::PerfEventArray
+            | MapType::CgroupArray
+            | MapType::StackTrace
+            | MapType::ArrayOfMaps
+            | MapType::HashOfMaps
+            | MapType::Devmap
+            | MapType::DevmapHash
+            | MapType::Cpumap
+            | MapType::Xskmap
+            | MapType::Sockmap
+            | MapType::Sockhash
+            | MapType::Queue
+            | MapType::Stack
+            | MapType::Arena
+    )
+}
+
+/// Where arena globals begin in their arena: at its end where instructions can say so, else at its start.
+pub(super) fn arena_offset(_object: &Object, _kernel: &Kernel) -> u32 {
+    0
+}

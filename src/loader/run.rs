@@ -1,0 +1,590 @@
+//! The only loader code that acts: it makes a plan's calls, in the plan's order.
+//!
+//! Every descriptor is owned by a Rust value from the moment the kernel returns it, so a step that fails
+//! leaves nothing behind: what was created is closed, what was pinned is unpinned.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::map_plan::MapPlan;
+use super::plan::{FdOf, Plan, Poison, ProgPlan, Step};
+use crate::bytes::Endian;
+use crate::elf::{MapIx, Site, SlotTarget};
+use crate::insn::InsnIx;
+use crate::maps::{Map, MapInfo};
+use crate::progs::Program;
+use crate::sys::attr::{self, Fd, ObjName, prog_flags};
+use crate::sys::map::flags;
+use crate::sys::{self, Errno, ObjectKind, ProgLoadParts, SysError};
+use crate::uapi::MapType;
+
+/// A loaded object: its maps and programs, each an open descriptor. Dropping it unloads what nothing else
+/// holds: no pin, no link, no other process.
+#[derive(Debug)]
+pub struct Loaded {
+    name: String,
+    maps: Vec<Option<Map>>,
+    programs: Vec<Program>,
+    new_pins: Vec<PathBuf>,
+    logs: Vec<VerifierLog>,
+}
+
+impl Loaded {
+    /// The object's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The map of this name.
+    pub fn map(&self, name: &str) -> Option<&Map> {
+        self.maps().find(|m| m.name() == name)
+    }
+
+    /// The program of this name.
+    pub fn program(&self, name: &str) -> Option<&Program> {
+        self.programs.iter().find(|p| p.name() == name)
+    }
+
+    /// All maps, in the object's order.
+    pub fn maps(&self) -> impl Iterator<Item = &Map> {
+        self.maps.iter().flatten()
+    }
+
+    /// All programs, in the object's order.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        self.programs.iter()
+    }
+
+    /// Takes the maps and programs out, for types that own them one by one.
+    pub fn into_parts(self) -> (Vec<Map>, Vec<Program>) {
+        (self.maps.into_iter().flatten().collect(), self.programs)
+    }
+
+    /// Verifier logs of programs that were loaded with a log level.
+    pub fn logs(&self) -> &[VerifierLog] {
+        &self.logs
+    }
+
+    /// The pins that loading made (maps with `LIBBPF_PIN_BY_NAME`).
+    pub fn new_pins(&self) -> &[PathBuf] {
+        &self.new_pins
+    }
+}
+
+/// What the verifier wrote about a program, whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifierLog {
+    /// The program.
+    pub program: String,
+    /// The text, as the kernel wrote it.
+    pub text: String,
+    /// The kernel had more to say than it can return (16 MiB before Linux 5.15, 1 GiB since).
+    pub cut: bool,
+}
+
+/// Why loading failed: which step, with which error number, and what the kernel said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The types were refused.
+    #[error("the kernel refused the object's BTF: {source}")]
+    Btf {
+        /// The error.
+        source: SysError,
+        /// The kernel's log.
+        log: String,
+    },
+    /// A map could not be made.
+    #[error("cannot {what} map `{map}`: {source}")]
+    Map {
+        /// The map.
+        map: String,
+        /// What was tried.
+        what: &'static str,
+        /// The error.
+        source: SysError,
+    },
+    /// What is pinned is another map than the object wants.
+    #[error(
+        "map `{map}` is pinned at {path} and differs from the object's: {differences}; unpin it (rm {path}) or change the object"
+    )]
+    PinMismatch {
+        /// The map.
+        map: String,
+        /// Where.
+        path: PathBuf,
+        /// Each field that differs, with both values.
+        differences: String,
+    },
+    /// A program was refused.
+    #[error("the kernel refused program `{program}` (section `{section}`): {source}{}", lacking(.missing))]
+    Program {
+        /// The program.
+        program: String,
+        /// Its section.
+        section: String,
+        /// The error.
+        source: SysError,
+        /// What the verifier wrote.
+        log: VerifierLog,
+        /// Something that this kernel lacks, if the verifier came upon it: where, and what.
+        missing: Option<(Site, Poison)>,
+    },
+    /// Something around a program could not be done.
+    #[error("cannot {what} of program `{program}`: {source}")]
+    ProgramPart {
+        /// The program.
+        program: String,
+        /// What was tried.
+        what: &'static str,
+        /// The error.
+        source: SysError,
+    },
+    /// The token could not be made.
+    #[error("cannot make a BPF token from {path}: {source}")]
+    Token {
+        /// The bpffs directory.
+        path: PathBuf,
+        /// The error.
+        source: SysError,
+    },
+}
+
+fn lacking(missing: &Option<(Site, Poison)>) -> String {
+    match missing {
+        Some((site, Poison::Core(what))) => format!("; {site} needs what this kernel does not have: {what}"),
+        Some((site, Poison::Map(map))) => format!("; {site} uses map `{map}`, which was not created"),
+        Some((site, Poison::Extern(name))) => {
+            format!("; {site} calls `{name}`, which this kernel does not have")
+        }
+        None => String::new(),
+    }
+}
+
+impl Plan {
+    /// Makes the calls. If one fails, all that was done is undone.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the step, the kernel's error number, and the verifier's log if there is one.
+    pub fn run(&self) -> Result<Loaded, LoadError> {
+        let mut run = Run {
+            plan: self,
+            token: None,
+            btf: None,
+            maps: self.maps.iter().map(|_| None).collect(),
+            programs: Vec::new(),
+            modules: HashMap::new(),
+            pins: Vec::new(),
+            reused: Vec::new(),
+            logs: Vec::new(),
+        };
+        let result = run.token().and_then(|()| self.steps.iter().try_for_each(|step| run.step(step)));
+        match result {
+            Ok(()) => Ok(Loaded {
+                name: self.object.clone(),
+                maps: run.maps,
+                programs: run.programs,
+                new_pins: run.pins,
+                logs: run.logs,
+            }),
+            Err(e) => {
+                for pin in run.pins.iter().rev() {
+                    let _ = std::fs::remove_file(pin);
+                }
+                Err(e)
+            }
+        }
+    }
+}
+
+struct Run<'p> {
+    plan: &'p Plan,
+    token: Option<OwnedFd>,
+    btf: Option<OwnedFd>,
+    maps: Vec<Option<Map>>,
+    programs: Vec<Program>,
+    modules: HashMap<u32, OwnedFd>,
+    /// Pins that this run made.
+    pins: Vec<PathBuf>,
+    /// Maps that existed already: they keep their contents.
+    reused: Vec<MapIx>,
+    logs: Vec<VerifierLog>,
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), LoadError> {
+        match *step {
+            Step::RaiseMemlock => {
+                raise_memlock();
+                Ok(())
+            }
+            Step::BtfLoad => self.load_btf(),
+            Step::MapCreate(ix) => self.with_map(ix, Run::create),
+            Step::MapFill(ix) => self.with_map(ix, Run::fill),
+            Step::MapFreeze(ix) => self.with_map(ix, Run::freeze),
+            Step::MapSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, false)),
+            Step::ProgSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, true)),
+            Step::ProgLoad(n) => match self.plan.programs.get(n) {
+                Some(program) => self.load(program),
+                None => Ok(()),
+            },
+            Step::ProgBindMap(n, ix) => self.bind(n, ix),
+        }
+    }
+
+    fn with_map(
+        &mut self,
+        ix: MapIx,
+        act: impl FnOnce(&mut Self, MapIx, &MapPlan) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        match self.plan.maps.get(ix.0) {
+            Some(map) => act(self, ix, map),
+            None => Ok(()),
+        }
+    }
+
+    fn token(&mut self) -> Result<(), LoadError> {
+        let Some(path) = &self.plan.token else { return Ok(()) };
+        let fail = |source| LoadError::Token { path: path.clone(), source };
+        let dir = std::fs::File::open(path).map_err(|e| fail(SysError::other("open", e)))?;
+        self.token = Some(sys::token_create(&dir).map_err(fail)?);
+        Ok(())
+    }
+
+    fn token_fd(&self) -> Fd<'_> {
+        Fd::borrow(self.token.as_ref().map(AsFd::as_fd))
+    }
+
+    fn load_btf(&mut self) -> Result<(), LoadError> {
+        let Some(btf) = &self.plan.btf else { return Ok(()) };
+        let (first, _) = sys::btf_load(&btf.bytes, &mut [], self.token_fd());
+        match first {
+            Ok(fd) => self.btf = Some(fd),
+            // Programs and maps work without types, but for a few; those will say so themselves.
+            Err(_) if !btf.required && self.plan.programs.iter().all(|p| p.attach.is_none()) => {}
+            Err(source) => {
+                let mut log = vec![0; 1 << 16];
+                let _ = sys::btf_load(&btf.bytes, &mut log, self.token_fd());
+                return Err(LoadError::Btf { source, log: text(&log) });
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
+        let fail = |what| move |source| LoadError::Map { map: map.name.clone(), what, source };
+        if let Some(path) = &map.pin {
+            match sys::obj_get(path, 0) {
+                Ok(fd) => return self.reuse(ix, map, path, fd),
+                Err(e) if e.errno == Errno::ENOENT => {}
+                Err(e) => return Err(fail("open the pin of")(e)),
+            }
+        }
+        let inner = match &map.inner {
+            Some(inner) => Some(self.map_create(inner, None).map_err(fail("create the inner map of"))?),
+            None => None,
+        };
+        let fd = self.map_create(map, inner.as_ref()).map_err(fail("create"))?;
+        if let Some(path) = &map.pin {
+            make_dirs(path).map_err(fail("make the directory for the pin of"))?;
+            sys::obj_pin(&fd, path).map_err(fail("pin"))?;
+            self.pins.push(path.clone());
+        }
+        let map = Map::created(fd, &map.name, self.plan.types.clone()).map_err(fail("ask about"))?;
+        if let Some(slot) = self.maps.get_mut(ix.0) {
+            *slot = Some(map);
+        }
+        Ok(())
+    }
+
+    /// Creates a map with its types, or, if the kernel refuses that, without.
+    fn map_create(&self, map: &MapPlan, inner: Option<&OwnedFd>) -> Result<OwnedFd, SysError> {
+        let token = self.token_fd();
+        let with_types = |types: bool| {
+            let btf = self.btf.as_ref().filter(|_| types);
+            let id = |id: crate::btf::TypeId| if btf.is_some() { id.0 } else { 0 };
+            sys::map_create(&mut attr::MapCreate {
+                map_type: map.map_type,
+                key_size: map.key_size,
+                value_size: map.value_size,
+                max_entries: map.max_entries,
+                map_flags: map.flags | if token == Fd::NONE { 0 } else { flags::TOKEN_FD },
+                inner_map_fd: Fd::borrow(inner.map(AsFd::as_fd)),
+                numa_node: map.numa_node,
+                map_name: ObjName::cut(&map.kernel_name),
+                btf_fd: Fd::borrow(btf.map(AsFd::as_fd)),
+                btf_key_type_id: id(map.key_type),
+                btf_value_type_id: id(map.value_type),
+                map_extra: map.extra,
+                map_token_fd: token,
+                ..Default::default()
+            })
+        };
+        let typed = map.key_type.0 != 0 || map.value_type.0 != 0;
+        match with_types(true) {
+            Err(e) if typed && self.btf.is_some() && !e.errno.is_permission() => {
+                with_types(false).map_err(|_| e)
+            }
+            other => other,
+        }
+    }
+
+    fn reuse(&mut self, ix: MapIx, map: &MapPlan, path: &Path, fd: OwnedFd) -> Result<(), LoadError> {
+        let fail = |source| LoadError::Map { map: map.name.clone(), what: "ask about the pinned", source };
+        let info = MapInfo::of(&fd).map_err(fail)?;
+        let differences = differences(map, &info);
+        if !differences.is_empty() {
+            return Err(LoadError::PinMismatch {
+                map: map.name.clone(),
+                path: path.into(),
+                differences: differences.join(", "),
+            });
+        }
+        let open = Map::created(fd, &map.name, self.plan.types.clone()).map_err(fail)?;
+        if let Some(slot) = self.maps.get_mut(ix.0) {
+            *slot = Some(open);
+        }
+        self.reused.push(ix);
+        Ok(())
+    }
+
+    fn fill(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
+        let (Some(open), Some(contents)) = (self.map(ix), &map.contents) else { return Ok(()) };
+        if self.reused.contains(&ix) {
+            return Ok(());
+        }
+        let fail =
+            |source| LoadError::Map { map: map.name.clone(), what: "write the first contents of", source };
+        open.set(&0u32.to_ne_bytes(), contents, 0).map_err(fail)
+    }
+
+    fn freeze(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
+        let Some(open) = self.map(ix) else { return Ok(()) };
+        match open.freeze() {
+            // Before Linux 5.2 there is no freezing, and nothing else to be done.
+            Err(e) if e.errno == Errno::EINVAL => Ok(()),
+            other => other.map_err(|source| LoadError::Map { map: map.name.clone(), what: "freeze", source }),
+        }
+    }
+
+    fn slots(&mut self, ix: MapIx, map: &MapPlan, programs: bool) -> Result<(), LoadError> {
+        if self.reused.contains(&ix) && !programs {
+            return Ok(());
+        }
+        let fail = |source| LoadError::Map { map: map.name.clone(), what: "set an element of", source };
+        let Some(open) = self.map(ix) else { return Ok(()) };
+        for (key, target) in &map.slots {
+            let fd = match target {
+                SlotTarget::Map(to) => self.map(*to).map(AsFd::as_fd),
+                SlotTarget::Program(to) => {
+                    let n = self.plan.programs.iter().position(|p| p.ix == *to);
+                    n.and_then(|n| self.programs.get(n)).map(AsFd::as_fd)
+                }
+            };
+            let Some(fd) = fd else {
+                return Err(fail(SysError::other("a target that is not loaded", Errno::ENOENT)));
+            };
+            open.set(&key.to_ne_bytes(), &fd.as_raw_fd().to_ne_bytes(), 0).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    fn map(&self, ix: MapIx) -> Option<&Map> {
+        self.maps.get(ix.0)?.as_ref()
+    }
+
+    fn bind(&mut self, n: usize, ix: MapIx) -> Result<(), LoadError> {
+        if let (Some(program), Some(map)) = (self.programs.get(n), self.map(ix)) {
+            // It only keeps constants readable for tools; the program works without.
+            let _ = sys::prog_bind_map(program, map);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, program: &ProgPlan) -> Result<(), LoadError> {
+        let part =
+            |what| move |source| LoadError::ProgramPart { program: program.name.clone(), what, source };
+        let modules = program.fd_array.iter().copied().chain(program.attach.iter().filter_map(|a| a.module));
+        let patched = program
+            .patches
+            .iter()
+            .filter_map(|p| if let FdOf::Module(id) = p.fd_of { Some(id) } else { None });
+        for id in modules.chain(patched).collect::<Vec<_>>() {
+            if !self.modules.contains_key(&id) {
+                let fd = sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?;
+                self.modules.insert(id, fd);
+            }
+        }
+        let insns = self.patched(program);
+        let license = CString::new(program.license.as_str()).unwrap_or_default();
+        let fd_array: Vec<i32> =
+            std::iter::once(0).chain(program.fd_array.iter().map(|id| self.module_fd(*id))).collect();
+        let parts = ProgLoadParts {
+            insns: &insns,
+            license: Some(&license),
+            func_info: if self.btf.is_some() { &program.func_info.bytes } else { &[] },
+            func_info_rec_size: if self.btf.is_some() { program.func_info.rec_size } else { 0 },
+            line_info: if self.btf.is_some() { &program.line_info.bytes } else { &[] },
+            line_info_rec_size: if self.btf.is_some() { program.line_info.rec_size } else { 0 },
+            fd_array: if program.fd_array.is_empty() { &[] } else { &fd_array },
+            ..Default::default()
+        };
+        let fd = self.verified(program, parts)?;
+        let loaded = Program::loaded(fd, program.name.clone(), program.prog_type, program.attach_type);
+        self.programs.push(loaded);
+        Ok(())
+    }
+
+    fn module_fd(&self, id: u32) -> i32 {
+        self.modules.get(&id).map_or(0, AsRawFd::as_raw_fd)
+    }
+
+    /// The instructions with descriptors where the plan says so.
+    fn patched(&self, program: &ProgPlan) -> Vec<[u8; 8]> {
+        let mut insns = program.insns.clone();
+        for patch in &program.patches {
+            let fd = match patch.fd_of {
+                FdOf::Map(ix) => self.map(ix).map_or(0, |m| m.as_fd().as_raw_fd()),
+                FdOf::Module(id) => self.module_fd(id),
+                FdOf::JumpTable(_) => 0,
+            };
+            if let Some(insn) = insns.get_mut(patch.at.0 as usize + usize::from(patch.half)) {
+                insn.imm = fd;
+            }
+        }
+        insns.into_iter().map(|i| i.to_bytes(Endian::NATIVE)).collect()
+    }
+
+    fn head<'f>(&'f self, program: &ProgPlan, log_level: u32) -> attr::ProgLoad<'f> {
+        let token = self.token_fd();
+        let module = program.attach.as_ref().and_then(|a| a.module).and_then(|id| self.modules.get(&id));
+        attr::ProgLoad {
+            prog_type: program.prog_type,
+            log_level,
+            kern_version: program.kern_version,
+            prog_flags: program.flags | if token == Fd::NONE { 0 } else { prog_flags::TOKEN_FD },
+            prog_name: if program.named { ObjName::cut(&program.name) } else { ObjName::default() },
+            expected_attach_type: program.attach_type,
+            prog_btf_fd: if program.func_info.is_empty() && program.line_info.is_empty() {
+                Fd::NONE
+            } else {
+                Fd::borrow(self.btf.as_ref().map(AsFd::as_fd))
+            },
+            attach_btf_id: program.attach.as_ref().map_or(0, |a| a.btf_id.0),
+            attach_prog_fd: Fd::borrow(module.map(AsFd::as_fd)),
+            prog_token_fd: token,
+            ..Default::default()
+        }
+    }
+
+    /// Loads without a log; if that fails, again with one.
+    fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<OwnedFd, LoadError> {
+        if self.plan.log_level == 0 {
+            if let Ok(fd) = sys::prog_load(self.head(program, 0), parts, &mut []).fd {
+                return Ok(fd);
+            }
+        }
+        let level = self.plan.log_level.max(1);
+        let (result, log) = self.logged(program, parts, level);
+        match result {
+            Ok(fd) => {
+                self.logs.push(log);
+                Ok(fd)
+            }
+            Err(source) => Err(LoadError::Program {
+                program: program.name.clone(),
+                section: program.section.clone(),
+                source,
+                missing: reached_poison(program, &log.text),
+                log,
+            }),
+        }
+    }
+
+    /// Loads with a log that is as long as the kernel needs it to be.
+    fn logged(
+        &self,
+        program: &ProgPlan,
+        parts: ProgLoadParts,
+        level: u32,
+    ) -> (Result<OwnedFd, SysError>, VerifierLog) {
+        /// What kernels before 5.15 allow at most.
+        const OLD_MAX: usize = (u32::MAX >> 8) as usize;
+        let mut size = 1 << 18;
+        loop {
+            let mut log = vec![0u8; size];
+            let loaded = sys::prog_load(self.head(program, level), parts, &mut log);
+            let short = loaded.fd.as_ref().is_err_and(|e| e.errno == Errno::ENOSPC);
+            let next = match loaded.log_true_size as usize {
+                0 => size.saturating_mul(4).min(OLD_MAX),
+                told => told.min((u32::MAX >> 2) as usize),
+            };
+            if short && next > size {
+                size = next;
+                continue;
+            }
+            let log = VerifierLog { program: program.name.clone(), text: text(&log), cut: short };
+            return (loaded.fd, log);
+        }
+    }
+}
+
+/// The poisoned instruction that the verifier stopped at, if it did: its log ends with the number of the
+/// helper that does not exist.
+fn reached_poison(program: &ProgPlan, log: &str) -> Option<(Site, Poison)> {
+    let line = log.lines().rev().find(|l| l.contains("unknown#"))?;
+    let number = line.split("unknown#").nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?;
+    let number: i32 = number.parse().ok()?;
+    // The instruction is on the line before, as `12: (85) call unknown#195896080`.
+    let at = log.lines().rev().find_map(|l| {
+        let (at, rest) = l.trim_start().split_once(": (85) call")?;
+        rest.contains(&number.to_string()).then(|| at.parse::<u32>().ok()).flatten()
+    });
+    let known = |at: InsnIx| {
+        program.poisons.iter().find(|(p, _)| *p == at).map(|(at, p)| (program.site(*at), p.clone()))
+    };
+    at.and_then(|at| known(InsnIx(at)))
+}
+
+/// What is wrong with a pinned map, field by field: the pinned value and the object's.
+fn differences(map: &MapPlan, info: &MapInfo) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut compare = |field: &str, pinned: String, wanted: String| {
+        if pinned != wanted {
+            out.push(format!("{field} is {pinned}, the object wants {wanted}"));
+        }
+    };
+    // The kernel sets this flag by itself for maps of devices.
+    let devmap = matches!(map.map_type, MapType::Devmap | MapType::DevmapHash);
+    let ignored = if devmap { flags::RDONLY_PROG } else { 0 };
+    compare("type", info.map_type.to_string(), map.map_type.to_string());
+    compare("key_size", info.key_size.to_string(), map.key_size.to_string());
+    compare("value_size", info.value_size.to_string(), map.value_size.to_string());
+    compare("max_entries", info.max_entries.to_string(), map.max_entries.to_string());
+    compare("map_flags", format!("{:#x}", info.flags & !ignored), format!("{:#x}", map.flags & !ignored));
+    compare("map_extra", info.extra.to_string(), map.extra.to_string());
+    out
+}
+
+/// Makes the directory of a pin, as far as it is missing, for its owner only.
+fn make_dirs(path: &Path) -> Result<(), SysError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let Some(dir) = path.parent() else { return Ok(()) };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| SysError::other("mkdir", e))
+}
+
+/// Before Linux 5.11 maps count against `RLIMIT_MEMLOCK`, 64 KiB by default. Raising it may be refused; then
+/// the map that does not fit will say so.
+fn raise_memlock() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}
+
+/// A kernel log up to its NUL.
+fn text(log: &[u8]) -> String {
+    let end = log.iter().position(|&b| b == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(log.get(..end).unwrap_or_default()).into_owned()
+}

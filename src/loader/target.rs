@@ -1,0 +1,160 @@
+//! What a program is bound to when it is loaded: a kernel function or type, found by BTF.
+//!
+//! ```text
+//!   SEC("fentry/tcp_connect")    FUNC tcp_connect           of vmlinux or a module
+//!   SEC("tp_btf/sched_switch")   TYPEDEF btf_trace_sched_switch
+//!   SEC("lsm/file_open")         FUNC bpf_lsm_file_open
+//!   SEC("iter/task")             FUNC bpf_iter_task
+//!   SEC("fentry/nf_tables:f")    FUNC f of module nf_tables
+//! ```
+
+use std::collections::HashMap;
+
+use crate::btf::{BtfKind, Kind, TypeId};
+use crate::elf::{Binding, FuncIx, Object, ProgDef};
+use crate::kernel::{Feature, Kernel, KernelError};
+use crate::uapi::{AttachType, ProgType};
+
+/// What a program is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachTarget {
+    /// The name it was found by, prefix included.
+    pub name: String,
+    /// Its BTF type (`attach_btf_id`).
+    pub btf_id: TypeId,
+    /// The module it is in, by the id of its BTF object; `None` for the kernel itself.
+    pub module: Option<u32>,
+}
+
+/// Why what a program attaches to was not found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// The section names nothing.
+    #[error(
+        "program `{program}`: section `{section}` does not say what to attach to; write SEC(\"{section}/NAME\")"
+    )]
+    Unnamed {
+        /// The program.
+        program: String,
+        /// Its section.
+        section: String,
+    },
+    /// The kernel's types are needed.
+    #[error("program `{program}` (section `{section}`) needs the kernel's types")]
+    NoBtf {
+        /// The program.
+        program: String,
+        /// Its section.
+        section: String,
+        /// Why there are none.
+        source: KernelError,
+    },
+    /// Neither the kernel nor a module has it.
+    #[error("program `{program}`: {what} `{name}` is not in this kernel's BTF{near}")]
+    NotFound {
+        /// The program.
+        program: String,
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Where else to look, or names that are close.
+        near: String,
+    },
+    /// A program that replaces another needs to be told which.
+    #[error(
+        "program `{program}` replaces a function of another program; say which with --replace-in PROG:FUNCTION"
+    )]
+    NoProgram {
+        /// The program.
+        program: String,
+    },
+}
+
+/// What the names of a hook look like in BTF: prefix, kind, and what to call it.
+fn naming(attach_type: AttachType) -> (&'static str, BtfKind, &'static str) {
+    match attach_type {
+        AttachType::TraceRawTp => ("btf_trace_", BtfKind::Typedef, "tracepoint"),
+        AttachType::LsmMac | AttachType::LsmCgroup => ("bpf_lsm_", BtfKind::Func, "LSM hook"),
+        AttachType::TraceIter => ("bpf_iter_", BtfKind::Func, "iterator"),
+        _ => ("", BtfKind::Func, "function"),
+    }
+}
+
+/// Finds the target of a program, if its section says that it has one.
+pub(super) fn find(
+    _object: &Object,
+    def: &ProgDef,
+    kernel: &Kernel,
+) -> Result<Option<AttachTarget>, TargetError> {
+    let Some(row) = def.def.filter(|row| row.needs_btf_target()) else { return Ok(None) };
+    let program = || def.name().to_string();
+    let Some(target) = def.target().filter(|t| !t.is_empty()) else {
+        return Err(TargetError::Unnamed { program: program(), section: row.name().into() });
+    };
+    if def.prog_type == Some(ProgType::Ext) {
+        return Err(TargetError::NoProgram { program: program() });
+    }
+    let (prefix, kind, what) = naming(def.attach_type);
+    let (module, name) = match target.split_once(':') {
+        Some((module, name)) => (Some(module), name),
+        None => (None, target),
+    };
+    let wanted = format!("{prefix}{name}");
+    let vmlinux = kernel.btf().map_err(|source| TargetError::NoBtf {
+        program: program(),
+        section: def.section.clone(),
+        source,
+    })?;
+    if module.is_none_or(|m| m == "vmlinux") {
+        if let Ok(btf_id) = vmlinux.find(&wanted, kind) {
+            return Ok(Some(AttachTarget { name: wanted, btf_id, module: None }));
+        }
+    }
+    let modules = kernel.modules().iter().filter(|m| module.is_none_or(|name| m.name == name));
+    for m in modules {
+        let own = m
+            .btf
+            .find_all(&wanted, kind)
+            .ok()
+            .and_then(|ids| ids.into_iter().find(|id| *id >= m.btf.first_id()));
+        if let Some(btf_id) = own {
+            return Ok(Some(AttachTarget { name: wanted, btf_id, module: Some(m.btf_id) }));
+        }
+    }
+    let near = match module {
+        Some(m) if m != "vmlinux" && !kernel.modules().iter().any(|k| k.name == m) => {
+            format!("; module `{m}` is not loaded, or has no BTF")
+        }
+        _ => String::new(),
+    };
+    Err(TargetError::NotFound { program: program(), what, name: name.into(), near })
+}
+
+/// The functions that programs name as their exception callbacks, by a declaration tag: program to
+/// function. Nothing calls such a function, and the kernel wants it behind the program all the same.
+///
+/// A program that names two gets none: the verifier will say so.
+pub(super) fn exception_callbacks(object: &Object, kernel: &Kernel) -> HashMap<String, FuncIx> {
+    let mut found: HashMap<String, Option<FuncIx>> = HashMap::new();
+    let Some(btf) = object.btf.as_deref().filter(|_| !object.functions.is_empty()) else {
+        return HashMap::new();
+    };
+    for ty in btf.iter().filter_map(Result::ok) {
+        let Kind::DeclTag { ty: tagged, component: None, .. } = ty.kind else { continue };
+        let text = ty.name.to_string();
+        let Some(callback) = text.strip_prefix("exception_callback:") else { continue };
+        let Ok(program) = btf.ty(tagged) else { continue };
+        let function = object
+            .functions
+            .iter()
+            .position(|f| f.name == callback && f.binding != Binding::Local && !f.hidden)
+            .map(FuncIx);
+        found.entry(program.name.to_string()).and_modify(|f| *f = None).or_insert(function);
+    }
+    if found.is_empty() || kernel.has(Feature::BtfDeclTag).is_no() {
+        return HashMap::new();
+    }
+    found.into_iter().filter_map(|(program, function)| Some((program, function?))).collect()
+}
