@@ -5,6 +5,7 @@ pub mod bytes;
 pub mod elf;
 pub mod insn;
 pub mod kernel;
+pub mod links;
 pub mod loader;
 pub mod maps;
 pub mod progs;

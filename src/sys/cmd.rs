@@ -1,7 +1,7 @@
 //! The commands of `bpf(2)`, one safe function each, over the crate's single `syscall(SYS_bpf, ...)`.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::RwLock;
@@ -193,14 +193,14 @@ pub fn link_create(attr: &mut attr::LinkCreate) -> Result<OwnedFd, SysError> {
 }
 
 /// `BPF_LINK_UPDATE`: puts another program behind a link; with `old`, only if that one is there now.
-pub fn link_update(link: impl AsFd, new: impl AsFd, old: Option<&OwnedFd>) -> Result<(), SysError> {
+pub fn link_update(link: impl AsFd, new: impl AsFd, old: Option<BorrowedFd<'_>>) -> Result<(), SysError> {
     /// `BPF_F_REPLACE`
     const REPLACE: u32 = 1 << 2;
     let mut attr = attr::LinkUpdate {
         link_fd: Fd::of(&link),
         new_prog_fd: Fd::of(&new),
         flags: if old.is_some() { REPLACE } else { 0 },
-        old_prog_fd: old.map_or(Fd::NONE, Fd::of),
+        old_prog_fd: Fd::borrow(old),
     };
     // SAFETY: no pointers.
     unsafe { call(Cmd::LinkUpdate, &mut attr) }.map(drop)

@@ -42,6 +42,7 @@ mod fd;
 pub mod info;
 pub mod map;
 mod mmap;
+pub mod netlink;
 
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};

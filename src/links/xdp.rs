@@ -1,0 +1,197 @@
+//! XDP: a program that sees each packet as it comes in, before the kernel makes anything of it.
+//!
+//! One program an interface. It runs in one of three places, which is the *mode*: in the driver (native,
+//! fast, only some drivers), in the network stack (generic, every interface), or in the card
+//! (offloaded). A driver may refuse a program for reasons that it states only over netlink: an MTU whose
+//! packets do not fit a page, receive offloads that are on, channels that are missing. So when the kernel says
+//! no, the same question is put again over netlink, where the answer comes with a sentence.
+
+use super::interface::{Interface, interfaces};
+use super::{AttachError, Link};
+use crate::progs::{ProgInfo, Program};
+use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::netlink::{ACK, Message, Netlink, NetlinkError};
+use crate::sys::{self, Errno, ObjectKind, SysError};
+use crate::uapi::{AttachType, ProgType};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Where an XDP program is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xdp {
+    /// Name of the interface.
+    pub interface: String,
+    /// In the driver or in the stack.
+    pub mode: XdpMode,
+}
+
+/// In which place an XDP program is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum XdpMode {
+    /// In the driver if it can, else in the stack.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    #[doc(alias = "XDP_FLAGS_DRV_MODE")]
+    Native,
+    /// In the stack: every interface can, at the cost of speed.
+    #[doc(alias = "XDP_FLAGS_SKB_MODE")]
+    Generic,
+    /// In the network card.
+    #[doc(alias = "XDP_FLAGS_HW_MODE")]
+    Offloaded,
+}
+
+impl XdpMode {
+    /// `XDP_FLAGS_*`.
+    pub fn flags(self) -> u32 {
+        match self {
+            XdpMode::Auto => 0,
+            XdpMode::Generic => 1 << 1,
+            XdpMode::Native => 1 << 2,
+            XdpMode::Offloaded => 1 << 3,
+        }
+    }
+}
+
+impl Xdp {
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("target_ifindex", format!("index of {}", self.interface)),
+            ("attach_type", format!("{:?}", AttachType::Xdp)),
+            ("flags", format!("{:#x}", self.mode.flags())),
+        ]
+    }
+}
+
+/// Attaches an XDP program. Linux 5.9.
+pub(super) fn attach(program: &Program, xdp: &Xdp) -> Result<Link, AttachError> {
+    if program.prog_type() != ProgType::Xdp {
+        return Err(AttachError::WrongType {
+            program: program.name().into(),
+            found: program.prog_type(),
+            hook: "XDP",
+            wanted: ProgType::Xdp,
+        });
+    }
+    let interface = find(&xdp.interface)?;
+    let refused = match create(program, interface.index, xdp.mode) {
+        Ok(link) => return Ok(link),
+        Err(e) => e,
+    };
+    // In mode auto a driver that has XDP but refuses this program leaves the stack to try.
+    let taken = [Errno::EBUSY, Errno::EEXIST].contains(&refused.errno);
+    if xdp.mode == XdpMode::Auto && !taken && !refused.errno.is_permission() {
+        let why = ask_why(program, interface.index, XdpMode::Native.flags());
+        if let Ok(link) = create(program, interface.index, XdpMode::Generic) {
+            let why = if why.is_empty() { refused.errno.to_string() } else { why };
+            return Ok(link.noting(format!(
+                "{}: fell back to generic mode, the driver refuses: {why}",
+                interface.name
+            )));
+        }
+    }
+    Err(explain(program, xdp, &interface, refused))
+}
+
+fn create(program: &Program, ifindex: u32, mode: XdpMode) -> Result<Link, SysError> {
+    let fd = sys::link_create(&mut LinkCreate {
+        prog_fd: Fd::of(program),
+        target_fd: Fd::ifindex(ifindex),
+        attach_type: AttachType::Xdp,
+        flags: mode.flags(),
+        ..Default::default()
+    })?;
+    Ok(Link::new(fd))
+}
+
+/// The interface of this name, or an error that lists those that are there.
+pub(super) fn find(name: &str) -> Result<Interface, AttachError> {
+    let all = interfaces().unwrap_or_default();
+    let known = all.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
+    all.into_iter()
+        .find(|i| i.name == name)
+        .ok_or_else(|| AttachError::NoInterface { name: name.into(), known })
+}
+
+/// Turns the kernel's number into its reason.
+fn explain(program: &Program, xdp: &Xdp, interface: &Interface, source: SysError) -> AttachError {
+    let hook = format!("XDP on {}", interface.name);
+    let name = program.name().to_string();
+    let other = Interface::numbered(interface.index).ok().flatten().and_then(|i| i.xdp.first().copied());
+    if let (Errno::EBUSY | Errno::EEXIST, Some((mode, id))) = (source.errno, other) {
+        let holder = format!("program {}, in {} mode,", describe_program(id), mode.name());
+        let advice = match xdp.mode.flags() {
+            _ if source.errno == Errno::EEXIST => {
+                "; native and generic XDP exclude each other on one interface"
+            }
+            _ => "; unload it first, or replace it with --replace if rawbpf loaded it",
+        };
+        return AttachError::Taken { program: name, hook, holder, advice: advice.into() };
+    }
+    let why = match ask_why(program, interface.index, xdp.mode.flags()) {
+        said if !said.is_empty() => format!(": {said}"),
+        _ => guess(xdp.mode, interface, source.errno),
+    };
+    AttachError::Refused { program: name, hook, source, why }
+}
+
+/// `count_packets (id 12)`, as far as it can be found out.
+fn describe_program(id: u32) -> String {
+    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of);
+    match info {
+        Ok(info) if !info.name.is_empty() => format!("`{}` (id {id})", info.name),
+        _ => format!("with id {id}"),
+    }
+}
+
+/// What the number means when the kernel says nothing more.
+fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> String {
+    /// A packet, its headroom and the kernel's bookkeeping have to fit a page of 4 KiB.
+    const LARGEST: u32 = 3520;
+    match (mode, errno) {
+        (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP) => {
+            format!(": the driver of {} has no native XDP; use --xdp-mode generic", interface.name)
+        }
+        (XdpMode::Offloaded, Errno::EOPNOTSUPP | Errno::ENOTSUPP | Errno::EINVAL) => {
+            format!(": the card behind {} runs no programs; use --xdp-mode native or generic", interface.name)
+        }
+        _ if interface.mtu > LARGEST => format!(
+            ": its MTU is {}, and native XDP takes at most about {LARGEST} unless the program is in SEC(\"xdp.frags\"); \
+             lower it with `ip link set {} mtu 1500`, or use --xdp-mode generic",
+            interface.mtu, interface.name
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Asks again over netlink, where a refusal comes with a sentence. Should it be granted there, it is
+/// taken back at once.
+fn ask_why(program: &Program, ifindex: u32, flags: u32) -> String {
+    /// `XDP_FLAGS_UPDATE_IF_NOEXIST`: never replaces a program.
+    const IF_NOEXIST: u32 = 1;
+    let fd = program.as_fd().as_raw_fd();
+    match set(ifindex, fd, flags | IF_NOEXIST) {
+        Ok(()) => {
+            let _ = set(ifindex, -1, flags);
+            String::new()
+        }
+        Err(e) => e.message,
+    }
+}
+
+/// `RTM_SETLINK` with `IFLA_XDP`: attaches without a link; fd -1 detaches.
+fn set(ifindex: u32, fd: i32, flags: u32) -> Result<(), NetlinkError> {
+    const RTM_SETLINK: u16 = 19;
+    const IFLA_XDP: u16 = 43;
+    const IFLA_XDP_FD: u16 = 1;
+    const IFLA_XDP_FLAGS: u16 = 3;
+    let mut head = [0; 16];
+    for (to, from) in head.iter_mut().skip(4).zip(ifindex.to_ne_bytes()) {
+        *to = from;
+    }
+    let message = Message::new(RTM_SETLINK, ACK, &head).nest(IFLA_XDP, |xdp| {
+        xdp.push(IFLA_XDP_FD, &fd.to_ne_bytes());
+        xdp.push(IFLA_XDP_FLAGS, &flags.to_ne_bytes());
+    });
+    Netlink::route()?.request(message).map(drop)
+}

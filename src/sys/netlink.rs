@@ -1,0 +1,232 @@
+//! Netlink: the socket protocol by which the network stack is asked and told things.
+//!
+//! Two things of BPF are only there: which XDP program an interface runs, and the classic tc filters. And
+//! one thing is best there: the *extended acknowledgement*, the only sentence in which a network driver
+//! says why it refuses a program.
+//!
+//! A message is a 16-byte header, a fixed struct of its family, and attributes: length, type, bytes, each
+//! padded to 4. Attributes may hold attributes. Everything is in the machine's byte order.
+//!
+//! ```text
+//!   nlmsghdr          ifinfomsg        attribute             attribute
+//!   len type flags    family index     len IFLA_XDP          nested: len IFLA_XDP_FD fd
+//! ```
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
+
+use super::errno::{Errno, SysError};
+use crate::bytes::{Cursor, Endian};
+
+/// A request being built.
+#[derive(Debug, Clone)]
+pub struct Message {
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    /// A message of this type (`RTM_*`), with `NLM_F_*` flags besides `REQUEST`, and the family's fixed struct.
+    pub fn new(kind: u16, flags: u16, fixed: &[u8]) -> Message {
+        /// `NLM_F_REQUEST`
+        const REQUEST: u16 = 1;
+        let mut bytes = vec![0; 4];
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((flags | REQUEST).to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(fixed);
+        Message { bytes }
+    }
+
+    /// Appends an attribute.
+    pub fn attr(mut self, kind: u16, value: &[u8]) -> Message {
+        self.push(kind, value);
+        self
+    }
+
+    /// Appends an attribute that holds attributes.
+    pub fn nest(mut self, kind: u16, fill: impl FnOnce(&mut Message)) -> Message {
+        /// `NLA_F_NESTED`
+        const NESTED: u16 = 1 << 15;
+        let mut inner = Message { bytes: Vec::new() };
+        fill(&mut inner);
+        self.push(kind | NESTED, &inner.bytes);
+        self
+    }
+
+    /// Appends an attribute in place.
+    pub fn push(&mut self, kind: u16, value: &[u8]) {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self.bytes.extend(((value.len() + 4) as u16).to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(value);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self, sequence: u32) -> Vec<u8> {
+        let len = self.bytes.len() as u32;
+        for (to, from) in self.bytes.iter_mut().zip(len.to_ne_bytes()) {
+            *to = from;
+        }
+        for (to, from) in self.bytes.iter_mut().skip(8).zip(sequence.to_ne_bytes()) {
+            *to = from;
+        }
+        self.bytes
+    }
+}
+
+/// The kernel refused a request.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{source}{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
+pub struct NetlinkError {
+    /// The error number.
+    pub source: SysError,
+    /// The extended acknowledgement: the kernel's own words, if it has any.
+    pub message: String,
+}
+
+impl From<SysError> for NetlinkError {
+    fn from(source: SysError) -> NetlinkError {
+        NetlinkError { source, message: String::new() }
+    }
+}
+
+/// A socket of the routing family, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Netlink {
+    fd: OwnedFd,
+    sequence: u32,
+}
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+/// `NLM_F_ACK`: answer even if there is nothing to say.
+pub const ACK: u16 = 4;
+/// `NLM_F_DUMP`: all objects, not one.
+pub const DUMP: u16 = 0x300;
+
+impl Netlink {
+    /// Opens a socket. Needs no privilege; most requests do.
+    pub fn route() -> Result<Netlink, SysError> {
+        Netlink::open(SockProtocol::NetlinkRoute)
+    }
+
+    fn open(protocol: SockProtocol) -> Result<Netlink, SysError> {
+        let fail = |e: nix::errno::Errno| SysError::other("netlink socket", e);
+        let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
+        let fd = fd.map_err(fail)?;
+        socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(fail)?;
+        for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
+            let one: libc::c_int = 1;
+            // SAFETY: the option's value is an int, given with its size. Kernels that do not know the option
+            // refuse it, and we do without.
+            let _ = unsafe {
+                libc::setsockopt(
+                    fd.as_raw_fd(),
+                    libc::SOL_NETLINK,
+                    option,
+                    std::ptr::from_ref(&one).cast(),
+                    size_of::<libc::c_int>() as libc::socklen_t,
+                )
+            };
+        }
+        Ok(Netlink { fd, sequence: 0 })
+    }
+
+    /// Sends a request and returns the messages of the answer: type and body (after the header).
+    pub fn request(&mut self, message: Message) -> Result<Vec<(u16, Vec<u8>)>, NetlinkError> {
+        self.sequence += 1;
+        let bytes = message.finish(self.sequence);
+        let fail = |e: nix::errno::Errno| SysError::other("netlink request", e);
+        socket::send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty()).map_err(fail)?;
+        let mut out = Vec::new();
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            let got = match socket::recv(self.fd.as_fd().as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                got => got.map_err(fail)?,
+            };
+            if self.collect(buffer.get(..got).unwrap_or_default(), &mut out)? {
+                return Ok(out);
+            }
+        }
+    }
+
+    /// Reads the messages of one datagram; true if the answer is complete.
+    fn collect(&self, mut data: &[u8], out: &mut Vec<(u16, Vec<u8>)>) -> Result<bool, NetlinkError> {
+        let damaged = |_| SysError::other("netlink answer", Errno::EIO);
+        while !data.is_empty() {
+            let mut c = Cursor::new(data, Endian::NATIVE);
+            let len = c.u32().map_err(damaged)? as usize;
+            let (kind, flags) = (c.u16().map_err(damaged)?, c.u16().map_err(damaged)?);
+            let (sequence, _port) = (c.u32().map_err(damaged)?, c.u32().map_err(damaged)?);
+            let body = c.bytes(len.saturating_sub(16)).map_err(damaged)?;
+            data = data.get(len.max(16).next_multiple_of(4)..).unwrap_or_default();
+            if sequence != self.sequence {
+                continue;
+            }
+            /// `NLM_F_MULTI`: more messages follow, up to `NLMSG_DONE`.
+            const MULTI: u16 = 2;
+            match kind {
+                NLMSG_ERROR => return acknowledgement(body, flags).map(|()| true),
+                NLMSG_DONE => return Ok(true),
+                _ => out.push((kind, body.to_vec())),
+            }
+            if flags & MULTI == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Reads an error message: a negative errno (0 is success), the request's header, attributes.
+fn acknowledgement(body: &[u8], flags: u16) -> Result<(), NetlinkError> {
+    /// `NLM_F_ACK_TLVS`: attributes follow.
+    const TLVS: u16 = 0x200;
+    /// `NLM_F_CAPPED`: the request's body is not repeated.
+    const CAPPED: u16 = 0x100;
+    /// `NLMSGERR_ATTR_MSG`
+    const MESSAGE: u16 = 1;
+    let damaged = |_| SysError::other("netlink answer", Errno::EIO);
+    let mut c = Cursor::new(body, Endian::NATIVE);
+    let errno = (c.u32().map_err(damaged)? as i32).wrapping_neg();
+    if errno == 0 {
+        return Ok(());
+    }
+    let echoed = c.u32().map_err(damaged)? as usize;
+    let skip = if flags & CAPPED != 0 { 4 + 16 } else { 4 + echoed.next_multiple_of(4) };
+    let mut message = String::new();
+    if flags & TLVS != 0 {
+        for (kind, value) in attributes(body.get(skip..).unwrap_or_default()) {
+            if kind == MESSAGE {
+                let text = value.strip_suffix(&[0]).unwrap_or(value);
+                message = String::from_utf8_lossy(text).into_owned();
+            }
+        }
+    }
+    Err(NetlinkError { source: SysError::other("netlink request", Errno(errno)), message })
+}
+
+/// The attributes in `data`: type (without its flag bits) and value. Stops at the first damaged one.
+pub fn attributes(data: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        let mut c = Cursor::new(rest, Endian::NATIVE);
+        let len = usize::from(c.u16().ok()?);
+        let kind = c.u16().ok()? & 0x3fff;
+        let value = c.bytes(len.checked_sub(4)?).ok()?;
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// The value of an attribute as a number.
+pub fn number(value: &[u8]) -> Option<u32> {
+    match *value {
+        [a] => Some(a.into()),
+        [a, b] => Some(u16::from_ne_bytes([a, b]).into()),
+        [a, b, c, d] => Some(u32::from_ne_bytes([a, b, c, d])),
+        _ => None,
+    }
+}
