@@ -16,19 +16,28 @@ use std::sync::Arc;
 /// assert_eq!(owned.bytes(), shared.bytes());
 /// ```
 #[derive(Clone)]
-pub struct Data(Arc<dyn AsRef<[u8]> + Send + Sync>);
+pub struct Data(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Owned(Arc<Vec<u8>>),
+    Shared(Arc<dyn AsRef<[u8]> + Send + Sync>),
+}
 
 impl Data {
     /// The bytes.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        (*self.0).as_ref()
+        match &self.0 {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Shared(bytes) => (**bytes).as_ref(),
+        }
     }
 }
 
 impl From<Vec<u8>> for Data {
     fn from(bytes: Vec<u8>) -> Data {
-        Data(Arc::new(bytes))
+        Data(Bytes::Owned(Arc::new(bytes)))
     }
 }
 
@@ -40,13 +49,13 @@ impl From<&[u8]> for Data {
 
 impl<T: AsRef<[u8]> + Send + Sync + 'static> From<Arc<T>> for Data {
     fn from(bytes: Arc<T>) -> Data {
-        Data(bytes)
+        Data(Bytes::Shared(bytes))
     }
 }
 
 impl From<Arc<dyn AsRef<[u8]> + Send + Sync>> for Data {
     fn from(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Data {
-        Data(bytes)
+        Data(Bytes::Shared(bytes))
     }
 }
 

@@ -50,6 +50,7 @@
 //! this crate is stepped over.
 
 mod build;
+mod c;
 mod data;
 mod error;
 mod ext;
@@ -59,9 +60,11 @@ mod name;
 mod parse;
 mod raw;
 mod resolve;
+mod sanitize;
 mod types;
 
 pub use build::{BtfBuilder, Composite, Def, MemberDef, NewMember, Values};
+pub use c::{CDump, dump_c};
 pub use data::Data;
 pub use error::BtfError;
 pub use ext::{
@@ -73,6 +76,7 @@ pub use name::{Name, essential_name};
 pub use parse::Btf;
 pub use raw::Raw;
 pub use resolve::Field;
+pub use sanitize::{Support, sanitize};
 pub use types::{
     Array, Element, Enumerator, Enumerators, FwdKind, Int, Kind, List, ListIter, Member, Members, Param,
     Params, Secinfo, Secinfos, Type, Unknown,

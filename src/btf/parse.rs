@@ -135,7 +135,7 @@ impl Btf {
     /// The offset is past the end of the strings.
     #[doc(alias = "btf__name_by_offset")]
     pub fn name(&self, off: StrOff) -> Result<Name<'_>, BtfError> {
-        self.lookup_name(off).ok_or(BtfError::NoString { off, len: self.string_end().into() })
+        self.lookup_name(off).ok_or_else(|| BtfError::NoString { off, len: self.string_end().into() })
     }
 
     /// As [`name`](Btf::name), with `None` for an offset past the end.

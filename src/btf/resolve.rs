@@ -7,8 +7,11 @@ use super::{Btf, BtfError, BtfKind, Kind, KindSet, Member, Type, TypeId};
 pub(super) const MAX_CHAIN: u32 = 32;
 
 /// `const`, `volatile`, `restrict` and type tags.
-const MODIFIERS: KindSet =
+pub(super) const MODIFIERS: KindSet =
     KindSet::of(&[BtfKind::Const, BtfKind::Volatile, BtfKind::Restrict, BtfKind::TypeTag]);
+
+/// [`MODIFIERS`] and typedefs.
+pub(super) const ALIASES: KindSet = MODIFIERS.union(KindSet::of(&[BtfKind::Typedef]));
 
 /// The ways to spell the one integer type that is as long as a pointer.
 const LONG: [&str; 11] = [
@@ -69,7 +72,7 @@ impl Btf {
     /// # Errors
     /// A broken reference, or a chain without an end.
     pub fn skip_mods_and_typedefs(&self, id: TypeId) -> Result<Type<'_>, BtfError> {
-        self.skip(id, MODIFIERS.union(KindSet::of(&[BtfKind::Typedef])))
+        self.skip(id, ALIASES)
     }
 
     /// The type that a variable, typedef or qualifier stands for.
@@ -78,15 +81,20 @@ impl Btf {
     /// A broken reference, or a chain without an end.
     #[doc(alias = "btf__resolve_type")]
     pub fn resolve(&self, id: TypeId) -> Result<Type<'_>, BtfError> {
-        self.skip(id, MODIFIERS.union(KindSet::of(&[BtfKind::Typedef, BtfKind::Var])))
+        self.skip(id, ALIASES.union(KindSet::of(&[BtfKind::Var])))
     }
 
     fn skip(&self, id: TypeId, kinds: KindSet) -> Result<Type<'_>, BtfError> {
+        self.skip_id(id, kinds).and_then(|id| self.ty(id))
+    }
+
+    /// The first type on the chain that is of none of these kinds; it may not exist.
+    pub(super) fn skip_id(&self, id: TypeId, kinds: KindSet) -> Result<TypeId, BtfError> {
         let mut at = id;
         for _ in 0..=MAX_CHAIN {
             match self.head(at) {
                 Some(head) if kinds.contains(head.kind()) => at = TypeId(head.word),
-                _ => return self.ty(at),
+                _ => return Ok(at),
             }
         }
         Err(BtfError::TooDeep { id, limit: MAX_CHAIN })
@@ -146,7 +154,7 @@ impl Btf {
         *left = left
             .checked_sub(1)
             .filter(|_| depth <= MAX_CHAIN)
-            .ok_or(BtfError::TooDeep { id, limit: MAX_CHAIN })?;
+            .ok_or_else(|| BtfError::TooDeep { id, limit: MAX_CHAIN })?;
         let ty = self.resolve(id)?;
         let natural = |size: u32| {
             let most = if self.pointer_size() == 8 { 16 } else { 4 };
@@ -233,13 +241,13 @@ impl Btf {
         depth: u32,
         left: &mut u32,
     ) -> Result<Option<(u64, Member<'a>)>, BtfError> {
-        let deep = BtfError::TooDeep { id: ty.id, limit: MAX_CHAIN };
+        let deep = || BtfError::TooDeep { id: ty.id, limit: MAX_CHAIN };
         for m in ty.members().into_iter().flatten() {
             if m.name == name {
                 return Ok(Some((start, m)));
             }
             if m.name.is_empty() {
-                *left = left.checked_sub(1).filter(|_| depth <= MAX_CHAIN).ok_or(deep.clone())?;
+                *left = left.checked_sub(1).filter(|_| depth <= MAX_CHAIN).ok_or_else(deep)?;
                 let inner = self.skip_mods_and_typedefs(m.ty)?;
                 let at = start.saturating_add(m.bit_offset.into());
                 let found = self.member_in(&inner, name, at, depth.saturating_add(1), left)?;

@@ -283,16 +283,21 @@ impl<'a, R: Element<'a>> List<'a, R> {
     /// Checks every name and every reference of the list.
     fn check(self, id: TypeId) -> Result<Self, BtfError> {
         let (name, ty) = R::REFS;
-        let mut rest = self.bytes;
-        while !rest.is_empty() {
-            let (element, tail) = rest.split_at_checked(self.stride).unwrap_or((rest, &[]));
-            rest = tail;
-            let word = |at: usize| element.get(at..)?.first_chunk::<4>().map(|b| self.btf.endian().u32(*b));
-            if let Some(off) = name.and_then(word) {
-                self.btf.check_name(id, StrOff(off))?;
+        let (names, types) = (self.btf.string_end(), self.btf.type_limit());
+        let endian = self.btf.endian();
+        for element in self.bytes.chunks_exact(self.stride.max(1)) {
+            let word = |at: usize| element.get(at..)?.first_chunk::<4>().map(|b| endian.u32(*b));
+            match name.and_then(word) {
+                Some(off) if off >= names && off != 0 => {
+                    return Err(BtfError::Name { id, off: StrOff(off), len: names.into() });
+                }
+                _ => {}
             }
-            if let Some(to) = ty.and_then(word) {
-                self.btf.check_ref(id, TypeId(to))?;
+            match ty.and_then(word) {
+                Some(to) if to >= types => {
+                    return Err(BtfError::Reference { id, to: TypeId(to), last: types.saturating_sub(1) });
+                }
+                _ => {}
             }
         }
         Ok(self)
@@ -507,17 +512,24 @@ impl Btf {
     }
 
     #[inline]
-    pub(super) fn check_name(&self, id: TypeId, off: StrOff) -> Result<Name<'_>, BtfError> {
-        self.lookup_name(off).ok_or(BtfError::Name { id, off, len: self.string_end().into() })
+    fn check_name(&self, id: TypeId, off: StrOff) -> Result<Name<'_>, BtfError> {
+        self.lookup_name(off).ok_or_else(|| BtfError::Name { id, off, len: self.string_end().into() })
     }
 
     #[inline]
     fn check_ref(&self, id: TypeId, to: TypeId) -> Result<TypeId, BtfError> {
-        // Where the walk stopped early, the type may be one of those that cannot be read.
-        if to.0 < self.type_count() || self.stopped().is_some() {
+        let types = self.type_limit();
+        if to.0 < types {
             return Ok(to);
         }
-        Err(BtfError::Reference { id, to, last: self.type_count().saturating_sub(1) })
+        Err(BtfError::Reference { id, to, last: types.saturating_sub(1) })
+    }
+
+    /// What a reference must be below. Where the walk stopped early it may be to a type that is there
+    /// and cannot be read.
+    #[inline]
+    fn type_limit(&self) -> u32 {
+        if self.stopped().is_some() { u32::MAX } else { self.type_count() }
     }
 
     fn kind<'a>(&'a self, id: TypeId, head: Head, rest: &'a [u8]) -> Result<Kind<'a>, BtfError> {

@@ -1,11 +1,13 @@
 //! The BTF library against other readers: bpftool, clang, the running kernel.
 
 mod builder;
+mod c;
 mod ext;
 mod find;
 mod hostile;
 mod layout;
 mod oracle;
+mod sanitize;
 
 use rawbpf::btf::Btf;
 use rawbpf::bytes::Endian;

@@ -1,0 +1,561 @@
+//! BTF as C: a `vmlinux.h`, or the few types that somebody wants to see.
+//!
+//! C wants a type declared before it is used. For most uses a *declaration* is enough (`struct sock;`
+//! before `struct sock *`), and where a value is stored or an array is made, the *definition* must be
+//! there. So for each type there are two demands, and each follows from the shape of the type:
+//!
+//! ```text
+//!   to define          needs
+//!   struct, union      each member's type defined
+//!   typedef            its target defined          (to declare it: its target declared)
+//!   array              its element defined         (even when only declared: C has no arrays of unknowns)
+//!   pointer            its target declared
+//!   prototype          arguments and result declared
+//! ```
+//!
+//! An anonymous struct is written out where it is used, so its members count as its user's. Whatever
+//! a type needs is written before it; a struct that is met again while its own definition waits, which
+//! happens with every linked list, is declared. One recursive function does all of it ([`Printer::need`]).
+//!
+//! Names: a kernel has several types of the same name, and C must not. The second gets a flavour,
+//! `name___2`, which CO-RE ignores.
+//!
+//! Layout: BTF tells where each member lies, but not which attributes put it there. [`layout`] plays the
+//! compiler, and where the compiler would put a member somewhere else, unnamed bitfields fill the gap, or
+//! the struct is packed.
+
+mod body;
+mod decl;
+mod layout;
+
+use super::kind::KindSet;
+use super::types::Kind;
+use super::{Btf, BtfError, BtfKind, Name, TypeId};
+use layout::Layouts;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// What [`dump_c`] writes.
+#[derive(Clone, Debug, Default)]
+pub struct CDump {
+    /// The types to write, with all that they need; all types of the BTF when empty.
+    pub roots: Vec<TypeId>,
+    /// Write it as a header file: include guard, `preserve_access_index` for CO-RE, `__ksym`.
+    pub header: bool,
+    /// Declare the kernel functions that BPF programs may call (tagged `bpf_kfunc`, Linux 6.8).
+    pub kfuncs: bool,
+}
+
+impl CDump {
+    /// A whole `vmlinux.h`.
+    pub fn vmlinux_h() -> CDump {
+        CDump { roots: vec![], header: true, kfuncs: true }
+    }
+}
+
+/// Writes types as C that gives them the sizes and offsets that BTF has.
+///
+/// A type that C cannot express (it holds itself) becomes a comment that says so.
+///
+/// ```
+/// use rawbpf::btf::{Btf, BtfBuilder, CDump, IntEncoding, NewMember, dump_c};
+/// let mut b = BtfBuilder::new();
+/// let int = b.int("int", 4, IntEncoding::SIGNED);
+/// let node = b.next_id().0 + 1;
+/// let ptr = b.ptr(rawbpf::btf::TypeId(node));
+/// b.composite(false, "node", 16, &[NewMember::at("next", ptr, 0), NewMember::at("value", int, 64)]);
+/// let btf = Btf::parse(b.to_bytes()?)?;
+/// let c = dump_c(&btf, &CDump::default())?;
+/// assert_eq!(c, "struct node {\n\tstruct node *next;\n\tint value;\n};\n\n");
+/// # Ok::<(), rawbpf::btf::BtfError>(())
+/// ```
+///
+/// # Errors
+/// A broken reference, or more output than BTF of this size can honestly ask for.
+#[doc(alias = "btf_dump__dump_type")]
+pub fn dump_c(btf: &Btf, what: &CDump) -> Result<String, BtfError> {
+    let mut p = Printer::new(btf);
+    if what.header {
+        p.out.push_str(HEADER);
+    }
+    if what.roots.is_empty() {
+        p.out.reserve(btf.bytes().len() / 2);
+        p.every_type()?;
+    }
+    for root in &what.roots {
+        p.root(*root)?;
+    }
+    if what.kfuncs {
+        p.kfuncs()?;
+    }
+    if what.header {
+        p.out.push_str(FOOTER);
+    }
+    Ok(p.out)
+}
+
+impl Btf {
+    /// A declaration as C writes it: `int tcp_connect(struct sock *sk)` for a function, its prototype or
+    /// a variable; `struct sock *name` for a type. Anonymous structs are shown as `struct {...}`.
+    ///
+    /// # Errors
+    /// A broken reference, or a chain without an end.
+    #[doc(alias = "btf_dump__emit_type_decl")]
+    pub fn render_decl(&self, id: TypeId, name: &str) -> Result<String, BtfError> {
+        let mut p = Printer::new(self);
+        p.inline = false;
+        let ty = self.ty(id)?;
+        match ty.kind {
+            Kind::Func { proto: inner, .. } | Kind::Var { ty: inner, .. } => {
+                let own = ty.name.to_str();
+                p.decl(inner, if name.is_empty() { &own } else { name }, 0)?;
+            }
+            _ => p.decl(id, name, 0)?,
+        }
+        Ok(p.out)
+    }
+}
+
+const HEADER: &str = r#"#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+#ifndef __ksym
+#define __ksym __attribute__((section(".ksyms")))
+#endif
+
+#ifndef __weak
+#define __weak __attribute__((weak))
+#endif
+
+#ifndef __bpf_fastcall
+#if __has_attribute(bpf_fastcall)
+#define __bpf_fastcall __attribute__((bpf_fastcall))
+#else
+#define __bpf_fastcall
+#endif
+#endif
+
+"#;
+
+const FOOTER: &str = "#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
+#endif
+
+#endif /* __VMLINUX_H__ */
+";
+
+/// What has been written of a type.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct State {
+    /// Its definition waits for what it needs.
+    busy: bool,
+    /// Its name can be used behind a pointer.
+    declared: bool,
+    /// It is complete.
+    defined: bool,
+}
+
+/// The names of types (tags) and of everything else (identifiers), which C keeps apart.
+#[derive(Default)]
+struct Names<'a> {
+    used: HashMap<&'a [u8], u32>,
+    given: HashMap<TypeId, u32>,
+}
+
+impl<'a> Names<'a> {
+    /// How often the name was used before, this use included.
+    fn count(&mut self, name: &'a [u8]) -> u32 {
+        let n = self.used.entry(name).or_insert(0);
+        *n = n.saturating_add(1);
+        *n
+    }
+
+    /// The number that a type gets for its name, and keeps.
+    fn number(&mut self, id: TypeId, name: &'a [u8]) -> u32 {
+        if let Some(&n) = self.given.get(&id) {
+            return n;
+        }
+        let n = self.count(name);
+        self.given.insert(id, n);
+        n
+    }
+}
+
+/// How deep types may nest in one another, and how long a chain of declarations may be.
+const MAX_DEPTH: u32 = 256;
+
+/// The kinds that have a definition of their own.
+const DEFINED: KindSet = KindSet::of(&[
+    BtfKind::Struct,
+    BtfKind::Union,
+    BtfKind::Enum,
+    BtfKind::Enum64,
+    BtfKind::Fwd,
+    BtfKind::Typedef,
+]);
+
+struct Printer<'a> {
+    btf: &'a Btf,
+    out: String,
+    state: Vec<State>,
+    tags: Names<'a>,
+    idents: Names<'a>,
+    layouts: Layouts<'a>,
+    /// The typedef `__builtin_va_list`. Every compiler brings its own, and that of BPF is shorter than
+    /// that of most kernels; so its target is written in its place.
+    va_list: Option<TypeId>,
+    /// Write anonymous structs and enumerations out where they are used.
+    inline: bool,
+    depth: u32,
+    /// How many more steps are taken: hostile BTF can ask for output without end.
+    left: u64,
+}
+
+impl<'a> Printer<'a> {
+    fn new(btf: &'a Btf) -> Printer<'a> {
+        Printer {
+            btf,
+            out: String::new(),
+            state: Vec::new(),
+            tags: Names::default(),
+            idents: Names::default(),
+            layouts: Layouts::new(btf),
+            va_list: btf.find("__builtin_va_list", BtfKind::Typedef).ok(),
+            inline: true,
+            depth: 0,
+            left: 4096u64.saturating_add(btf.bytes().len() as u64 * 4),
+        }
+    }
+
+    fn state(&mut self, id: TypeId) -> &mut State {
+        let at = id.0 as usize;
+        if self.state.len() <= at {
+            // Only numbers of types that exist come here.
+            self.state.resize((self.btf.type_count() as usize).max(at.saturating_add(1)), State::default());
+        }
+        &mut self.state[at]
+    }
+
+    /// Goes one level deeper; `leave` goes back.
+    fn enter(&mut self, id: TypeId) -> Result<(), BtfError> {
+        self.depth = self.depth.saturating_add(1);
+        self.left = self.left.saturating_sub(1);
+        if self.depth > MAX_DEPTH {
+            return Err(BtfError::TooDeep { id, limit: MAX_DEPTH });
+        }
+        if self.left == 0 {
+            let value = self.out.len() as u64;
+            return Err(BtfError::TooLarge { id, what: "the C text up to and with the definition", value });
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Writes every type that has a definition of its own.
+    fn every_type(&mut self) -> Result<(), BtfError> {
+        let referenced = self.referenced_enums()?;
+        for id in (1..self.btf.type_count()).map(TypeId) {
+            let Some(head) = self.btf.head(id) else { continue };
+            let is_enum = matches!(head.kind(), BtfKind::Enum | BtfKind::Enum64);
+            let anonymous_enum = is_enum && head.name.0 == 0 && !referenced.contains(&id);
+            if anonymous_enum || (DEFINED.contains(head.kind()) && head.name.0 != 0) {
+                self.root(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The anonymous enumerations that something refers to, which writes them out. The others only
+    /// exist for their constants.
+    fn referenced_enums(&self) -> Result<std::collections::HashSet<TypeId>, BtfError> {
+        let mut out = std::collections::HashSet::new();
+        let mut mark = |id: TypeId| {
+            let head = self.btf.head(id);
+            if head.is_some_and(|h| h.name.0 == 0 && matches!(h.kind(), BtfKind::Enum | BtfKind::Enum64)) {
+                out.insert(id);
+            }
+        };
+        for ty in self.btf.iter() {
+            match ty?.kind {
+                Kind::Ptr(to) | Kind::Typedef(to) | Kind::Const(to) | Kind::Volatile(to) => mark(to),
+                Kind::Restrict(to) | Kind::TypeTag { ty: to, .. } | Kind::Var { ty: to, .. } => mark(to),
+                Kind::Array(array) => mark(array.elem),
+                Kind::Struct(members) | Kind::Union(members) => members.iter().for_each(|m| mark(m.ty)),
+                Kind::FuncProto(params) => {
+                    mark(params.ret());
+                    params.iter().for_each(|p| mark(p.ty));
+                }
+                _ => {}
+            }
+        }
+        Ok(out)
+    }
+
+    /// Writes one type with all that it needs, or a comment that says why it cannot be written.
+    fn root(&mut self, id: TypeId) -> Result<(), BtfError> {
+        let start = self.out.len();
+        self.depth = 0;
+        let ty = self.btf.ty(id)?;
+        let result = match ty.kind {
+            Kind::Func { proto: inner, .. } | Kind::Var { ty: inner, .. } => {
+                self.need(inner, false, TypeId::VOID).and_then(|()| self.extern_decl(&ty.name, inner, "", ""))
+            }
+            _ => self.need(id, true, TypeId::VOID),
+        };
+        match result {
+            Err(e @ BtfError::TooDeep { .. }) => {
+                // What was begun is no whole definition; what came before it is.
+                let whole =
+                    self.out.get(start..).and_then(|t| t.rfind(";\n\n")).map_or(start, |at| start + at + 3);
+                self.out.truncate(whole);
+                self.out.push_str(&format!("/* {}: {} */\n\n", ty.name.to_str().replace('*', "_"), e));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Sees to it that a type is declared, or complete. `inside` is the struct whose members are being
+    /// looked at, which need no declaration of it.
+    fn need(&mut self, id: TypeId, complete: bool, inside: TypeId) -> Result<(), BtfError> {
+        let Some(head) = self.btf.head(id) else {
+            return self.btf.ty(id).map(drop); // `void`, or an error that says what is wrong
+        };
+        let to = TypeId(head.word);
+        match head.kind() {
+            BtfKind::Int => self.need_alias(id),
+            BtfKind::Struct | BtfKind::Union => self.need_composite(id, complete, inside),
+            BtfKind::Typedef => self.need_typedef(id, complete),
+            BtfKind::Ptr => self.deeper(to, false, inside),
+            BtfKind::Const | BtfKind::Volatile | BtfKind::Restrict | BtfKind::TypeTag => {
+                self.deeper(to, complete, inside)
+            }
+            BtfKind::Array | BtfKind::FuncProto => {
+                match self.btf.ty(id)?.kind {
+                    Kind::Array(array) => self.deeper(array.elem, true, inside)?,
+                    Kind::FuncProto(params) => {
+                        self.deeper(params.ret(), false, inside)?;
+                        for p in params {
+                            self.deeper(p.ty, false, inside)?;
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+            BtfKind::Enum | BtfKind::Enum64 => {
+                let anonymous_user = head.name.0 == 0 && self.depth > 0;
+                if anonymous_user || self.state(id).defined {
+                    return Ok(()); // written where it is used, or before
+                }
+                self.state(id).defined = true;
+                self.enum_def(id, 0)?;
+                self.end();
+                Ok(())
+            }
+            BtfKind::Fwd => {
+                if !std::mem::replace(&mut self.state(id).declared, true) {
+                    self.tag(id)?;
+                    self.end();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn deeper(&mut self, id: TypeId, complete: bool, inside: TypeId) -> Result<(), BtfError> {
+        self.enter(id)?;
+        self.need(id, complete, inside)?;
+        self.leave();
+        Ok(())
+    }
+
+    fn need_composite(&mut self, id: TypeId, complete: bool, inside: TypeId) -> Result<(), BtfError> {
+        let state = *self.state(id);
+        if state.defined || (state.declared && !complete) {
+            return Ok(());
+        }
+        let ty = self.btf.ty(id)?;
+        let members = ty.members();
+        if ty.name.is_empty() {
+            for m in members.into_iter().flatten() {
+                self.deeper(m.ty, true, inside)?;
+            }
+            return Ok(());
+        }
+        if !complete {
+            if id != inside {
+                self.state(id).declared = true;
+                self.tag(id)?;
+                self.end();
+            }
+            return Ok(());
+        }
+        if state.busy {
+            return Err(BtfError::TooDeep { id, limit: MAX_DEPTH }); // it holds itself
+        }
+        self.state(id).busy = true;
+        for m in members.into_iter().flatten() {
+            self.deeper(m.ty, true, id)?;
+        }
+        self.composite_def(id, 0)?;
+        self.end();
+        *self.state(id) = State { busy: false, declared: true, defined: true };
+        Ok(())
+    }
+
+    fn need_typedef(&mut self, id: TypeId, complete: bool) -> Result<(), BtfError> {
+        let state = *self.state(id);
+        if state.defined || (state.declared && !complete) {
+            return Ok(());
+        }
+        if state.busy && !complete {
+            return Err(BtfError::TooDeep { id, limit: MAX_DEPTH }); // it is made of itself
+        }
+        let Kind::Typedef(to) = self.btf.ty(id)?.kind else { return Ok(()) };
+        if Some(id) == self.va_list {
+            return self.deeper(to, complete, TypeId::VOID);
+        }
+        // While a typedef waits for its struct to be complete, the struct may well need it declared.
+        self.state(id).busy = !complete;
+        self.deeper(to, complete, TypeId::VOID)?;
+        if !self.state(id).declared {
+            self.typedef_def(id, to)?;
+        }
+        *self.state(id) = State { busy: false, declared: true, defined: complete };
+        Ok(())
+    }
+
+    fn typedef_def(&mut self, id: TypeId, to: TypeId) -> Result<(), BtfError> {
+        let name = self.btf.ty(id)?.name;
+        if to == TypeId::VOID && name == "__gnuc_va_list" {
+            self.out.push_str("typedef __builtin_va_list __gnuc_va_list"); // what some gccs meant
+        } else {
+            self.out.push_str("typedef ");
+            self.left(to, 0)?;
+            self.gap();
+            self.ident(id)?;
+            self.right(to, 0)?;
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Integers that only one compiler has.
+    fn need_alias(&mut self, id: TypeId) -> Result<(), BtfError> {
+        const ALIASES: [(&str, &str); 4] = [
+            ("__Poly8_t", "unsigned char"),
+            ("__Poly16_t", "unsigned short"),
+            ("__Poly64_t", "unsigned long long"),
+            ("__Poly128_t", "unsigned __int128"),
+        ];
+        if std::mem::replace(&mut self.state(id).defined, true) {
+            return Ok(());
+        }
+        let name = self.btf.ty(id)?.name;
+        if let Some((name, real)) = ALIASES.iter().find(|(alias, _)| name == *alias) {
+            self.out.push_str(&format!("typedef {real} {name}"));
+            self.end();
+        }
+        Ok(())
+    }
+
+    /// `extern int f(struct sock *sk) __weak __ksym;`
+    fn extern_decl(
+        &mut self,
+        name: &Name<'_>,
+        ty: TypeId,
+        before: &str,
+        after: &str,
+    ) -> Result<(), BtfError> {
+        self.out.push_str("extern ");
+        self.out.push_str(before);
+        self.decl(ty, &name.to_str(), 0)?;
+        self.out.push_str(after);
+        self.out.push_str(";\n");
+        Ok(())
+    }
+
+    fn kfuncs(&mut self) -> Result<(), BtfError> {
+        let mut tagged: [Vec<TypeId>; 2] = Default::default();
+        let ids = (1..self.btf.type_count()).map(TypeId);
+        for id in ids.filter(|id| self.btf.head(*id).is_some_and(|h| h.kind() == BtfKind::DeclTag)) {
+            let tag = self.btf.ty(id)?;
+            let Kind::DeclTag { ty, component: None, .. } = tag.kind else { continue };
+            for (list, name) in tagged.iter_mut().zip(["bpf_kfunc", "bpf_fastcall"]) {
+                if tag.name == name && matches!(self.btf.ty(ty)?.kind, Kind::Func { .. }) {
+                    list.push(ty);
+                }
+            }
+        }
+        let [mut kfuncs, fast] = tagged;
+        kfuncs.sort_by_key(|id| self.btf.ty(*id).map(|t| t.name.as_bytes()).unwrap_or_default());
+        self.out.push_str("\n/* BPF kfuncs */\n#ifndef BPF_NO_KFUNC_PROTOTYPES\n");
+        for id in kfuncs {
+            let func = self.btf.ty(id)?;
+            if let Kind::Func { proto, .. } = func.kind {
+                self.need(proto, false, TypeId::VOID)?;
+                let before = if fast.contains(&id) { "__bpf_fastcall " } else { "" };
+                self.extern_decl(&func.name, proto, before, " __weak __ksym")?;
+            }
+        }
+        self.out.push_str("#endif\n\n");
+        Ok(())
+    }
+
+    /// The end of a definition.
+    fn end(&mut self) {
+        self.out.push_str(";\n\n");
+    }
+
+    /// `struct name` of a struct, union, enumeration or forward declaration.
+    fn tag(&mut self, id: TypeId) -> Result<(), BtfError> {
+        let Some(head) = self.btf.head(id) else { return self.btf.ty(id).map(drop) };
+        let (word, own) = match (head.kind(), head.flag()) {
+            (BtfKind::Fwd, true) => ("union", false),
+            (BtfKind::Fwd, false) => ("struct", false),
+            (BtfKind::Union, _) => ("union", true),
+            (BtfKind::Struct, _) => ("struct", true),
+            _ => ("enum", head.vlen() > 0),
+        };
+        self.out.push_str(word);
+        if head.name.0 == 0 {
+            return Ok(());
+        }
+        self.out.push(' ');
+        let name = self.btf.name(head.name)?;
+        // A forward declaration means the type of that name, and so has no number of its own.
+        let number = if own { self.tags.number(id, name.as_bytes()) } else { 1 };
+        self.name(name, number);
+        Ok(())
+    }
+
+    /// The name of a typedef.
+    fn ident(&mut self, id: TypeId) -> Result<(), BtfError> {
+        let Some(head) = self.btf.head(id) else { return self.btf.ty(id).map(drop) };
+        let name = self.btf.name(head.name)?;
+        let number = self.idents.number(id, name.as_bytes());
+        self.name(name, number);
+        Ok(())
+    }
+
+    /// A name that C takes, with a flavour if it is not the first of its kind.
+    fn name(&mut self, name: Name<'_>, number: u32) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        match name.to_str() {
+            name if name.chars().all(fits) => self.out.push_str(&name),
+            name => self.out.extend(name.chars().map(|c| if fits(c) { c } else { '_' })),
+        }
+        if number > 1 {
+            let _ = write!(self.out, "___{number}"); // a String takes everything
+        }
+    }
+}
