@@ -1,1 +1,4 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
+
+mod gate;
+mod smoke;
