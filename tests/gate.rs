@@ -5,8 +5,8 @@
 //!
 //! * writes a line into the ledger (the file named by `RAWBPF_LEDGER`), from which `make test` and
 //!   `make test-kernels` print what did not run, where, and why; a skip is never counted as a pass;
-//! * **fails the test** where the feature has to be there: in a guest whose release, configuration and
-//!   architecture have it by the table below. On a developer's own machine nothing is known about local policy
+//! * **fails the test** where the feature has to be there: in a guest whose release and configuration have it by
+//!   the table below. On a developer's own machine nothing is known about local policy
 //!   (lockdown, containers, a cut-down configuration), so there a skip is only reported.
 //!
 //! ```text
@@ -32,21 +32,15 @@ pub(crate) struct Feature {
     pub(crate) since: (u32, u32),
     /// What the kernel must have been configured with. A module counts where modules can be loaded.
     pub(crate) kconfig: &'static [&'static str],
-    /// Architectures (as in `std::env::consts::ARCH`) where it is missing all the same.
-    pub(crate) not_on: &'static [&'static str],
     /// For a feature that is told by the same check everywhere.
     pub(crate) check: Option<fn() -> Result<(), String>>,
 }
 
 const fn feature(name: &'static str, since: (u32, u32), kconfig: &'static [&'static str]) -> Feature {
-    Feature { name, since, kconfig, not_on: &[], check: None }
+    Feature { name, since, kconfig, check: None }
 }
 
 impl Feature {
-    const fn not_on(mut self, architectures: &'static [&'static str]) -> Feature {
-        self.not_on = architectures;
-        self
-    }
     const fn checked(mut self, check: fn() -> Result<(), String>) -> Feature {
         self.check = Some(check);
         self
@@ -74,14 +68,14 @@ mod table {
     pub(crate) const BTF: Feature = feature("vmlinux BTF", (5, 2), &["DEBUG_INFO_BTF"]);
     pub(crate) const KPROBE: Feature = feature("kprobe", (4, 1), &["KPROBES", "BPF_EVENTS"]);
     pub(crate) const FENTRY: Feature =
-        feature("fentry", (5, 5), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]).not_on(&["s390x"]);
-    pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]).not_on(&["s390x"]);
+        feature("fentry", (5, 5), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);
-    pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]).not_on(&["s390x"]);
+    pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
 }
 
 fn root() -> Result<(), String> {
@@ -100,7 +94,6 @@ pub(crate) struct Machine {
     /// A kernel booted by `make test-kernels`, where nothing but the kernel decides what works.
     guest: bool,
     release: (u32, u32),
-    arch: String,
     /// The kernel's configuration, `CONFIG_NAME=value` lines.
     kconfig: Option<String>,
     modules: bool,
@@ -115,7 +108,6 @@ impl Machine {
             Machine {
                 guest: std::env::var_os("RAWBPF_GUEST").is_some(),
                 release: parse_release(release),
-                arch: std::env::consts::ARCH.into(),
                 kconfig: fs::read_to_string(format!("/boot/config-{release}")).ok(),
                 // A guest has the modules that its packages still had.
                 modules: fs::read_dir("/sys/module/veth").is_ok(),
@@ -136,7 +128,6 @@ impl Machine {
 fn expected(feature: &Feature, machine: &Machine) -> bool {
     machine.guest
         && machine.release >= feature.since
-        && !feature.not_on.contains(&machine.arch.as_str())
         && feature.kconfig.iter().all(|option| machine.configured(option))
 }
 
@@ -183,9 +174,8 @@ pub(crate) fn skip(feature: &Feature, reason: &str) {
     let machine = Machine::here();
     assert!(
         !expected(feature, machine),
-        "{} {:?} must have '{}' (since {:?}), but: {reason}\n\
-         if this kernel really lacks it, the feature's row in tests/gate.rs is wrong",
-        machine.arch,
+        "this kernel, {:?}, must have '{}' (there since {:?}), but: {reason}\n\
+         if it really lacks it, the feature's row in tests/gate.rs is wrong",
         machine.release,
         feature.name,
         feature.since,
@@ -236,7 +226,7 @@ mod tests {
     use super::*;
 
     fn machine(release: (u32, u32), kconfig: &str) -> Machine {
-        Machine { guest: true, release, arch: "x86_64".into(), kconfig: Some(kconfig.into()), modules: true }
+        Machine { guest: true, release, kconfig: Some(kconfig.into()), modules: true }
     }
 
     #[test]
@@ -268,13 +258,6 @@ mod tests {
     fn nothing_is_expected_of_a_machine_with_policies_of_its_own() {
         assert!(!expected(&ROOT, &Machine { guest: false, ..machine((6, 1), "") }));
         assert!(expected(&ROOT, &machine((6, 1), "")));
-    }
-
-    #[test]
-    fn an_architecture_can_be_left_out() {
-        let x86 = machine((6, 12), "CONFIG_BPF_JIT=y\nCONFIG_MMU=y\n");
-        assert!(expected(&ARENA, &x86));
-        assert!(!expected(&ARENA, &Machine { arch: "s390x".into(), ..x86 }));
     }
 
     #[test]

@@ -50,9 +50,9 @@ apt_mirrors() {
     cat "$room/mirrors"
 }
 
-# apt_source SUITE ARCH: the sources line for a suite: the security archive for *-security, else the main one.
+# apt_source SUITE ARCHS: the sources line for a suite: the security archive for *-security, else the main one.
 apt_source() {
-    local suite=$1 arch=$2 label=Debian uri entry key=
+    local suite=$1 archs=$2 label=Debian uri entry key=
     case $suite in *-security) label=Debian-Security ;; esac
     read -r uri entry < <(apt_mirrors | awk -v l="$label" '$1 == l { print $3, $4; exit }') ||
         die "this machine's apt sources have no mirror for suites like $suite" "add one, or take $suite out of $list"
@@ -62,24 +62,26 @@ apt_source() {
     # The key: deb822 `Signed-By: FILE` or one-line `[signed-by=FILE]`, from the file the mirror stands in;
     # without one apt trusts what is in trusted.gpg.d, for us too.
     key=$(sed -n 's/.*[Ss]igned-[Bb]y[:=][[:blank:]]*\(\/[^] ,]*\).*/\1/p' "${entry%:*}" | head -n 1)
-    echo "deb [arch=$arch${key:+ signed-by=$key}] $uri $suite main"
+    echo "deb [arch=$archs${key:+ signed-by=$key}] $uri $suite main"
 }
 
-# apt_suites ROOM ARCH SUITE..: fetches the package lists of the suites into the room. Each is tried alone, so
-# that one that has gone is left out and reported; it fails only when none is left.
+# apt_suites ROOM ARCH SUITE..: fetches the package lists of the suites into the room, for this machine's
+# architecture and ARCH. Each suite is tried alone, so that one that has gone is left out and reported; it fails
+# only when none is left.
 apt_suites() {
-    local room=$1 arch=$2 suite left=0
+    local room=$1 arch=$2 native suite left=0
     shift 2
+    native=$(dpkg --print-architecture)
     apt_room "$room"
     cat >> "$room/apt.conf" <<CONF
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "$room/sources";
-APT::Architectures { "$(dpkg --print-architecture)"; "$arch"; };
+APT::Architectures { "$native"; "$arch"; };
 APT::Get::List-Cleanup "false";
 CONF
     rm -f "$room"/sources/*
     for suite; do
-        apt_source "$suite" "$arch" > "$room/sources/$suite.list"
+        apt_source "$suite" "$native$([ "$arch" = "$native" ] || echo ",$arch")" > "$room/sources/$suite.list"
         if apt_at "$room" apt-get update -o "Dir::Etc::sourceparts=/dev/null" \
             -o "Dir::Etc::sourcelist=$room/sources/$suite.list" > "$room/update.log" 2>&1 &&
             ! grep -q '^[EW]: Failed' "$room/update.log"; then

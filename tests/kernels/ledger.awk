@@ -2,17 +2,20 @@
 #   test <tab> kernel <tab> status <tab> feature <tab> reason
 # status: pass, skip, fail, ignored, or host for a test that is no kernel's matter.
 #
-#   awk -f ledger.awk names kernel=5.10 x86_64-5.10/out kernel=6.1 x86_64-6.1/out ..
-# `names` is what `it --list --format=terse` says: the tests that have to answer on every kernel.
+#   awk -f ledger.awk kernel=5.10 x86_64-5.10/out kernel=6.1 x86_64-6.1/out ..
 #
+# Each guest says first which tests there are (@@name); every one of them has to answer on every kernel.
 # A verdict is libtest's line `test NAME ... ok`. The test's own output can stand between the dots and the
 # verdict, so a name stays open until a verdict ends it; one that is still open at the end was running when the
 # guest died. A skip is known from the gate's line (@@ledger), never from libtest, for whom it is a pass.
 BEGIN { FS = OFS = "\t" }
 
-FILENAME != file { file = FILENAME; open_test = ""; if (kernel != "") kernels[++n_kernels] = kernel }
+FILENAME != file { file = FILENAME; open_test = ""; kernels[++n_kernels] = kernel }
 
-kernel == "" { if (sub(/: test$/, "")) names[++n_names] = $0; next }
+$1 == "@@name" {
+    if (sub(/: test$/, "", $2) && !($2 in known)) { known[$2] = 1; names[++n_names] = $2 }
+    next
+}
 
 $1 == "@@ledger" && $2 == "skip" { skipped[kernel, $3] = $4 OFS $5; next }
 $1 == "@@ledger" { next }
