@@ -1,9 +1,9 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build test ci test-kernels shell kernels-clean
+.PHONY: help build test ci test-kernels shell kernels-selftest kernels-clean
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 build: ## The rawbpf binary, target/release/rawbpf
 	cargo build --release --features cli
 test: ## Every test, on this machine's kernel; says in the end what did not run and why
@@ -15,6 +15,8 @@ test-kernels: ## The integration tests on real kernels (KERNEL=6.12, KERNEL=all,
 	@tests/kernels/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
 	@tests/kernels/shell $(KERNEL)
+kernels-selftest: ## Does the guests' harness tell how a guest ended?
+	@tests/kernels/selftest
 kernels-clean: ## Drop the fetched kernels, so that the next run fetches the newest
 	rm -rf "$${RAWBPF_CACHE:-$$HOME/.cache/rawbpf}"
 ci: test test-kernels ## What CI runs

@@ -1,4 +1,5 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
 
 mod gate;
+mod harness;
 mod smoke;
