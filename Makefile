@@ -1,5 +1,5 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build test ci test-kernels shell kernels-selftest kernels-clean
+.PHONY: help build test ci test-kernels shell kernels-doc kernels-selftest kernels-clean
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 help: ## This list
@@ -15,6 +15,8 @@ test-kernels: ## The integration tests on real kernels (KERNEL=6.12, KERNEL=all,
 	@tests/kernels/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
 	@tests/kernels/shell $(KERNEL)
+kernels-doc: ## Write what the guests answered into docs/KERNELS.md
+	@tests/kernels/doc
 kernels-selftest: ## Does the guests' harness tell how a guest ended?
 	@tests/kernels/selftest
 kernels-clean: ## Drop the fetched kernels, so that the next run fetches the newest

@@ -261,6 +261,13 @@ mod tests {
     }
 
     #[test]
+    fn this_kernel_says_its_release() {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("procfs is mounted");
+        assert_ne!(parse_release(&release), (0, 0), "{release}");
+        answer("release", release.trim());
+    }
+
+    #[test]
     fn releases_are_read_as_the_kernel_writes_them() {
         for (text, want) in [
             ("5.10.0-46-cloud-amd64", (5, 10)),

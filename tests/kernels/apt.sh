@@ -106,6 +106,6 @@ apt_unpack() {
         return 1
     fi
     mkdir -p "$to"
-    for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$to"; done
+    for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$to" || return 1; done
     rm -rf "$debs"
 }

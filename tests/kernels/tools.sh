@@ -9,7 +9,7 @@ get_tools() {
     lane "$1"
     if [ "$1" = x86_64 ]; then
         # The static shell of the guest, and programs that tests call or compare with.
-        unpack_tools "$tools" amd64 "$qemu_package" busybox-static iproute2 bpftool
+        unpack_tools "$tools" amd64 "$qemu_package" qemu-system-data seabios busybox-static iproute2 bpftool
         return
     fi
     get_tools x86_64
@@ -18,7 +18,7 @@ get_tools() {
     # this crate's oldest. So a foreign lane shows as well that the crate builds with it.
     local oldest
     oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$repo/Cargo.toml")
-    unpack_tools "$lane_tools" "$deb_arch" "$qemu_package" "gcc-$gnu" "libc6-dev-$deb_arch-cross" \
+    unpack_tools "$lane_tools" "$deb_arch" "$qemu_package" qemu-system-data "gcc-$gnu" "libc6-dev-$deb_arch-cross" \
         "rustc-web=$oldest.*" "libstd-rust-web-$oldest" "libstd-rust-web-dev=$oldest.*" \
         "busybox-static:$deb_arch" "libstd-rust-web-dev:$deb_arch=$oldest.*"
 }
@@ -43,7 +43,9 @@ unpack_tools() {
     # Of what is installed here already the line above fetches nothing; it is wanted all the same. And apt does
     # not install for an architecture that this machine does not have, but it downloads.
     apt_unpack "$room" "$new" -t "$backports" "$@" || die "these could not be downloaded" "see apt's message above"
-    for deb in "$room"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$new"; done
+    for deb in "$room"/cache/archives/*.deb; do
+        [ ! -e "$deb" ] || dpkg-deb -x "$deb" "$new"
+    done
     rm -f "$room/cache/archives/"*.deb
     echo "$*" > "$new/.packages"
     rm -rf "$dir"
