@@ -20,5 +20,5 @@ kernels-doc: ## Write what the guests answered into docs/KERNELS.md
 kernels-selftest: ## Does the guests' harness tell how a guest ended?
 	@tests/kernels/selftest
 kernels-clean: ## Drop the fetched kernels, so that the next run fetches the newest
-	rm -rf "$${RAWBPF_CACHE:-$$HOME/.cache/rawbpf}"
+	cd "$${RAWBPF_CACHE:-$$HOME/.cache/rawbpf}" && rm -rf apt kernels tools tools-*
 ci: test test-kernels ## What CI runs

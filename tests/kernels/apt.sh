@@ -54,6 +54,7 @@ apt_mirrors() {
 apt_source() {
     local suite=$1 archs=$2 label=Debian uri entry key=
     case $suite in *-security) label=Debian-Security ;; esac
+    apt_mirrors > /dev/null
     read -r uri entry < <(apt_mirrors | awk -v l="$label" '$1 == l { print $3, $4; exit }') ||
         die "this machine's apt sources have no mirror for suites like $suite" "add one, or take $suite out of $list"
     # Where the release has moved to an archive, only the user can know the place.
