@@ -92,7 +92,7 @@ pub enum AttachError {
         advice: String,
     },
     /// The kernel refused.
-    #[error("cannot attach `{program}` to {hook}: {source}{why}")]
+    #[error("cannot attach `{program}` to {hook}{why}")]
     Refused {
         /// The program.
         program: String,

@@ -89,7 +89,7 @@ pub struct VerifierLog {
 #[non_exhaustive]
 pub enum LoadError {
     /// The types were refused.
-    #[error("the kernel refused the object's BTF: {source}")]
+    #[error("the kernel refused the object's BTF")]
     Btf {
         /// The error.
         source: SysError,
@@ -97,7 +97,7 @@ pub enum LoadError {
         log: String,
     },
     /// A map could not be made.
-    #[error("cannot {what} map `{map}`: {source}")]
+    #[error("cannot {what} map `{map}`")]
     Map {
         /// The map.
         map: String,
@@ -119,7 +119,7 @@ pub enum LoadError {
         differences: String,
     },
     /// A program was refused.
-    #[error("the kernel refused program `{program}` (section `{section}`): {source}{}", lacking(.missing))]
+    #[error("the kernel refused program `{program}` (section `{section}`){}", lacking(.missing))]
     Program {
         /// The program.
         program: String,
@@ -133,7 +133,7 @@ pub enum LoadError {
         missing: Option<(Site, Poison)>,
     },
     /// Something around a program could not be done.
-    #[error("cannot {what} of program `{program}`: {source}")]
+    #[error("cannot {what} of program `{program}`")]
     ProgramPart {
         /// The program.
         program: String,
@@ -143,7 +143,7 @@ pub enum LoadError {
         source: SysError,
     },
     /// The token could not be made.
-    #[error("cannot make a BPF token from {path}: {source}")]
+    #[error("cannot make a BPF token from {path}")]
     Token {
         /// The bpffs directory.
         path: PathBuf,

@@ -77,7 +77,7 @@ impl Message {
 
 /// The kernel refused a request.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{source}{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
+#[error("the network stack refuses{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
 pub struct NetlinkError {
     /// The error number.
     pub source: SysError,

@@ -1,0 +1,132 @@
+//! All stages' errors as one, and what class of failure each is.
+//!
+//! Every stage has an error type of its own that names the thing in the user's file: [`ReadError`],
+//! [`PlanError`], [`LoadError`], [`AttachError`]. [`Error`] joins them for callers that go through several
+//! stages, and answers three questions of any of them: what kind of failure it is ([`Error::kind`]), which
+//! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
+
+use crate::btf::BtfError;
+use crate::elf::ReadError;
+use crate::hint;
+use crate::insn::AsmError;
+use crate::kernel::KernelError;
+use crate::links::AttachError;
+use crate::loader::{ExternError, LoadError, PlanError, TargetError};
+use crate::sys::netlink::NetlinkError;
+use crate::sys::{Errno, SysError};
+
+/// Any failure of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading an object.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Assembling a program.
+    #[error(transparent)]
+    Asm(#[from] AsmError),
+    /// Reading types.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// Asking about the kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Deciding how to load.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Loading.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Attaching.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Talking to the network stack.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// A system call that is nobody's part.
+    #[error("cannot {doing}")]
+    Sys {
+        /// What was tried.
+        doing: String,
+        /// How it failed.
+        source: SysError,
+    },
+}
+
+/// What class of failure an error is; the command line's exit status follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Something was wrong or refused (exit status 1).
+    Failed,
+    /// The caller may not do it (exit status 3).
+    NotPermitted,
+    /// This kernel cannot do it (exit status 4).
+    Unsupported,
+    /// What was named does not exist (exit status 5).
+    NotFound,
+}
+
+impl Error {
+    /// A failed system call, with what it was for.
+    pub fn sys(doing: impl Into<String>, source: SysError) -> Error {
+        Error::Sys { doing: doing.into(), source }
+    }
+
+    /// The class of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Read(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                ErrorKind::NotFound
+            }
+            Error::Read(ReadError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                ErrorKind::NotPermitted
+            }
+            Error::Plan(PlanError::NoSuch { .. }) | Error::Attach(AttachError::NoInterface { .. }) => {
+                ErrorKind::NotFound
+            }
+            Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
+            | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
+            | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,
+            // The verifier says EACCES for a program that it rejects: that is no lack of privilege.
+            Error::Load(LoadError::Program { source, log, missing, .. }) => match missing {
+                Some(_) => ErrorKind::Unsupported,
+                None if log.text.trim().is_empty() => of_errno(source.errno),
+                None => ErrorKind::Failed,
+            },
+            _ => self.errno().map_or(ErrorKind::Failed, of_errno),
+        }
+    }
+
+    /// The system call that failed, if one did.
+    pub fn sys_error(&self) -> Option<SysError> {
+        let mut at: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(e) = at {
+            if let Some(sys) = e.downcast_ref::<SysError>() {
+                return Some(*sys);
+            }
+            at = e.source();
+        }
+        None
+    }
+
+    /// The kernel's error number, if a system call failed.
+    pub fn errno(&self) -> Option<Errno> {
+        self.sys_error().map(|e| e.errno)
+    }
+
+    /// What to do about it, if that can be said in general.
+    pub fn hint(&self) -> Option<String> {
+        hint::find(self)
+    }
+}
+
+fn of_errno(errno: Errno) -> ErrorKind {
+    match errno {
+        e if e.is_permission() => ErrorKind::NotPermitted,
+        Errno::EOPNOTSUPP | Errno::ENOTSUPP | Errno::ENOSYS => ErrorKind::Unsupported,
+        Errno::ENOENT | Errno::ENODEV => ErrorKind::NotFound,
+        _ => ErrorKind::Failed,
+    }
+}

@@ -1,0 +1,281 @@
+//! Gates: what a test does when the kernel it runs on cannot do what the test is about.
+//!
+//! A test that returns early counts as a pass, and nobody notices when a whole feature is no longer tested.
+//! So a test here never just returns. It names the feature, and the gate
+//!
+//! * writes a line into the ledger (the file named by `RAWBPF_LEDGER`), from which `make test` and
+//!   `make test-kernels` print what did not run, where, and why; a skip is never counted as a pass;
+//! * **fails the test** where the feature has to be there: in a guest whose release and configuration have it by
+//!   the table below. On a developer's own machine nothing is known about local policy
+//!   (lockdown, containers, a cut-down configuration), so there a skip is only reported.
+//!
+//! ```text
+//!   require!(ROOT);                                  // the gate checks this one by itself
+//!   let map = require!(ARENA, arena_map(1));         // a Result: its value, or skip with its error as the reason
+//!   require!(BTF, Path::new("/sys/..").exists());    // a bool
+//! ```
+//!
+//! `answer` is for the probe table: it records what this kernel said to a probe, for docs/KERNELS.md.
+
+use std::fmt::Display;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Something that a test needs and that not every machine has.
+#[derive(Debug)]
+pub(crate) struct Feature {
+    /// As it stands in the ledger and in docs/KERNELS.md.
+    pub(crate) name: &'static str,
+    /// The first kernel that has it, as (major, minor).
+    pub(crate) since: (u32, u32),
+    /// What the kernel must have been configured with. A module counts where modules can be loaded.
+    pub(crate) kconfig: &'static [&'static str],
+    /// For a feature that is told by the same check everywhere.
+    pub(crate) check: Option<fn() -> Result<(), String>>,
+}
+
+const fn feature(name: &'static str, since: (u32, u32), kconfig: &'static [&'static str]) -> Feature {
+    Feature { name, since, kconfig, check: None }
+}
+
+impl Feature {
+    const fn checked(mut self, check: fn() -> Result<(), String>) -> Feature {
+        self.check = Some(check);
+        self
+    }
+}
+
+pub(crate) use table::*;
+
+/// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
+#[allow(dead_code, reason = "a row may wait for its test")]
+mod table {
+    use super::{Feature, feature, guest, host, root};
+
+    const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
+
+    pub(crate) const ROOT: Feature = feature("root", (0, 0), &[]).checked(root);
+    /// A throw-away kernel: for tests that may harm the kernel they run on, or load objects that nobody here wrote.
+    pub(crate) const GUEST: Feature = feature("guest kernel", (0, 0), &[]).checked(guest);
+    /// The developer's machine: for tests that need the sources or a compiler. No kernel's matter: such a test is
+    /// neither a pass nor a skip in the ledger of the kernels.
+    pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
+
+    pub(crate) const VETH: Feature = feature("veth", (2, 6), &["VETH"]);
+    pub(crate) const CLS_BPF: Feature = feature("tc filters", (4, 1), &["NET_CLS_BPF", "NET_SCH_INGRESS"]);
+    pub(crate) const BTF: Feature = feature("vmlinux BTF", (5, 2), &["DEBUG_INFO_BTF"]);
+    pub(crate) const KPROBE: Feature = feature("kprobe", (4, 1), &["KPROBES", "BPF_EVENTS"]);
+    pub(crate) const FENTRY: Feature =
+        feature("fentry", (5, 5), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
+    pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
+    pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
+    pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
+    pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);
+    pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
+}
+
+fn root() -> Result<(), String> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("run as root (sudo -E make test)".into()) }
+}
+fn guest() -> Result<(), String> {
+    if Machine::here().guest { Ok(()) } else { Err("runs in `make test-kernels` only".into()) }
+}
+fn host() -> Result<(), String> {
+    if Machine::here().guest { Err("runs in `make test` only".into()) } else { Ok(()) }
+}
+
+/// The machine that the tests run on, as far as it says what must work on it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    /// A kernel booted by `make test-kernels`, where nothing but the kernel decides what works.
+    guest: bool,
+    release: (u32, u32),
+    /// The kernel's configuration, `CONFIG_NAME=value` lines.
+    kconfig: Option<String>,
+    modules: bool,
+}
+
+impl Machine {
+    pub(crate) fn here() -> &'static Machine {
+        static HERE: OnceLock<Machine> = OnceLock::new();
+        HERE.get_or_init(|| {
+            let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+            let release = release.trim();
+            Machine {
+                guest: std::env::var_os("RAWBPF_GUEST").is_some(),
+                release: parse_release(release),
+                kconfig: fs::read_to_string(format!("/boot/config-{release}")).ok(),
+                // A guest has the modules that its packages still had.
+                modules: fs::read_dir("/sys/module/veth").is_ok(),
+            }
+        })
+    }
+
+    fn configured(&self, option: &str) -> bool {
+        let has = |value: &str| {
+            let line = format!("CONFIG_{option}={value}");
+            self.kconfig.iter().flat_map(|text| text.lines()).any(|l| l == line)
+        };
+        has("y") || (self.modules && has("m"))
+    }
+}
+
+/// Must this feature be there on this machine?
+fn expected(feature: &Feature, machine: &Machine) -> bool {
+    machine.guest
+        && machine.release >= feature.since
+        && feature.kconfig.iter().all(|option| machine.configured(option))
+}
+
+fn parse_release(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-', '+']).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// What a check can give: a `bool`, or a `Result` whose value the test goes on with.
+pub(crate) trait Outcome {
+    type Value;
+    fn outcome(self) -> Result<Self::Value, String>;
+}
+impl Outcome for bool {
+    type Value = ();
+    fn outcome(self) -> Result<(), String> {
+        if self { Ok(()) } else { Err("not on this kernel".into()) }
+    }
+}
+impl<T, E: Display> Outcome for Result<T, E> {
+    type Value = T;
+    fn outcome(self) -> Result<T, String> {
+        self.map_err(|e| e.to_string())
+    }
+}
+
+/// The value of the outcome, or `None` after a skip was recorded; `require!` returns then.
+#[track_caller]
+pub(crate) fn check<O: Outcome>(feature: &Feature, outcome: O) -> Option<O::Value> {
+    match outcome.outcome() {
+        Ok(value) => Some(value),
+        Err(reason) => {
+            skip(feature, &reason);
+            None
+        }
+    }
+}
+
+/// Records that the test which calls this cannot run here. The test has to return afterwards.
+///
+/// Panics where the feature must be there.
+#[track_caller]
+pub(crate) fn skip(feature: &Feature, reason: &str) {
+    let machine = Machine::here();
+    assert!(
+        !expected(feature, machine),
+        "this kernel, {:?}, must have '{}' (there since {:?}), but: {reason}\n\
+         if it really lacks it, the feature's row in tests/gate.rs is wrong",
+        machine.release,
+        feature.name,
+        feature.since,
+    );
+    record("skip", feature.name, reason);
+}
+
+/// Records what this kernel answered to the probe of a feature.
+pub(crate) fn answer(feature: &str, answer: &str) {
+    record("answer", feature, answer);
+}
+
+/// Appends a line `KIND <tab> test <tab> feature <tab> text` to the ledger, if somebody reads it.
+fn record(kind: &str, feature: &str, text: &str) {
+    // libtest names the thread that runs a test after the test.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("?");
+    let text = text.replace(['\n', '\t', '\r'], " ");
+    eprintln!("{kind}: {feature}: {text}");
+    let Some(path) = std::env::var_os("RAWBPF_LEDGER").map(PathBuf::from) else { return };
+    // One write of a short line to a file opened for appending: tests that run side by side do not mix.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(format!("{kind}\t{test}\t{feature}\t{text}\n").as_bytes()))
+        .unwrap_or_else(|e| panic!("the ledger {} cannot be written: {e}", path.display()));
+}
+
+/// `require!(FEATURE)` or `require!(FEATURE, outcome)`: goes on with the outcome's value, or skips the test.
+macro_rules! require {
+    ($feature:expr) => {
+        $crate::gate::require!(
+            $feature,
+            ($feature.check.expect("this feature has no check of its own: give require! an outcome"))()
+        )
+    };
+    ($feature:expr, $outcome:expr) => {
+        match $crate::gate::check(&$feature, $outcome) {
+            Some(value) => value,
+            None => return,
+        }
+    };
+}
+pub(crate) use require;
+
+mod tests {
+    use super::*;
+
+    fn machine(release: (u32, u32), kconfig: &str) -> Machine {
+        Machine { guest: true, release, kconfig: Some(kconfig.into()), modules: true }
+    }
+
+    #[test]
+    fn a_feature_is_expected_from_its_first_release_on() {
+        let config = "CONFIG_FPROBE=y\nCONFIG_VETH=m\n";
+        assert!(!expected(&KPROBE_MULTI, &machine((5, 10), config)));
+        assert!(expected(&KPROBE_MULTI, &machine((5, 18), config)));
+        assert!(expected(&KPROBE_MULTI, &machine((6, 1), config)), "6.1 is after 5.18");
+    }
+
+    #[test]
+    fn a_feature_is_not_expected_where_it_is_configured_out() {
+        assert!(!expected(
+            &KPROBE_MULTI,
+            &machine((6, 1), "# CONFIG_FPROBE is not set\nCONFIG_FPROBE_X=y\n")
+        ));
+        let unknown = Machine { kconfig: None, ..machine((6, 1), "") };
+        assert!(!expected(&KPROBE_MULTI, &unknown));
+    }
+
+    #[test]
+    fn a_module_counts_where_modules_are() {
+        let there = machine((6, 1), "CONFIG_VETH=m\n");
+        assert!(expected(&VETH, &there));
+        assert!(!expected(&VETH, &Machine { modules: false, ..there }));
+    }
+
+    #[test]
+    fn nothing_is_expected_of_a_machine_with_policies_of_its_own() {
+        assert!(!expected(&ROOT, &Machine { guest: false, ..machine((6, 1), "") }));
+        assert!(expected(&ROOT, &machine((6, 1), "")));
+    }
+
+    #[test]
+    fn this_kernel_says_its_release() {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("procfs is mounted");
+        assert_ne!(parse_release(&release), (0, 0), "{release}");
+        answer("release", release.trim());
+    }
+
+    #[test]
+    fn releases_are_read_as_the_kernel_writes_them() {
+        for (text, want) in [
+            ("5.10.0-46-cloud-amd64", (5, 10)),
+            ("6.12.117+deb12-cloud-amd64", (6, 12)),
+            ("7.3-rc1", (7, 3)),
+            ("", (0, 0)),
+        ] {
+            assert_eq!(parse_release(text), want, "{text}");
+        }
+    }
+}

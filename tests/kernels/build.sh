@@ -1,0 +1,33 @@
+# Sourced: builds the static test binary and the static rawbpf.
+# shellcheck shell=bash
+
+# build ARCH: sets $test and $rawbpf, the paths of the two.
+build() {
+    local lines
+    lane "$1"
+    lines=$(cargo_for "$1" test --locked --all-features --test it --no-run --message-format=json-render-diagnostics) ||
+        die "the test binary does not build" "see the compiler's messages above"
+    # cargo says where it has put each executable: one JSON object a line.
+    test=$(executable test "$lines") rawbpf=$(executable bin "$lines")
+    [ -n "$test" ] && [ -n "$rawbpf" ] ||
+        die "cargo named no test binary or no rawbpf" "see [[test]] and [[bin]] in Cargo.toml"
+}
+executable() { sed -n "s/.*\"target\":{\"kind\":\[\"$1\"\].*\"executable\":\"\([^\"]*\)\".*/\1/p" <<< "$2" | tail -n 1; }
+
+# cargo_for ARCH ARGS..: cargo for that architecture. A subshell: the settings are for this call alone.
+cargo_for() (
+    cd "$repo"
+    arch=$1 linker=CARGO_TARGET_${rust_target^^}_LINKER
+    shift
+    # Static, as the guest has no libraries; the symbols stay in, for backtraces and for uprobes.
+    export CARGO_BUILD_TARGET=$rust_target RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo'
+    if [ "$arch" = x86_64 ]; then
+        cargo "$@"
+    else
+        # This machine's cargo with the fetched compiler and linker. In a target directory of its own: what one
+        # compiler has built, another would build anew each time.
+        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$repo/target}/$arch
+        export RUSTC=$lane_tools/usr/bin/rustc "${linker//-/_}=$lane_tools/usr/bin/$gnu-gcc"
+        with_libs "$lane_tools" cargo "$@"
+    fi
+)
