@@ -62,6 +62,7 @@ mod raw;
 mod resolve;
 mod sanitize;
 mod types;
+mod value;
 
 pub use build::{BtfBuilder, Composite, Def, MemberDef, NewMember, Values};
 pub use c::{CDump, dump_c};
@@ -81,6 +82,8 @@ pub use types::{
     Array, Element, Enumerator, Enumerators, FwdKind, Int, Kind, List, ListIter, Member, Members, Param,
     Params, Secinfo, Secinfos, Type, Unknown,
 };
+
+pub use value::{EncodeError, Literal, Problem, SyntaxError, Value, decode, encode, encode_into};
 
 use std::fmt;
 

@@ -151,10 +151,7 @@ impl Btf {
 
     /// `depth` bounds the nesting, `left` the work: a struct of hostile BTF can hold itself many times over.
     fn align(&self, id: TypeId, depth: u32, left: &mut u32) -> Result<u32, BtfError> {
-        *left = left
-            .checked_sub(1)
-            .filter(|_| depth <= MAX_CHAIN)
-            .ok_or_else(|| BtfError::TooDeep { id, limit: MAX_CHAIN })?;
+        step(left, id, depth)?;
         let ty = self.resolve(id)?;
         let natural = |size: u32| {
             let most = if self.pointer_size() == 8 { 16 } else { 4 };
@@ -241,13 +238,12 @@ impl Btf {
         depth: u32,
         left: &mut u32,
     ) -> Result<Option<(u64, Member<'a>)>, BtfError> {
-        let deep = || BtfError::TooDeep { id: ty.id, limit: MAX_CHAIN };
         for m in ty.members().into_iter().flatten() {
             if m.name == name {
                 return Ok(Some((start, m)));
             }
             if m.name.is_empty() {
-                *left = left.checked_sub(1).filter(|_| depth <= MAX_CHAIN).ok_or_else(deep)?;
+                step(left, ty.id, depth)?;
                 let inner = self.skip_mods_and_typedefs(m.ty)?;
                 let at = start.saturating_add(m.bit_offset.into());
                 let found = self.member_in(&inner, name, at, depth.saturating_add(1), left)?;
@@ -273,6 +269,15 @@ impl Btf {
             members: members.map(|m| m.name.to_string()).collect(),
         }
     }
+}
+
+/// Counts a step of a search that hostile BTF could make endless, or deeper than any real type.
+pub(super) fn step(left: &mut u32, id: TypeId, depth: u32) -> Result<(), BtfError> {
+    if *left == 0 || depth > MAX_CHAIN {
+        return Err(BtfError::TooDeep { id, limit: MAX_CHAIN });
+    }
+    *left = left.saturating_sub(1);
+    Ok(())
 }
 
 /// A step of a path to a member.

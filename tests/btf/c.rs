@@ -26,9 +26,12 @@ fn shape(btf: &Btf, ty: &Type<'_>, prefix: &str, start: u32, out: &mut BTreeMap<
     }
 }
 
+/// Size of a type, and offset and size of each member, in bits.
+type Shape = (u32, BTreeMap<String, (u32, u32)>);
+
 /// What is compared of every struct and union: its size, and where its members are. Of several with
 /// one name, any may be the counterpart.
-fn shapes(btf: &Btf) -> BTreeMap<(BtfKind, String), BTreeSet<(u32, BTreeMap<String, (u32, u32)>)>> {
+fn shapes(btf: &Btf) -> BTreeMap<(BtfKind, String), BTreeSet<Shape>> {
     let mut out = BTreeMap::<_, BTreeSet<_>>::new();
     for ty in btf.iter().map(|t| t.expect("readable")) {
         if COMPOSITE.contains(ty.tag()) && !ty.name.is_empty() {
@@ -126,8 +129,7 @@ fn bpftool_makes_the_same_of_it() {
     };
     let Some(compiled) = compile(&keep_all(btf, &theirs), btf.endian(), ".BTF") else { return };
     let theirs = shapes(&Btf::parse(compiled).expect("clang's BTF parses"));
-    let sizes =
-        |s: &BTreeSet<(u32, BTreeMap<_, _>)>| s.iter().map(|(size, _)| *size).collect::<BTreeSet<u32>>();
+    let sizes = |s: &BTreeSet<Shape>| s.iter().map(|(size, _)| *size).collect::<BTreeSet<u32>>();
     let ours = shapes(btf);
     let same = ours
         .iter()

@@ -8,6 +8,7 @@ mod hostile;
 mod layout;
 mod oracle;
 mod sanitize;
+mod value;
 
 use rawbpf::btf::Btf;
 use rawbpf::bytes::Endian;

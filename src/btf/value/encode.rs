@@ -1,0 +1,544 @@
+//! From what people type to bytes.
+
+use super::bits::write;
+use super::{Literal, NODES, NODES_PER_BYTE, Order, SyntaxError, is_byte, is_char, meaning};
+use crate::btf::resolve::{Field, step};
+use crate::btf::types::{Array, Enumerators, Int, Kind, Members, Type};
+use crate::btf::{Btf, BtfError, BtfKind, TypeId};
+use crate::bytes::Endian;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Why a text is no value of a type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The text is no value of any type.
+    #[error("the value cannot be read")]
+    Syntax(#[from] SyntaxError),
+    /// A part of it does not fit its type.
+    #[error("{}{problem}", place(path, ty))]
+    Value {
+        /// The member, as a path; empty for the whole value.
+        path: String,
+        /// Its type, as C writes it.
+        ty: String,
+        /// What is wrong.
+        problem: Problem,
+    },
+    /// The type itself is not one that values can be written of.
+    #[error("{}the type cannot be written", place(path, ""))]
+    Type {
+        /// The member, as a path; empty for the whole value.
+        path: String,
+        /// Why.
+        source: BtfError,
+    },
+}
+
+/// What is wrong with a part of a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A number that the type cannot hold.
+    #[error("{value} does not fit; it takes {min} to {max}")]
+    Range {
+        /// The number.
+        value: String,
+        /// The least that fits.
+        min: i128,
+        /// The most that fits.
+        max: u128,
+    },
+    /// Something of another sort.
+    #[error("expected {expected}, found {found}")]
+    Expected {
+        /// What the type takes.
+        expected: String,
+        /// What was typed.
+        found: String,
+    },
+    /// No member, enumerator or variable of that name.
+    #[error("`{name}` is none of its names: {}", names.join(", "))]
+    NoSuchName {
+        /// What was typed.
+        name: String,
+        /// The names there are; no more than the first 24.
+        names: Vec<String>,
+    },
+    /// Too many elements, or too long a text.
+    #[error("{len} {what} do not fit; it takes {most}")]
+    TooLong {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        len: usize,
+        /// How much fits.
+        most: usize,
+    },
+    /// Too few bytes to write into.
+    #[error("the buffer has {have} byte(s), and the type needs {need}")]
+    Buffer {
+        /// The length of the buffer.
+        have: usize,
+        /// The size of the type.
+        need: usize,
+    },
+}
+
+fn place(path: &str, ty: &str) -> String {
+    match (path.is_empty(), ty.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!("{ty}: "),
+        (false, true) => format!("`{path}`: "),
+        (false, false) => format!("`{path}` ({ty}): "),
+    }
+}
+
+/// The bytes of a value of a type. What is not mentioned is 0.
+///
+/// Words are understood by the type they are for: names for enumerations; `true` and `false`; addresses
+/// for `__be32`, `in6_addr` and arrays of their length; `10.0.0.0/8` for the key of an LPM trie. An IPv4
+/// address for a plain 4-byte integer is written in network order too, as programs take it from packets.
+///
+/// ```
+/// use rawbpf::btf::{Btf, BtfBuilder, IntEncoding, Literal, NewMember, encode};
+/// use rawbpf::bytes::Endian;
+/// let mut b = BtfBuilder::with_endian(Endian::Little);
+/// let u8_ = b.int("unsigned char", 1, IntEncoding::UNSIGNED);
+/// let verdict = b.enumeration("verdict", 1, &[("V_PASS", 0), ("V_DROP", 1)]);
+/// let s = b.composite(false, "s", 2, &[NewMember::at("ttl", u8_, 0), NewMember::at("verdict", verdict, 8)]);
+/// let btf = Btf::parse(b.to_bytes().unwrap()).unwrap();
+/// assert_eq!(encode(&btf, s, &Literal::parse("{ttl: 64, verdict: V_DROP}")?)?, [64, 1]);
+/// let e = encode(&btf, s, &Literal::parse("{ttl: 300}")?).unwrap_err();
+/// assert_eq!(e.to_string(), "`ttl` (unsigned char): 300 does not fit; it takes 0 to 255");
+/// # Ok::<(), rawbpf::btf::EncodeError>(())
+/// ```
+///
+/// # Errors
+/// The first part of the value that does not fit its type.
+pub fn encode(btf: &Btf, id: TypeId, value: &Literal) -> Result<Vec<u8>, EncodeError> {
+    let size = btf.size_of(id).map_err(|source| EncodeError::Type { path: String::new(), source })?;
+    // Memory follows the size of the type; nothing that a map can hold is larger than this.
+    if size > 1 << 30 {
+        let source = BtfError::TooLarge { id, what: "the size", value: size.into() };
+        return Err(EncodeError::Type { path: String::new(), source });
+    }
+    let mut out = vec![0; size as usize];
+    encode_into(btf, id, value, &mut out)?;
+    Ok(out)
+}
+
+/// Writes a value over an older one: members that are not mentioned keep what they have.
+///
+/// # Errors
+/// As [`encode`]; what was written before the error stays.
+pub fn encode_into(btf: &Btf, id: TypeId, value: &Literal, data: &mut [u8]) -> Result<(), EncodeError> {
+    let left = (data.len() as u32).saturating_mul(NODES_PER_BYTE).saturating_add(NODES);
+    let mut writer = Writer { btf, data, path: String::new(), left };
+    let need = writer.size_of(id)? as usize;
+    if writer.data.len() < need {
+        return Err(writer.fail(id, Problem::Buffer { have: writer.data.len(), need }));
+    }
+    writer.value(Field { ty: id, bit_offset: 0, bit_size: 0 }, value, 0)
+}
+
+struct Writer<'a, 'd> {
+    btf: &'a Btf,
+    data: &'d mut [u8],
+    path: String,
+    left: u32,
+}
+
+impl<'a> Writer<'a, '_> {
+    fn fail(&self, ty: TypeId, problem: Problem) -> EncodeError {
+        let ty = self.btf.render_decl(ty, "").unwrap_or_default();
+        EncodeError::Value { path: self.path.clone(), ty, problem }
+    }
+
+    fn broken(&self, source: BtfError) -> EncodeError {
+        EncodeError::Type { path: self.path.clone(), source }
+    }
+
+    fn expected(&self, ty: TypeId, expected: impl Into<String>, found: &Literal) -> EncodeError {
+        let found = match found {
+            Literal::Word(word) => format!("`{word}`"),
+            Literal::Text(text) => format!("the text {:?}", String::from_utf8_lossy(text)),
+            Literal::List { .. } => "a list".to_string(),
+            Literal::Fields(_) => "members in braces".to_string(),
+        };
+        self.fail(ty, Problem::Expected { expected: expected.into(), found })
+    }
+
+    fn size_of(&self, id: TypeId) -> Result<u32, EncodeError> {
+        self.btf.size_of(id).map_err(|e| self.broken(e))
+    }
+
+    /// Writes what is at `inside` of the path, and goes back to where it was.
+    fn within(&mut self, inside: &str, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+        let len = self.path.len();
+        if !self.path.is_empty() && !inside.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(inside);
+        self.value(field, value, depth.saturating_add(1))?;
+        self.path.truncate(len);
+        Ok(())
+    }
+
+    fn value(&mut self, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+        step(&mut self.left, field.ty, depth).map_err(|e| self.broken(e))?;
+        let (ty, order) = meaning(self.btf, field.ty).map_err(|e| self.broken(e))?;
+        match (ty.kind, value) {
+            (Kind::Int(int), Literal::Word(word)) => self.int(&ty, int, order, field, word),
+            (Kind::Int(_), other) => Err(self.expected(field.ty, "a number", other)),
+            (Kind::Enum(values) | Kind::Enum64(values), Literal::Word(word)) => {
+                self.enumerator(values, field, word)
+            }
+            (Kind::Enum(_) | Kind::Enum64(_), other) => {
+                Err(self.expected(field.ty, "a name or a number", other))
+            }
+            (Kind::Ptr(_), other) => self.pointer(field, other),
+            (Kind::Float { size }, other) => self.float(field, size, other),
+            (Kind::Struct(_) | Kind::Union(_), Literal::Fields(fields)) => {
+                self.fields(&ty, field, fields, depth)
+            }
+            (Kind::Struct(members) | Kind::Union(members), Literal::Word(word)) => {
+                self.word_for_struct(&ty, members, field, word, depth)
+            }
+            (Kind::Struct(_) | Kind::Union(_), other) => {
+                Err(self.expected(field.ty, "members in braces, as in {name: value}", other))
+            }
+            (Kind::Array(array), other) => self.array(array, field, other, depth),
+            (Kind::Datasec(_), Literal::Fields(fields)) => self.vars(&ty, field, fields, depth),
+            (Kind::Datasec(_), other) => Err(self.expected(field.ty, "variables in braces", other)),
+            _ => Err(self.broken(self.btf.wrong_kind(&ty, "value"))),
+        }
+    }
+
+    /// Writes a number into a field; `bits` is its size unless it is a bitfield.
+    fn number(&mut self, field: Field, bits: u32, value: u128) -> Result<(), EncodeError> {
+        self.number_in(field, bits, value, self.btf.endian())
+    }
+
+    fn number_in(&mut self, field: Field, bits: u32, value: u128, endian: Endian) -> Result<(), EncodeError> {
+        let bits = if field.bit_size == 0 { bits } else { field.bit_size };
+        let large =
+            BtfError::TooLarge { id: field.ty, what: "the size or the place of a value", value: bits.into() };
+        write(self.data, field.bit_offset, bits, endian, value).ok_or_else(|| self.broken(large))
+    }
+
+    fn bytes(&mut self, field: Field, bytes: &[u8]) -> Result<(), EncodeError> {
+        let start = usize::try_from(field.bit_offset / 8).unwrap_or(usize::MAX);
+        let place = self.data.get_mut(start..).and_then(|d| d.get_mut(..bytes.len()));
+        match place {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => {
+                let value = bytes.len() as u64;
+                Err(self.broken(BtfError::TooLarge {
+                    id: field.ty,
+                    what: "the size or the place of a value",
+                    value,
+                }))
+            }
+        }
+    }
+
+    fn int(
+        &mut self,
+        ty: &Type<'_>,
+        int: Int,
+        order: Order,
+        at: Field,
+        word: &str,
+    ) -> Result<(), EncodeError> {
+        let mut field = at;
+        if at.bit_size == 0 && int.bits != 0 && u32::from(int.bits) < int.size.saturating_mul(8) {
+            // Old compilers put the size and place of a bitfield into a type of its own.
+            field.bit_size = int.bits.into();
+            field.bit_offset = at.bit_offset.saturating_add(int.bit_offset.into());
+        }
+        let bits = if field.bit_size == 0 { int.size.saturating_mul(8) } else { field.bit_size };
+        if let (4, 0, Ok(addr)) = (int.size, field.bit_size, word.parse::<Ipv4Addr>()) {
+            return self.bytes(field, &addr.octets());
+        }
+        let endian =
+            if order == Order::Network && field.bit_size == 0 { Endian::Big } else { self.btf.endian() };
+        let value = match (word, int.encoding.is_bool()) {
+            ("true", true) => 1,
+            ("false", true) => 0,
+            (_, true) => {
+                let word = Literal::Word(word.into());
+                match self.checked(field.ty, &word, 1, false)? {
+                    bit @ 0..=1 => bit,
+                    _ => return Err(self.expected(field.ty, "true or false", &word)),
+                }
+            }
+            _ => {
+                // A `char` is a byte, whatever sign the compiler gives it.
+                let signed = int.encoding.is_signed() && (!is_char(ty) || word.starts_with('-'));
+                self.checked(field.ty, &Literal::Word(word.into()), bits, signed)?
+            }
+        };
+        self.number_in(field, bits, value, endian)
+    }
+
+    /// A number that fits into `bits` bits.
+    fn checked(&self, ty: TypeId, word: &Literal, bits: u32, signed: bool) -> Result<u128, EncodeError> {
+        let text = match word {
+            Literal::Word(text) => text.as_str(),
+            _ => "",
+        };
+        let Some((negative, magnitude, hex)) = parse_number(text) else {
+            return Err(self.expected(ty, "a number", word));
+        };
+        let most = u128::MAX >> 128u32.saturating_sub(bits).min(127);
+        let (min, max) = if signed { (-((most / 2) as i128) - 1, most / 2) } else { (0, most) };
+        // All bits may be given in hexadecimal, also for a signed number.
+        let fits = if negative {
+            magnitude <= min.unsigned_abs()
+        } else {
+            magnitude <= if hex { most } else { max }
+        };
+        if !fits {
+            return Err(self.fail(ty, Problem::Range { value: text.into(), min, max }));
+        }
+        Ok(if negative { magnitude.wrapping_neg() } else { magnitude })
+    }
+
+    fn enumerator(&mut self, values: Enumerators<'_>, field: Field, word: &str) -> Result<(), EncodeError> {
+        let bits = values.size.saturating_mul(8);
+        if let Some(v) = values.iter().find(|v| v.name == word) {
+            return self.number(field, bits, v.value as u128);
+        }
+        if parse_number(word).is_none() {
+            let names = values.iter().take(24).map(|v| v.name.to_string()).collect();
+            return Err(self.fail(field.ty, Problem::NoSuchName { name: word.into(), names }));
+        }
+        let width = if field.bit_size == 0 { bits } else { field.bit_size };
+        let value = self.checked(field.ty, &Literal::Word(word.into()), width, values.is_signed())?;
+        self.number(field, bits, value)
+    }
+
+    fn pointer(&mut self, field: Field, value: &Literal) -> Result<(), EncodeError> {
+        let bits = self.btf.pointer_size().saturating_mul(8);
+        let number = match value {
+            Literal::Word(word) if word == "NULL" || word == "null" => 0,
+            other => self.checked(field.ty, other, bits, false)?,
+        };
+        self.number(field, bits, number)
+    }
+
+    fn float(&mut self, field: Field, size: u32, value: &Literal) -> Result<(), EncodeError> {
+        let number = match value {
+            Literal::Word(word) => word.parse::<f64>().ok(),
+            _ => None,
+        };
+        match (number, size) {
+            (Some(n), 4) => self.number(field, 32, (n as f32).to_bits().into()),
+            (Some(n), 8) => self.number(field, 64, n.to_bits().into()),
+            (None, 4 | 8) => Err(self.expected(field.ty, "a number", value)),
+            _ => match value {
+                Literal::List { items, rest } => {
+                    let bytes = self.byte_list(field.ty, items, size as usize, *rest)?;
+                    self.bytes(field, &bytes)
+                }
+                other => Err(self.expected(field.ty, "a list of bytes", other)),
+            },
+        }
+    }
+
+    fn fields(
+        &mut self,
+        ty: &Type<'a>,
+        outer: Field,
+        fields: &[(String, Literal)],
+        depth: u32,
+    ) -> Result<(), EncodeError> {
+        for (path, value) in fields {
+            let mut field = self.btf.field(ty.id, path).map_err(|e| match e {
+                BtfError::NoMember { member, members, .. } => {
+                    let names = members.into_iter().take(24).collect();
+                    self.fail(ty.id, Problem::NoSuchName { name: member, names })
+                }
+                other => self.broken(other),
+            })?;
+            field.bit_offset = field.bit_offset.saturating_add(outer.bit_offset);
+            self.within(path, field, value, depth)?;
+        }
+        Ok(())
+    }
+
+    fn vars(
+        &mut self,
+        ty: &Type<'a>,
+        outer: Field,
+        vars: &[(String, Literal)],
+        depth: u32,
+    ) -> Result<(), EncodeError> {
+        let Kind::Datasec(list) = ty.kind else { return Ok(()) };
+        let name_of = |id: TypeId| self.btf.ty(id).map(|t| t.name);
+        for (name, value) in vars {
+            let found = list.iter().find(|var| name_of(var.ty).is_ok_and(|n| n == name.as_str()));
+            let Some(var) = found else {
+                let names =
+                    list.iter().filter_map(|v| name_of(v.ty).ok()).take(24).map(|n| n.to_string()).collect();
+                return Err(self.fail(ty.id, Problem::NoSuchName { name: name.clone(), names }));
+            };
+            let bit_offset = outer.bit_offset.saturating_add(u64::from(var.offset).saturating_mul(8));
+            self.within(name, Field { ty: var.ty, bit_offset, bit_size: 0 }, value, depth)?;
+        }
+        Ok(())
+    }
+
+    /// An address for a struct that is one, and `address/length` for the key of an LPM trie.
+    fn word_for_struct(
+        &mut self,
+        ty: &Type<'a>,
+        members: Members<'a>,
+        outer: Field,
+        word: &str,
+        depth: u32,
+    ) -> Result<(), EncodeError> {
+        let value = Literal::Word(word.into());
+        let at = |m: &crate::btf::Member<'_>| Field {
+            ty: m.ty,
+            bit_offset: outer.bit_offset.saturating_add(m.bit_offset.into()),
+            bit_size: m.bit_size,
+        };
+        if let (Some((addr, len)), [Some(first), Some(second), None]) =
+            (word.split_once('/'), [members.get(0), members.get(1), members.get(2)])
+        {
+            let addr_bits = self.size_of(second.ty)?.saturating_mul(8);
+            let len_fits = self.checked(first.ty, &Literal::Word(len.into()), 32, false)? <= addr_bits.into();
+            if self.size_of(first.ty)? == 4 && len_fits && addr.parse::<IpAddr>().is_ok() {
+                self.within(&first.name.to_str(), at(&first), &Literal::Word(len.into()), depth)?;
+                return self.within(&second.name.to_str(), at(&second), &Literal::Word(addr.into()), depth);
+            }
+        }
+        // A struct around one member: that one. A union: the member as long as the address, or as the whole.
+        let len = match word.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => 4,
+            Ok(IpAddr::V6(_)) => 16,
+            Err(_) => members.size,
+        };
+        let single = ty.tag() == BtfKind::Union || members.len() == 1;
+        for size in [len, members.size] {
+            for m in members.iter().filter(|m| single && m.bit_size == 0) {
+                if self.size_of(m.ty)? == size {
+                    return self.value(at(&m), &value, depth.saturating_add(1));
+                }
+            }
+        }
+        Err(self.expected(outer.ty, "members in braces, as in {name: value}", &value))
+    }
+
+    fn array(&mut self, array: Array, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+        let (elem, _) = meaning(self.btf, array.elem).map_err(|e| self.broken(e))?;
+        let most = array.len as usize;
+        match value {
+            Literal::List { items, rest } => {
+                if items.len() > most {
+                    return Err(
+                        self.fail(field.ty, Problem::TooLong { what: "elements", len: items.len(), most })
+                    );
+                }
+                let bits = u64::from(self.size_of(array.elem)?).saturating_mul(8);
+                for (nth, item) in items.iter().enumerate() {
+                    let bit_offset = field.bit_offset.saturating_add(bits.saturating_mul(nth as u64));
+                    let inner = Field { ty: array.elem, bit_offset, bit_size: 0 };
+                    self.within(&format!("[{nth}]"), inner, item, depth)?;
+                }
+                if *rest {
+                    let done = bits.saturating_mul(items.len() as u64);
+                    let zeros = (bits / 8).saturating_mul(most.saturating_sub(items.len()) as u64);
+                    let bit_offset = field.bit_offset.saturating_add(done);
+                    // The type has been found to fit into the data, so this is no longer than it.
+                    let zeros = vec![0; usize::try_from(zeros).unwrap_or(0).min(self.data.len())];
+                    return self.bytes(Field { bit_offset, ..field }, &zeros);
+                }
+                Ok(())
+            }
+            Literal::Text(text) if is_char(&elem) || is_byte(&elem) => self.text(&elem, field, text, most),
+            Literal::Word(word) if is_char(&elem) || is_byte(&elem) => match address(word, most) {
+                Some(bytes) if !is_char(&elem) => self.bytes(field, &bytes),
+                _ if is_char(&elem) => self.text(&elem, field, word.as_bytes(), most),
+                _ => Err(self.expected(field.ty, "a list, or an address of this length", value)),
+            },
+            Literal::Word(word) if matches!(elem.kind, Kind::Int(_)) => {
+                // An IPv6 address in four words, as programs take it from packets.
+                let len = self.size_of(field.ty)? as usize;
+                match address(word, len).filter(|_| len == 16) {
+                    Some(bytes) => self.bytes(field, &bytes),
+                    None => Err(self.expected(field.ty, "a list, as in [1, 2]", value)),
+                }
+            }
+            other => Err(self.expected(field.ty, "a list, as in [1, 2]", other)),
+        }
+    }
+
+    /// Text and zeros up to the end of the array. A string must leave room for its NUL.
+    fn text(&mut self, elem: &Type<'_>, field: Field, text: &[u8], most: usize) -> Result<(), EncodeError> {
+        let room = if is_char(elem) { most.saturating_sub(1) } else { most };
+        if text.len() > room {
+            return Err(self.fail(field.ty, Problem::TooLong { what: "bytes", len: text.len(), most: room }));
+        }
+        let mut bytes = text.to_vec();
+        bytes.resize(most.min(self.data.len()), 0);
+        self.bytes(field, &bytes)
+    }
+
+    fn byte_list(
+        &self,
+        ty: TypeId,
+        items: &[Literal],
+        len: usize,
+        rest: bool,
+    ) -> Result<Vec<u8>, EncodeError> {
+        if items.len() > len || (items.len() < len && !rest) {
+            return Err(self.fail(ty, Problem::TooLong { what: "bytes", len: items.len(), most: len }));
+        }
+        let mut out = Vec::with_capacity(items.len());
+        for item in items {
+            out.push(self.checked(ty, item, 8, false)? as u8);
+        }
+        out.resize(len, 0);
+        Ok(out)
+    }
+}
+
+/// An address of exactly `len` bytes: IPv4, IPv6, or bytes in hexadecimal between colons.
+fn address(word: &str, len: usize) -> Option<Vec<u8>> {
+    let bytes = match (len, word.parse::<IpAddr>()) {
+        (4, Ok(IpAddr::V4(v4))) => v4.octets().to_vec(),
+        (16, Ok(IpAddr::V6(v6))) => v6.octets().to_vec(),
+        (16, Ok(IpAddr::V4(v4))) => v4.to_ipv6_mapped().octets().to_vec(),
+        _ => {
+            let byte =
+                |pair: &str| u8::from_str_radix(pair, 16).ok().filter(|_| (1..=2).contains(&pair.len()));
+            word.split(':').map(byte).collect::<Option<Vec<u8>>>()?
+        }
+    };
+    (bytes.len() == len && len > 1).then_some(bytes)
+}
+
+/// Sign, magnitude, and whether it was written in bits (hexadecimal, octal, binary).
+fn parse_number(word: &str) -> Option<(bool, u128, bool)> {
+    let (negative, digits) = match word.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, word.strip_prefix('+').unwrap_or(word)),
+    };
+    let (radix, digits) = match digits.get(..2) {
+        Some("0x" | "0X") => (16, digits.get(2..)?),
+        Some("0b" | "0B") => (2, digits.get(2..)?),
+        Some("0o") => (8, digits.get(2..)?),
+        _ => (10, digits),
+    };
+    let digits = digits.replace('_', "");
+    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
+        return None; // no second sign
+    }
+    Some((negative, u128::from_str_radix(&digits, radix).ok()?, radix != 10))
+}
