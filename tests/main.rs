@@ -1,1 +1,5 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
+
+mod insn;
+mod insn_forms;
+mod insn_llvm;
