@@ -163,6 +163,11 @@ impl Btf {
         self.bytes().get(self.types.clone()).unwrap_or_default()
     }
 
+    /// Whether it says itself how long the records of each kind are (Linux 7.2).
+    pub fn has_layout(&self) -> bool {
+        !self.layout.is_empty()
+    }
+
     /// The layout section, base excluded; empty when there is none.
     pub(super) fn own_layout(&self) -> &[u8] {
         self.bytes().get(self.layout.clone()).unwrap_or_default()

@@ -12,9 +12,9 @@ use super::raw::{RawInsn, alu, atomic, class, jmp, mode, pseudo, source};
 use super::reg::{Mem, Narrow, Reg, Size, Source, Width};
 use std::fmt;
 
-/// A field of a slot, for an error to name.
+/// A part of a slot, for an error to name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Field {
+pub enum Part {
     /// The destination register's number.
     Dst,
     /// The source register's number.
@@ -29,15 +29,15 @@ pub enum Field {
     NextImm,
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Field::Dst => "the destination register",
-            Field::Src => "the source register",
-            Field::Off => "the offset",
-            Field::Imm => "the immediate",
-            Field::NextOpcode => "the opcode of the second slot",
-            Field::NextImm => "the immediate of the second slot",
+            Part::Dst => "the destination register",
+            Part::Src => "the source register",
+            Part::Off => "the offset",
+            Part::Imm => "the immediate",
+            Part::NextOpcode => "the opcode of the second slot",
+            Part::NextImm => "the immediate of the second slot",
         })
     }
 }
@@ -61,7 +61,7 @@ pub enum DecodeError {
         /// The opcode.
         opcode: u8,
         /// Which of the two.
-        field: Field,
+        field: Part,
         /// What it says.
         number: u8,
     },
@@ -71,7 +71,7 @@ pub enum DecodeError {
         /// The opcode.
         opcode: u8,
         /// Which field.
-        field: Field,
+        field: Part,
         /// What it says.
         value: i32,
     },
@@ -81,7 +81,7 @@ pub enum DecodeError {
         /// The opcode.
         opcode: u8,
         /// Which field.
-        field: Field,
+        field: Part,
         /// What it says.
         value: i32,
     },
@@ -93,13 +93,13 @@ impl Insn {
     /// Decodes the instruction that starts at the first slot, and says how many slots it takes.
     ///
     /// ```
-    /// use rawbpf::insn::{DecodeError, Field, Insn, RawInsn};
+    /// use rawbpf::insn::{DecodeError, Part, Insn, RawInsn};
     /// let exit = RawInsn { opcode: 0x95, ..RawInsn::default() };
     /// assert_eq!(Insn::decode(&[exit]), Ok((Insn::Exit, 1)));
     /// let odd = RawInsn { imm: 7, ..exit };
     /// assert_eq!(
     ///     Insn::decode(&[odd]),
-    ///     Err(DecodeError::Reserved { opcode: 0x95, field: Field::Imm, value: 7 }),
+    ///     Err(DecodeError::Reserved { opcode: 0x95, field: Part::Imm, value: 7 }),
     /// );
     /// ```
     ///
@@ -126,7 +126,7 @@ fn alu_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     let dst = dst(raw)?;
     match raw.op() {
         alu::NEG if raw.opcode & source::X == 0 => {
-            zero(raw, &[Field::Src, Field::Off, Field::Imm])?;
+            zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
             Ok(Insn::Neg { width, dst })
         }
         alu::END => swap_insn(raw, width, dst),
@@ -159,8 +159,8 @@ fn alu_op(raw: RawInsn, op: u8) -> Result<AluOp> {
     };
     match (raw.off, op) {
         (0, _) => Ok(plain),
-        (_, alu::DIV | alu::MOD) => Err(variant(raw, Field::Off)),
-        _ => Err(reserved(raw, Field::Off)),
+        (_, alu::DIV | alu::MOD) => Err(variant(raw, Part::Off)),
+        _ => Err(reserved(raw, Part::Off)),
     }
 }
 
@@ -171,12 +171,12 @@ fn swap_insn(raw: RawInsn, width: Width, dst: Reg) -> Result<Insn> {
         (Width::W64, source::K) => SwapOp::Swap,
         (Width::W64, _) => return Err(DecodeError::Opcode(raw.opcode)),
     };
-    zero(raw, &[Field::Src, Field::Off])?;
+    zero(raw, &[Part::Src, Part::Off])?;
     let bits = match raw.imm {
         16 => Bits::B16,
         32 => Bits::B32,
         64 => Bits::B64,
-        _ => return Err(variant(raw, Field::Imm)),
+        _ => return Err(variant(raw, Part::Imm)),
     };
     Ok(Insn::Swap { op, bits, dst })
 }
@@ -192,39 +192,39 @@ fn move_insn(raw: RawInsn, width: Width, dst: Reg) -> Result<Insn> {
         (Width::W64, 32) => SignExtend::S32To64,
         (Width::W64, CAST_OFF) => {
             let to = Cast::ALL.iter().copied().find(|c| c.code() == raw.imm);
-            let cast = to.ok_or(variant(raw, Field::Imm))?;
+            let cast = to.ok_or(variant(raw, Part::Imm))?;
             return Ok(Insn::AddrSpaceCast { cast, dst, src });
         }
-        _ => return Err(variant(raw, Field::Off)),
+        _ => return Err(variant(raw, Part::Off)),
     };
-    zero(raw, &[Field::Imm])?;
+    zero(raw, &[Part::Imm])?;
     Ok(Insn::MovSx { kind, dst, src })
 }
 
 fn jump_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     match (raw.op(), width) {
         (jmp::JA, Width::W64) if raw.opcode & source::X != 0 => {
-            zero(raw, &[Field::Src, Field::Off, Field::Imm])?;
+            zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
             Ok(Insn::JumpReg { to: dst(raw)? })
         }
         (jmp::JA, Width::W64) => {
-            zero(raw, &[Field::Dst, Field::Src, Field::Imm])?;
+            zero(raw, &[Part::Dst, Part::Src, Part::Imm])?;
             Ok(Insn::Jump { off: raw.off })
         }
         (jmp::JA, Width::W32) if raw.opcode & source::X == 0 => {
-            zero(raw, &[Field::Dst, Field::Src, Field::Off])?;
+            zero(raw, &[Part::Dst, Part::Src, Part::Off])?;
             Ok(Insn::JumpFar { off: raw.imm })
         }
         (jmp::CALL, Width::W64) => call_insn(raw),
         (jmp::EXIT, Width::W64) if raw.opcode & source::X == 0 => {
-            zero(raw, &[Field::Dst, Field::Src, Field::Off, Field::Imm])?;
+            zero(raw, &[Part::Dst, Part::Src, Part::Off, Part::Imm])?;
             Ok(Insn::Exit)
         }
         (jmp::JCOND, Width::W64) if raw.opcode & source::X == 0 => {
             if raw.src != 0 {
-                return Err(variant(raw, Field::Src));
+                return Err(variant(raw, Part::Src));
             }
-            zero(raw, &[Field::Dst, Field::Imm])?;
+            zero(raw, &[Part::Dst, Part::Imm])?;
             Ok(Insn::MayGoto { off: raw.off })
         }
         (op, _) => {
@@ -254,19 +254,19 @@ fn jmp_op(op: u8) -> Option<JmpOp> {
 
 fn call_insn(raw: RawInsn) -> Result<Insn> {
     if raw.opcode & source::X != 0 {
-        zero(raw, &[Field::Src, Field::Off, Field::Imm])?;
+        zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
         return Ok(Insn::CallReg { to: dst(raw)? });
     }
-    zero(raw, &[Field::Dst])?;
+    zero(raw, &[Part::Dst])?;
     let callee = match raw.src {
         0 => Callee::Helper(Helper(raw.imm as u32)),
         pseudo::CALL => Callee::Local { off: raw.imm },
         pseudo::KFUNC_CALL => {
             return Ok(Insn::Call(Callee::Kfunc { btf_id: raw.imm as u32, fd_ix: raw.off }));
         }
-        _ => return Err(variant(raw, Field::Src)),
+        _ => return Err(variant(raw, Part::Src)),
     };
-    zero(raw, &[Field::Off])?;
+    zero(raw, &[Part::Off])?;
     Ok(Insn::Call(callee))
 }
 
@@ -277,7 +277,7 @@ fn load_insn(raw: RawInsn) -> Result<Insn> {
         (mode::MEM, _) | (mode::MEMSX, Some(_)) => (dst(raw)?, mem(src(raw)?, raw)),
         _ => return Err(DecodeError::Opcode(raw.opcode)),
     };
-    zero(raw, &[Field::Imm])?;
+    zero(raw, &[Part::Imm])?;
     Ok(match narrow {
         Some(size) if raw.mode() == mode::MEMSX => Insn::LoadSx { size, dst, src },
         _ => Insn::Load { size, dst, src },
@@ -288,11 +288,11 @@ fn store_insn(raw: RawInsn) -> Result<Insn> {
     let size = Size::from_code(raw.opcode);
     match (raw.class(), raw.mode()) {
         (class::ST, mode::MEM) => {
-            zero(raw, &[Field::Src])?;
+            zero(raw, &[Part::Src])?;
             Ok(Insn::Store { size, dst: mem(dst(raw)?, raw), src: Source::Imm(raw.imm) })
         }
         (class::STX, mode::MEM) => {
-            zero(raw, &[Field::Imm])?;
+            zero(raw, &[Part::Imm])?;
             Ok(Insn::Store { size, dst: mem(dst(raw)?, raw), src: Source::Reg(src(raw)?) })
         }
         (class::STX, mode::ATOMIC) => atomic_insn(raw, size),
@@ -307,10 +307,10 @@ fn atomic_insn(raw: RawInsn, size: Size) -> Result<Insn> {
         (atomic::STORE_REL, _) => return Ok(Insn::StoreRelease { size, dst: mem(dst, raw), src }),
         (_, Size::W) => Width::W32,
         (_, Size::DW) => Width::W64,
-        (_, Size::B | Size::H) => return Err(variant(raw, Field::Imm)),
+        (_, Size::B | Size::H) => return Err(variant(raw, Part::Imm)),
     };
     let op = AtomicOp::ALL.iter().copied().find(|op| op.code() == raw.imm);
-    let op = op.ok_or(variant(raw, Field::Imm))?;
+    let op = op.ok_or(variant(raw, Part::Imm))?;
     Ok(Insn::Atomic { op, width, dst: mem(dst, raw), src })
 }
 
@@ -319,25 +319,25 @@ fn packet_insn(raw: RawInsn) -> Result<Insn> {
     let size = Narrow::from_size(Size::from_code(raw.opcode)).ok_or(no_such)?;
     let index = match raw.mode() {
         mode::ABS => {
-            zero(raw, &[Field::Src])?;
+            zero(raw, &[Part::Src])?;
             None
         }
         mode::IND => Some(src(raw)?),
         _ => return Err(no_such),
     };
-    zero(raw, &[Field::Dst, Field::Off])?;
+    zero(raw, &[Part::Dst, Part::Off])?;
     Ok(Insn::LoadPacket { size, index, off: raw.imm })
 }
 
 fn lddw(raw: RawInsn, rest: &[RawInsn]) -> Result<Insn> {
     let dst = dst(raw)?;
-    zero(raw, &[Field::Off])?;
+    zero(raw, &[Part::Off])?;
     let next = *rest.first().ok_or(DecodeError::Cut)?;
     if next.opcode != 0 {
         let value = i32::from(next.opcode);
-        return Err(DecodeError::Reserved { opcode: raw.opcode, field: Field::NextOpcode, value });
+        return Err(DecodeError::Reserved { opcode: raw.opcode, field: Part::NextOpcode, value });
     }
-    zero(next, &[Field::Dst, Field::Src, Field::Off])?;
+    zero(next, &[Part::Dst, Part::Src, Part::Off])?;
     let (low, high) = (raw.imm as u32, next.imm as u32);
     let imm = match raw.src {
         0 => return Ok(Insn::LoadImm64 { dst, imm: Imm64::Value(u64::from(high) << 32 | u64::from(low)) }),
@@ -353,11 +353,11 @@ fn lddw(raw: RawInsn, rest: &[RawInsn]) -> Result<Insn> {
         pseudo::MAP_FD => Imm64::MapFd(raw.imm),
         pseudo::FUNC => Imm64::Func { off: raw.imm },
         pseudo::MAP_IDX => Imm64::MapIdx(low),
-        _ => return Err(variant(raw, Field::Src)),
+        _ => return Err(variant(raw, Part::Src)),
     };
     match next.imm {
         0 => Ok(Insn::LoadImm64 { dst, imm }),
-        value => Err(DecodeError::Reserved { opcode: raw.opcode, field: Field::NextImm, value }),
+        value => Err(DecodeError::Reserved { opcode: raw.opcode, field: Part::NextImm, value }),
     }
 }
 
@@ -366,12 +366,12 @@ fn lddw(raw: RawInsn, rest: &[RawInsn]) -> Result<Insn> {
 fn operand(raw: RawInsn) -> Result<Source> {
     if raw.opcode & source::X != 0 {
         if raw.imm != 0 {
-            return Err(reserved(raw, Field::Imm));
+            return Err(reserved(raw, Part::Imm));
         }
         Ok(Source::Reg(src(raw)?))
     } else {
         if raw.src != 0 {
-            return Err(reserved(raw, Field::Src));
+            return Err(reserved(raw, Part::Src));
         }
         Ok(Source::Imm(raw.imm))
     }
@@ -379,12 +379,12 @@ fn operand(raw: RawInsn) -> Result<Source> {
 
 #[inline]
 fn dst(raw: RawInsn) -> Result<Reg> {
-    Reg::new(raw.dst).ok_or(DecodeError::Register { opcode: raw.opcode, field: Field::Dst, number: raw.dst })
+    Reg::new(raw.dst).ok_or(DecodeError::Register { opcode: raw.opcode, field: Part::Dst, number: raw.dst })
 }
 
 #[inline]
 fn src(raw: RawInsn) -> Result<Reg> {
-    Reg::new(raw.src).ok_or(DecodeError::Register { opcode: raw.opcode, field: Field::Src, number: raw.src })
+    Reg::new(raw.src).ok_or(DecodeError::Register { opcode: raw.opcode, field: Part::Src, number: raw.src })
 }
 
 #[inline]
@@ -392,29 +392,29 @@ fn mem(base: Reg, raw: RawInsn) -> Mem {
     Mem { base, off: raw.off }
 }
 
-fn value(raw: RawInsn, field: Field) -> i32 {
+fn value(raw: RawInsn, field: Part) -> i32 {
     match field {
-        Field::Dst => i32::from(raw.dst),
-        Field::Src => i32::from(raw.src),
-        Field::Off => i32::from(raw.off),
-        Field::NextOpcode => i32::from(raw.opcode),
-        Field::Imm | Field::NextImm => raw.imm,
+        Part::Dst => i32::from(raw.dst),
+        Part::Src => i32::from(raw.src),
+        Part::Off => i32::from(raw.off),
+        Part::NextOpcode => i32::from(raw.opcode),
+        Part::Imm | Part::NextImm => raw.imm,
     }
 }
 
 /// Checks that fields which the instruction does not use are zero.
 #[inline]
-fn zero(raw: RawInsn, fields: &[Field]) -> Result<()> {
+fn zero(raw: RawInsn, fields: &[Part]) -> Result<()> {
     match fields.iter().find(|&&f| value(raw, f) != 0) {
         None => Ok(()),
         Some(&field) => Err(reserved(raw, field)),
     }
 }
 
-fn reserved(raw: RawInsn, field: Field) -> DecodeError {
+fn reserved(raw: RawInsn, field: Part) -> DecodeError {
     DecodeError::Reserved { opcode: raw.opcode, field, value: value(raw, field) }
 }
 
-fn variant(raw: RawInsn, field: Field) -> DecodeError {
+fn variant(raw: RawInsn, field: Part) -> DecodeError {
     DecodeError::Variant { opcode: raw.opcode, field, value: value(raw, field) }
 }

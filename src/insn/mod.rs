@@ -2,8 +2,10 @@
 
 pub mod asm;
 mod code;
+pub mod ctx;
 mod decode;
 mod encode;
+mod field;
 mod fmt;
 mod helper;
 mod inst;
@@ -14,8 +16,9 @@ mod reg;
 
 pub use asm::{Asm, AsmError};
 pub use code::{Code, CodeFunc, CodeRef, LineRef, RefKind};
-pub use decode::{DecodeError, Field};
+pub use decode::{DecodeError, Part};
 pub use encode::Encoded;
+pub use field::{Field, FieldAt, Layout, layout, layouts};
 pub use helper::Helper;
 pub use inst::{Callee, Imm64, Insn};
 pub use op::{AluOp, AtomicOp, Bits, Cast, JmpOp, SignExtend, SwapOp};
@@ -28,8 +31,10 @@ pub mod prelude {
     pub use super::Size::{B, DW, H, W};
     pub use super::Width::{W32, W64};
     pub use super::asm::{
-        Asm, AsmError, External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value,
+        Asm, AsmError, Bounds, External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value,
     };
+    pub use super::ctx::*;
+    pub use super::net::*;
     pub use super::{
         AluOp, AtomicOp, Callee, Cast, Code, CodeFunc, CodeRef, Helper, Imm64, Insn, InsnIx, JmpOp, LineRef,
         Mem, Narrow, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, RawInsn, RefKind, Reg, SignExtend, Size,

@@ -105,6 +105,13 @@ pub fn def(feature: Feature) -> &'static FeatureDef {
     TABLE.get(feature as usize).unwrap_or(&TABLE[0])
 }
 
+/// Features that a kernel of the right release may still lack, by its configuration or architecture. All
+/// others are part of `bpf(2)` itself: a release that brought one has it, and only for an older release (a
+/// distribution may have backported it) is there something to probe.
+fn is_optional(feature: Feature) -> bool {
+    matches!(feature, Feature::SyscallWrapper | Feature::UprobeMulti | Feature::PerfLink | Feature::ArrayMmap)
+}
+
 /// Answers that were given already.
 #[derive(Debug, Default)]
 pub(super) struct Cache([OnceLock<Answer>; 32]);
@@ -118,6 +125,9 @@ impl Cache {
             } else {
                 Answer::No(format!("it came with Linux {}", def.since))
             };
+        }
+        if kernel.release() >= def.since && !is_optional(feature) {
+            return Answer::Yes;
         }
         match self.0.get(feature as usize) {
             Some(slot) => slot.get_or_init(def.probe).clone(),

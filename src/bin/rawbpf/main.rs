@@ -1,2 +1,77 @@
-//! The `rawbpf` command.
-fn main() {}
+//! The `rawbpf` command: the library's stages, one verb each.
+//!
+//! ```text
+//!   inspect   Object     what the file says                    no privileges
+//!   plan      Plan       every bpf(2) call before it happens   no privileges
+//!   load      Loaded     the calls are made, the hook runs, pins keep it
+//!   unload               and all of it is gone
+//!   map, prog, link      what the kernel has now
+//! ```
+//!
+//! Every verb makes a report (a value that can be printed for people and as JSON) or an error; this file
+//! prints it and sets the exit status. The command is an outside user of the library: it reaches nothing
+//! that other programs cannot reach.
+
+mod args;
+mod bpffs;
+mod disasm;
+mod error;
+mod inspect;
+mod link;
+mod load;
+mod map;
+mod output;
+mod plan;
+mod prog;
+mod store;
+mod unload;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command, LinkCommand, MapCommand, ProgCommand};
+use error::CliError;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => return usage(&e),
+    };
+    let out = Output::new(args.json);
+    let command = args.command.name();
+    if args.explain {
+        rawbpf::sys::observe(Some(Box::new(output::explain)));
+    }
+    let result = run(args.command, &out);
+    let status = match &result {
+        Ok(()) => 0,
+        Err(e) => {
+            out.error(command, e);
+            e.exit_status()
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn run(command: Command, out: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Load(args) => load::run(args, out),
+        Command::Unload(args) => unload::run(&args, out),
+        Command::Inspect(args) => inspect::run(&args, out),
+        Command::Plan(args) => plan::run(&args, out),
+        Command::Disasm(args) => disasm::run(&args, out),
+        Command::Map(MapCommand::List) => map::list(out),
+        Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
+        Command::Prog(ProgCommand::List) => prog::list(out),
+        Command::Link(LinkCommand::List) => link::list(out),
+    }
+}
+
+/// Help and version are answers; anything else that clap says is a usage error (exit status 2).
+fn usage(e: &clap::Error) -> ExitCode {
+    let _ = e.print();
+    if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}

@@ -127,14 +127,6 @@ pub enum AsmError {
         /// The instruction.
         at: Place,
     },
-    /// A field of a packet or a context in an operand that has no room for its offset.
-    #[error("{at}: this offset, {off}, does not fit the 16 bits of a memory operand")]
-    Offset {
-        /// The instruction.
-        at: Place,
-        /// The offset in bytes.
-        off: i64,
-    },
 }
 
 impl AsmError {
@@ -154,8 +146,7 @@ impl AsmError {
             | AsmError::Stack { at, .. }
             | AsmError::FramePointer { at }
             | AsmError::Shift { at, .. }
-            | AsmError::DivisionByZero { at }
-            | AsmError::Offset { at, .. } => Some(at),
+            | AsmError::DivisionByZero { at } => Some(at),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Asm {
     }
 
     #[inline]
-    fn branch(
+    pub(super) fn branch(
         &mut self,
         width: Width,
         op: JmpOp,

@@ -5,8 +5,6 @@
 //!
 //! ```
 //! use rawbpf::insn::prelude::*;
-//! use rawbpf::insn::net::XDP_PASS;
-//!
 //! // Count packets: hits[0] += 1, and let the packet pass.
 //! let mut a = Asm::named("count_packets");
 //! let out = a.label();
@@ -44,9 +42,12 @@ mod jump;
 mod link;
 mod memory;
 mod operand;
+mod packet;
 
 pub use error::{AsmError, Place};
 pub use operand::{External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value};
+
+pub use packet::{Bounds, MAX_STACK};
 
 use super::code::{CodeRef, RefKind};
 use super::{AluOp, Insn, InsnIx, R10, RawInsn, Source, Width};

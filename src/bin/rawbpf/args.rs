@@ -1,0 +1,164 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
+#[derive(Debug, Parser)]
+#[command(
+    name = "rawbpf",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done, 1 rejected or failed, 2 usage, 3 not permitted, 4 this kernel lacks it, 5 not found."
+)]
+pub(crate) struct Args {
+    /// Print one JSON document instead of text, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print every bpf(2) call to standard error as it happens
+    #[arg(long, global = true)]
+    pub(crate) explain: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load an object, attach its programs, and keep both by pins
+    Load(LoadArgs),
+    /// Detach and remove what `load` made
+    Unload(UnloadArgs),
+    /// Show what an object file holds; needs no privileges
+    Inspect(ObjectArgs),
+    /// Show every bpf(2) call that `load` would make; needs no privileges
+    Plan(PlanArgs),
+    /// Show the instructions of an object file, with source lines
+    Disasm(ObjectArgs),
+    /// Show and read maps
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// Show loaded programs
+    #[command(subcommand)]
+    Prog(ProgCommand),
+    /// Show attachments
+    #[command(subcommand)]
+    Link(LinkCommand),
+}
+
+impl Command {
+    /// As it is typed; for the `command` field of JSON output.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Load(_) => "load",
+            Command::Unload(_) => "unload",
+            Command::Inspect(_) => "inspect",
+            Command::Plan(_) => "plan",
+            Command::Disasm(_) => "disasm",
+            Command::Map(MapCommand::List) => "map list",
+            Command::Map(MapCommand::Dump(_)) => "map dump",
+            Command::Prog(ProgCommand::List) => "prog list",
+            Command::Link(LinkCommand::List) => "link list",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MapCommand {
+    /// List all maps
+    #[command(visible_alias = "show")]
+    List,
+    /// Print all elements of a map
+    Dump(MapDumpArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProgCommand {
+    /// List all loaded programs
+    #[command(visible_alias = "show")]
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkCommand {
+    /// List all links
+    #[command(visible_alias = "show")]
+    List,
+}
+
+/// An object file.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ObjectArgs {
+    /// The BPF object file, made by clang -target bpf
+    pub(crate) object: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LoadArgs {
+    /// The BPF object file, made by clang -target bpf
+    pub(crate) object: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+    /// Name to load it under; the file name up to its first dot if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Replace what is loaded under this name, without a moment in which the hook is empty
+    #[arg(long, conflicts_with = "foreground")]
+    pub(crate) replace: bool,
+    /// Pin nothing: stay in the foreground, and detach on Ctrl-C or SIGTERM
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// Do not mount a bpffs at /sys/fs/bpf if there is none
+    #[arg(long)]
+    pub(crate) no_mount: bool,
+}
+
+/// What both `load` and `plan` take.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct HowArgs {
+    /// Attach XDP programs to these interfaces (separated by commas, or given several times)
+    #[arg(long, value_name = "IF", value_delimiter = ',')]
+    pub(crate) xdp: Vec<String>,
+    /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub(crate) xdp_mode: XdpModeArg,
+    /// Load only this program (may be given several times)
+    #[arg(long = "program", value_name = "NAME")]
+    pub(crate) programs: Vec<String>,
+    /// Treat programs in unknown sections as if they were in section SECTION, or PROGRAM in SECTION
+    #[arg(long = "type", value_name = "[PROGRAM=]SECTION")]
+    pub(crate) types: Vec<String>,
+    /// Take the kernel's types from this file instead of /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "FILE")]
+    pub(crate) btf: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum XdpModeArg {
+    #[default]
+    Auto,
+    Native,
+    Generic,
+    Offloaded,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// The BPF object file, made by clang -target bpf
+    pub(crate) object: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnloadArgs {
+    /// The name that it was loaded under
+    pub(crate) name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MapDumpArgs {
+    /// Which map: NAME, `id N`, or the path of its pin
+    #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
+    pub(crate) map: Vec<String>,
+}

@@ -1,0 +1,134 @@
+//! What can go wrong on the command line, and the exit status of each.
+
+use std::path::PathBuf;
+
+use rawbpf::links::AttachError;
+use rawbpf::sys::SysError;
+use rawbpf::{Error, ErrorKind};
+
+/// A failure of the command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// A failure of the library.
+    #[error(transparent)]
+    Lib(Error),
+    /// The name is loaded already.
+    #[error("`{name}` is loaded already, pinned under {path}; replace it with --replace, or choose another name with --name")]
+    Loaded { name: String, path: PathBuf },
+    /// The name cannot be one in a bpffs.
+    #[error("`{name}` cannot be a name: it becomes a directory in a bpffs, which takes no dots and slashes; give another with --name")]
+    BadName { name: String },
+    /// Nothing is loaded under this name.
+    #[error("nothing is loaded under the name `{name}`; loaded are: {known}")]
+    NotLoaded { name: String, known: String },
+    /// There is no such object in the kernel.
+    #[error("there is no {what} {wanted}{near}")]
+    NoSuch { what: &'static str, wanted: String, near: String },
+    /// A name that several objects have.
+    #[error("{count} {what}s have the name `{name}`; say which by its id or path:\n{list}")]
+    Ambiguous { what: &'static str, name: String, count: usize, list: String },
+    /// Words that are no selector.
+    #[error("`{words}` names no {what}; write a NAME, `id N`, or a path that begins with /")]
+    BadSelector { what: &'static str, words: String },
+    /// There is no bpffs.
+    #[error("no bpffs is mounted at {path}; mount one with `mount -t bpf bpf {path}`, or leave out --no-mount")]
+    NoBpffs { path: PathBuf },
+    /// A file operation failed.
+    #[error("cannot {doing}")]
+    Io { doing: String, source: std::io::Error },
+    /// An option that does not fit the object.
+    #[error("{0}")]
+    Option(String),
+}
+
+impl CliError {
+    /// A failed file operation.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> CliError {
+        let doing = doing.into();
+        move |source| CliError::Io { doing, source }
+    }
+
+    /// A failed system call.
+    pub(crate) fn sys(doing: impl Into<String>) -> impl FnOnce(SysError) -> CliError {
+        let doing = doing.into();
+        move |source| CliError::Lib(Error::sys(doing, source))
+    }
+
+    /// The exit status; see the help text.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self.kind() {
+            "usage" => 2,
+            "not permitted" => 3,
+            "unsupported" => 4,
+            "not found" => 5,
+            _ => 1,
+        }
+    }
+
+    /// The class of failure, as a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        use std::io::ErrorKind as Io;
+        match self {
+            CliError::Lib(e) => match e.kind() {
+                ErrorKind::NotPermitted => "not permitted",
+                ErrorKind::Unsupported => "unsupported",
+                ErrorKind::NotFound => "not found",
+                ErrorKind::Failed => "failed",
+            },
+            CliError::Io { source, .. } => match source.kind() {
+                Io::PermissionDenied => "not permitted",
+                Io::NotFound => "not found",
+                _ => "failed",
+            },
+            CliError::BadName { .. } | CliError::BadSelector { .. } | CliError::Option(_) => "usage",
+            CliError::NotLoaded { .. } | CliError::NoSuch { .. } => "not found",
+            CliError::Loaded { .. } | CliError::Ambiguous { .. } | CliError::NoBpffs { .. } => "failed",
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            CliError::Lib(e) => e.hint(),
+            CliError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some("run it as root".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The symbolic name of the kernel's error number.
+    pub(crate) fn errno(&self) -> Option<String> {
+        match self {
+            CliError::Lib(e) => e.errno().map(|e| e.name()),
+            CliError::Io { source, .. } => source.raw_os_error().map(|e| rawbpf::sys::Errno(e).name()),
+            _ => None,
+        }
+    }
+
+    /// What the verifier wrote, if it wrote something.
+    pub(crate) fn verifier_log(&self) -> Option<&str> {
+        match self {
+            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Program { log, .. })) if !log.text.is_empty() => {
+                Some(&log.text)
+            }
+            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Btf { log, .. })) if !log.is_empty() => Some(log),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that the library can fail with is a failure of the command.
+macro_rules! from_lib {
+    ($($t:ty),*) => { $(impl From<$t> for CliError {
+        fn from(e: $t) -> CliError { CliError::Lib(e.into()) }
+    })* };
+}
+from_lib!(
+    rawbpf::elf::ReadError,
+    rawbpf::kernel::KernelError,
+    rawbpf::loader::PlanError,
+    rawbpf::loader::LoadError,
+    AttachError,
+    rawbpf::btf::BtfError
+);

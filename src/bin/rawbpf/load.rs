@@ -1,0 +1,428 @@
+//! `rawbpf load`: the main job.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
+use serde::Serialize;
+
+use crate::args::{HowArgs, LoadArgs, XdpModeArg};
+use crate::bpffs;
+use crate::error::CliError;
+use crate::output::{Output, Report, Table};
+use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
+
+/// What `load` did.
+#[derive(Debug, Serialize)]
+struct LoadReport {
+    name: String,
+    object: PathBuf,
+    pinned: Option<PathBuf>,
+    replaced: bool,
+    programs: Vec<ProgramRow>,
+    maps: Vec<MapRow>,
+    links: Vec<LinkRow>,
+    skipped: Vec<SkippedRow>,
+    not_attached: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProgramRow {
+    name: String,
+    prog_type: String,
+    id: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct MapRow {
+    name: String,
+    map_type: String,
+    id: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct LinkRow {
+    program: String,
+    hook: String,
+    id: u32,
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SkippedRow {
+    program: String,
+    why: String,
+}
+
+/// A link, and what to call it.
+struct Attached {
+    link: Link,
+    program: String,
+    hook: String,
+    pin: String,
+}
+
+pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
+    let (object, plan) = prepare(&args.object, &args.how)?;
+    let targets = targets(&object, &args.how)?;
+    let name = args.name.clone().unwrap_or_else(|| object.name.clone());
+    if args.foreground {
+        return foreground(&args, &name, &plan, &targets, out);
+    }
+    let bpffs = Path::new(bpffs::DEFAULT);
+    let store = Store::new(bpffs);
+    let old = store.entry(&name)?;
+    bpffs::ensure(bpffs, !args.no_mount, out)?;
+    let report = if args.replace && old.exists() {
+        replace(&args, &store, &old, &plan, &targets)?
+    } else {
+        let entry = store.take(&name)?;
+        fresh(&args, &entry, &plan, &targets).inspect_err(|_| {
+            // Nothing stays behind; what was attached is detached when its link is dropped.
+            let _ = entry.remove();
+        })?
+    };
+    out.report("load", &report)
+}
+
+/// Reads the object and decides how to load it.
+pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliError> {
+    let mut object = Object::open(path)?;
+    set_types(&mut object, &how.types)?;
+    let kernel = match &how.btf {
+        Some(file) => Kernel::host().with_btf_file(file)?,
+        None => Kernel::host(),
+    };
+    let options = Options { only: how.programs.clone(), ..Options::default() };
+    let plan = object.plan(&kernel, &options)?;
+    Ok((object, plan))
+}
+
+/// `--type SECTION` for programs whose section is unknown, `--type PROGRAM=SECTION` for one.
+fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
+    let unknown = |section: &str| {
+        let near = rawbpf::elf::section::nearest(section, 3).join(", ");
+        CliError::Option(format!("--type: `{section}` is no section name that says a program type (nearest: {near})"))
+    };
+    for arg in types {
+        let (program, section) = match arg.split_once('=') {
+            Some((program, section)) => (Some(program), section),
+            None => (None, arg.as_str()),
+        };
+        let known: Vec<String> = object.programs.iter().map(|p| p.name().to_string()).collect();
+        if let Some(name) = program.filter(|name| !known.iter().any(|k| k == name)) {
+            let known = known.join(", ");
+            return Err(CliError::Option(format!("--type: the object has no program `{name}`; it has: {known}")));
+        }
+        for def in &mut object.programs {
+            let meant = program.map_or(def.prog_type.is_none(), |name| name == def.name());
+            if meant && def.set_section(section).is_none() {
+                return Err(unknown(section));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is to be attached where: program and target.
+pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
+    if how.xdp.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_xdp = |t: Option<rawbpf::uapi::ProgType>| t == Some(rawbpf::uapi::ProgType::Xdp);
+    let wanted = |name: &str| how.programs.is_empty() || how.programs.iter().any(|p| p == name);
+    let programs: Vec<&str> = object
+        .programs
+        .iter()
+        .filter(|p| is_xdp(p.prog_type) && p.attach_type == rawbpf::uapi::AttachType::Xdp && wanted(p.name()))
+        .map(|p| p.name())
+        .collect();
+    let all = object.programs.iter().map(|p| format!("{} ({})", p.name(), p.section)).collect::<Vec<_>>().join(", ");
+    let program = match programs.as_slice() {
+        [one] => (*one).to_string(),
+        [] => return Err(CliError::Option(format!("--xdp: the object has no XDP program; it has: {all}"))),
+        many => {
+            let many = many.join(", ");
+            return Err(CliError::Option(format!("--xdp: the object has several XDP programs ({many}); choose one with --program")));
+        }
+    };
+    let mode = match how.xdp_mode {
+        XdpModeArg::Auto => XdpMode::Auto,
+        XdpModeArg::Native => XdpMode::Native,
+        XdpModeArg::Generic => XdpMode::Generic,
+        XdpModeArg::Offloaded => XdpMode::Offloaded,
+    };
+    let mut interfaces: Vec<&String> = Vec::new();
+    for interface in &how.xdp {
+        if !interfaces.contains(&interface) {
+            interfaces.push(interface);
+        }
+    }
+    let target = |interface: &String| Target::Xdp(Xdp { interface: interface.clone(), mode });
+    Ok(interfaces.into_iter().map(|i| (program.clone(), target(i))).collect())
+}
+
+fn attach(loaded: &Loaded, targets: &[(String, Target)]) -> Result<Vec<Attached>, CliError> {
+    let mut out = Vec::new();
+    for (name, target) in targets {
+        let Some(program) = loaded.program(name) else { continue };
+        out.push(attach_one(program, target)?);
+    }
+    Ok(out)
+}
+
+fn attach_one(program: &Program, target: &Target) -> Result<Attached, CliError> {
+    let link = rawbpf::attach(program, target)?;
+    let (hook, pin) = names(target);
+    Ok(Attached { link, program: program.name().into(), hook, pin })
+}
+
+/// What to call a target: for people, and as a pin.
+fn names(target: &Target) -> (String, String) {
+    match target {
+        Target::Xdp(xdp) => (format!("XDP on {}", xdp.interface), format!("xdp_{}", xdp.interface)),
+        other => (format!("{other:?}"), "link".into()),
+    }
+}
+
+fn fresh(args: &LoadArgs, entry: &Entry, plan: &Plan, targets: &[(String, Target)]) -> Result<LoadReport, CliError> {
+    let loaded = plan.run()?;
+    let attached = attach(&loaded, targets)?;
+    let _signals = hold_signals();
+    pin(entry, &loaded, &attached)?;
+    report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)
+}
+
+/// Pins everything. Links come last: once one is pinned, the program stays attached.
+fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliError> {
+    for program in loaded.programs() {
+        let path = entry.pin(PROGS, program.name())?;
+        program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
+    }
+    for map in loaded.maps() {
+        let path = entry.pin(MAPS, map.name())?;
+        map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
+    }
+    for a in attached {
+        let path = entry.pin(LINKS, &a.pin)?;
+        a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
+    }
+    Ok(())
+}
+
+/// Puts a new object in place of one that is loaded. Hooks that both have never stand empty: the link stays
+/// and gets the new program. If anything fails, the links get their old programs back.
+fn replace(
+    args: &LoadArgs,
+    store: &Store,
+    old: &Entry,
+    plan: &Plan,
+    targets: &[(String, Target)],
+) -> Result<LoadReport, CliError> {
+    let loaded = plan.run()?;
+    let new = store.take(&format!("{}_new", old.name))?;
+    let mut swapped: Vec<(Link, Program)> = Vec::new();
+    let result = swap(old, &new, &loaded, targets, &mut swapped);
+    match result {
+        Ok(attached) => {
+            let _signals = hold_signals();
+            settle(old, &new)?;
+            let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
+            report.replaced = true;
+            Ok(report)
+        }
+        Err(e) => {
+            for (link, before) in &swapped {
+                let _ = link.update(before, None);
+            }
+            let _ = new.remove();
+            Err(e)
+        }
+    }
+}
+
+fn swap(
+    old: &Entry,
+    new: &Entry,
+    loaded: &Loaded,
+    targets: &[(String, Target)],
+    swapped: &mut Vec<(Link, Program)>,
+) -> Result<Vec<Attached>, CliError> {
+    let links = old.pins(LINKS);
+    let mut attached = Vec::new();
+    // Without targets the hooks stay as they are, each with the new program of its old one's name.
+    for (pin, path) in &links {
+        let doing = format!("open the link {}", path.display());
+        let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
+        let info = link.info().map_err(CliError::sys(doing))?;
+        let before = Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
+        let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
+        let after = match wanted {
+            Some((name, _)) => loaded.program(name),
+            None if targets.is_empty() => loaded.program(before.name()),
+            None => continue,
+        };
+        let Some(after) = after else {
+            return Err(CliError::Option(format!(
+                "--replace: `{}` is attached ({pin}), and the new object has no program of this name",
+                before.name()
+            )));
+        };
+        let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(_, t)| names(t).0);
+        link.update(after, Some(&before)).map_err(CliError::sys(format!("replace the program of {hook}")))?;
+        attached.push(Attached { link, program: after.name().into(), hook, pin: pin.clone() });
+        let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
+        swapped.push((again, before));
+    }
+    let fresh = targets.iter().filter(|(_, t)| !links.iter().any(|(pin, _)| pin == &names(t).1.replace('.', "_")));
+    let mut added = Vec::new();
+    for (name, target) in fresh {
+        if let Some(program) = loaded.program(name) {
+            added.push(attach_one(program, target)?);
+        }
+    }
+    pin(new, loaded, &added)?;
+    attached.extend(added);
+    Ok(attached)
+}
+
+/// Moves the links that were kept, removes the rest of the old, and gives the new its name.
+fn settle(old: &Entry, new: &Entry) -> Result<(), CliError> {
+    let kept = |pin: &str| !new.dir.join(LINKS).join(pin).exists();
+    let program_ids: Vec<u32> = new
+        .pins(PROGS)
+        .iter()
+        .filter_map(|(_, path)| Program::open_pin(path).ok()?.info().ok())
+        .map(|info| info.id)
+        .collect();
+    for (pin, path) in old.pins(LINKS) {
+        let link = Link::open_pin(&path).and_then(|l| l.info());
+        if link.is_ok_and(|l| program_ids.contains(&l.prog_id)) && kept(&pin) {
+            let to = new.pin(LINKS, &pin)?;
+            std::fs::rename(&path, &to).map_err(CliError::io(format!("move the pin {}", path.display())))?;
+        }
+    }
+    old.remove()?;
+    std::fs::rename(&new.dir, &old.dir).map_err(CliError::io(format!("rename {}", new.dir.display())))
+}
+
+/// Loads and attaches, and undoes both when a signal comes.
+fn foreground(
+    args: &LoadArgs,
+    name: &str,
+    plan: &Plan,
+    targets: &[(String, Target)],
+    out: &Output,
+) -> Result<(), CliError> {
+    let signals = hold_signals();
+    let loaded = plan.run()?;
+    let attached = attach(&loaded, targets)?;
+    out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
+    out.note("in the foreground; Ctrl-C detaches");
+    let _ = signals.set.wait();
+    drop(attached);
+    out.note("detached");
+    Ok(())
+}
+
+/// Signals that would end the process wait while this lives.
+struct Held {
+    set: SigSet,
+}
+
+fn hold_signals() -> Held {
+    let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
+    Held { set }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&self.set), None);
+    }
+}
+
+fn report(
+    args: &LoadArgs,
+    name: &str,
+    dir: Option<&Path>,
+    plan: &Plan,
+    loaded: &Loaded,
+    attached: &[Attached],
+) -> Result<LoadReport, CliError> {
+    let mut programs = Vec::new();
+    for program in loaded.programs() {
+        let info = program.info().map_err(CliError::sys("ask about a program"))?;
+        programs.push(ProgramRow { name: program.name().into(), prog_type: info.prog_type.to_string(), id: info.id });
+    }
+    let mut links = Vec::new();
+    for a in attached {
+        let info = a.link.info().map_err(CliError::sys("ask about a link"))?;
+        let note = a.link.note().map(String::from);
+        links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id: info.id, note });
+    }
+    let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
+    let not_attached = loaded.programs().map(|p| p.name().to_string()).filter(|n| !is_attached(n)).collect();
+    let map_row = |m: &rawbpf::Map| MapRow {
+        name: m.name().into(),
+        map_type: m.info().map_type.to_string(),
+        id: m.info().id,
+        key_size: m.info().key_size,
+        value_size: m.info().value_size,
+        max_entries: m.info().max_entries,
+    };
+    Ok(LoadReport {
+        name: name.into(),
+        object: args.object.clone(),
+        pinned: dir.map(Path::to_path_buf),
+        replaced: false,
+        programs,
+        maps: loaded.maps().map(map_row).collect(),
+        links,
+        skipped: plan
+            .skipped
+            .iter()
+            .map(|s| SkippedRow { program: s.program.clone(), why: s.why.clone() })
+            .collect(),
+        not_attached,
+    })
+}
+
+impl Report for LoadReport {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let verb = if self.replaced { "replaced" } else { "loaded" };
+        writeln!(out, "{verb} {} from {}", self.name, self.object.display())?;
+        let mut table = Table::new(&[]);
+        for p in &self.programs {
+            table.row(vec!["  program".into(), p.name.clone(), p.prog_type.clone(), format!("id {}", p.id)]);
+        }
+        for m in &self.maps {
+            table.row(vec!["  map".into(), m.name.clone(), m.map_type.clone(), format!("id {}", m.id)]);
+        }
+        for l in &self.links {
+            table.row(vec!["  link".into(), l.program.clone(), l.hook.clone(), format!("id {}", l.id)]);
+        }
+        table.write(out)?;
+        for note in self.links.iter().filter_map(|l| l.note.as_ref()) {
+            writeln!(out, "note: {note}")?;
+        }
+        for s in &self.skipped {
+            writeln!(out, "not loaded: {}: {}", s.program, s.why)?;
+        }
+        for name in &self.not_attached {
+            let xdp = self.programs.iter().any(|p| &p.name == name && p.prog_type == "xdp");
+            let how = if xdp { "; attach it with --xdp IF" } else { "" };
+            writeln!(out, "not attached: {name}{how}")?;
+        }
+        let Some(dir) = &self.pinned else { return Ok(()) };
+        writeln!(out, "pinned in {}", dir.display())?;
+        if let Some(map) = self.maps.first() {
+            writeln!(out, "see it: rawbpf map dump {}", map.name)?;
+        }
+        writeln!(out, "undo it: rawbpf unload {}", self.name)
+    }
+}

@@ -1,0 +1,181 @@
+//! Printing: text for people, one JSON document for programs.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use rawbpf::sys::Observed;
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// Version of the JSON documents: it changes when a field changes its meaning or goes away, not when one is
+/// added.
+const SCHEMA: u32 = 1;
+
+/// Something that a command has to say.
+pub(crate) trait Report: Serialize {
+    /// The same for people.
+    fn text(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Where and how to print.
+pub(crate) struct Output {
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a, T: Serialize> {
+    schema: u32,
+    command: &'a str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    error: ErrorReport,
+}
+
+#[derive(Serialize)]
+struct ErrorReport {
+    kind: &'static str,
+    message: String,
+    causes: Vec<String>,
+    errno: Option<String>,
+    hint: Option<String>,
+    verifier_log: Option<String>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Output {
+        Output { json }
+    }
+
+    /// True if the output is for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints what a command has to say. A reader that has gone away is no error.
+    pub(crate) fn report<T: Report>(&self, command: &str, report: &T) -> Result<(), CliError> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let written = if self.json {
+            let document = Document { schema: SCHEMA, command, body: report };
+            serde_json::to_writer_pretty(&mut out, &document).map_err(io::Error::from).and_then(|()| writeln!(out))
+        } else {
+            report.text(&mut out)
+        };
+        finish(written.and_then(|()| out.flush()))
+    }
+
+    /// Says something about what happens, to standard error.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{}", text);
+    }
+
+    /// Prints an error: to standard error, or as the JSON document.
+    pub(crate) fn error(&self, command: &str, e: &CliError) {
+        if self.json {
+            let body = ErrorBody {
+                error: ErrorReport {
+                    kind: e.kind(),
+                    message: e.to_string(),
+                    causes: causes(e),
+                    errno: e.errno(),
+                    hint: e.hint(),
+                    verifier_log: e.verifier_log().map(String::from),
+                },
+            };
+            let document = Document { schema: SCHEMA, command, body: &body };
+            let mut out = io::stdout().lock();
+            let _ = serde_json::to_writer_pretty(&mut out, &document);
+            let _ = writeln!(out);
+            return;
+        }
+        let mut text = String::new();
+        if let Some(log) = e.verifier_log() {
+            text.push_str(log.trim_end());
+            text.push_str("\n\n");
+        }
+        text.push_str(&paint("1;31", "error"));
+        text.push_str(&format!(": {e}"));
+        for cause in causes(e) {
+            text.push_str(&format!(": {cause}"));
+        }
+        if let Some(hint) = e.hint() {
+            text.push_str(&format!("\n{}: {hint}", paint("1;36", "help")));
+        }
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+/// A closed pipe ends the output quietly.
+fn finish(result: io::Result<()>) -> Result<(), CliError> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(CliError::io("write to standard output")),
+    }
+}
+
+fn causes(e: &CliError) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut at = std::error::Error::source(e);
+    while let Some(cause) = at {
+        out.push(cause.to_string());
+        at = cause.source();
+    }
+    out
+}
+
+/// Colour, only for a terminal that wants it.
+fn paint(code: &str, text: &str) -> String {
+    let wanted = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    if wanted { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+}
+
+/// One line for each `bpf(2)` call: the command, its fields that are set, and what came of it.
+pub(crate) fn explain(call: &Observed) {
+    let fields: Vec<String> = call.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let result = match call.result {
+        Ok(value) => value.to_string(),
+        Err(errno) => format!("-1 {errno}"),
+    };
+    let _ = writeln!(io::stderr(), "bpf({:?}, {{{}}}) = {result}", call.cmd, fields.join(", "));
+}
+
+/// A table with aligned columns, in the manner of `ip` and `docker ps`: no lines, two spaces between.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Table {
+        Table { rows: vec![head.iter().map(|h| h.to_string()).collect()] }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut widths = vec![0; columns];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{cell:<width$}  "));
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// `1 map`, `2 maps`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

@@ -1,0 +1,47 @@
+//! `rawbpf unload`: takes back what `load` did.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::args::UnloadArgs;
+use crate::bpffs;
+use crate::error::CliError;
+use crate::output::{Output, Report, count};
+use crate::store::{Removed, Store};
+
+#[derive(Debug, Serialize)]
+struct UnloadReport {
+    name: String,
+    #[serde(flatten)]
+    removed: Removed,
+}
+
+pub(crate) fn run(args: &UnloadArgs, out: &Output) -> Result<(), CliError> {
+    let store = Store::new(Path::new(bpffs::DEFAULT));
+    // `unload prog.o` means what `load prog.o` loaded.
+    let name = args.name.strip_suffix(".o").unwrap_or(&args.name);
+    let entry = store.entry(name)?;
+    if !entry.exists() {
+        let names = store.names();
+        let known = if names.is_empty() { "none".into() } else { names.join(", ") };
+        return Err(CliError::NotLoaded { name: name.into(), known });
+    }
+    let removed = entry.remove()?;
+    out.report("unload", &UnloadReport { name: name.into(), removed })
+}
+
+impl Report for UnloadReport {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let r = &self.removed;
+        writeln!(
+            out,
+            "unloaded {}: {} detached, {} and {} removed",
+            self.name,
+            count(r.links.len(), "link"),
+            count(r.programs.len(), "program"),
+            count(r.maps.len(), "map")
+        )
+    }
+}
