@@ -390,7 +390,7 @@ impl Planner<'_> {
         if ext.core_relo().next().is_none() {
             return Ok(out);
         }
-        let relos = |func| info::of_function(btf, ext.core_relo(), func, |r| r.insn_off).collect::<Vec<_>>();
+        let relos = |func| self.object.core_relocations(func).collect::<Vec<_>>();
         let used = self.object.functions.iter().enumerate().filter(|(i, _)| reached.contains(&FuncIx(*i)));
         let mut work: Vec<(&Function, Vec<_>, &mut Body)> =
             mains.iter().zip(&mut out.mains).map(|(f, body)| (*f, relos(f), body)).collect();

@@ -60,7 +60,9 @@ impl Symbols for Names<'_> {
         Some(match reloc.target {
             RelocTarget::Map(ix) => RefKind::Map { name: map(ix)? },
             RelocTarget::MapValue { map: ix, offset } => RefKind::MapValue { name: map(ix)?, off: offset },
-            RelocTarget::Extern(ix) if is_call => RefKind::Kfunc { name: self.object.externs.get(ix.0)?.name.clone() },
+            RelocTarget::Extern(ix) if is_call => {
+                RefKind::Kfunc { name: self.object.externs.get(ix.0)?.name.clone() }
+            }
             RelocTarget::Extern(ix) => RefKind::Ksym { name: self.object.externs.get(ix.0)?.name.clone() },
             RelocTarget::Call(ix) => RefKind::Func { name: function(ix)? },
             RelocTarget::FuncAddr(ix) => RefKind::FuncAddr { name: function(ix)? },
@@ -74,7 +76,7 @@ impl Symbols for Names<'_> {
 
     fn line(&self, at: InsnIx) -> Option<LineRef<'_>> {
         let (_, line) = self.lines.range(..=at).next_back()?;
-        Some(LineRef { at, file: &line.file, line: line.line, col: line.column, text: &line.text })
+        Some(LineRef { at, file: &line.file, line: line.line, col: line.column, text: Some(&line.text) })
     }
 }
 

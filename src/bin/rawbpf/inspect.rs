@@ -160,7 +160,8 @@ fn extern_kind(kind: &ExternKind) -> &'static str {
 
 impl Report for Inspection {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let license = self.license.as_deref().unwrap_or("none: helpers for GPL-compatible programs are refused");
+        let license =
+            self.license.as_deref().unwrap_or("none: helpers for GPL-compatible programs are refused");
         let btf = if self.btf { "with BTF" } else { "without BTF" };
         writeln!(out, "{}: BPF object, {}, {btf}, license {license}", self.name, self.endian)?;
         if self.programs.is_empty() {

@@ -72,7 +72,9 @@ fn describe(hook: &Hook, interfaces: &[Interface]) -> String {
         }
         Hook::RawTracepoint { name } => format!("raw tracepoint {name}"),
         Hook::Iter { name } => format!("iterator {name}"),
-        Hook::Netfilter { pf, hook, priority } => format!("netfilter family {pf} hook {hook} priority {priority}"),
+        Hook::Netfilter { pf, hook, priority } => {
+            format!("netfilter family {pf} hook {hook} priority {priority}")
+        }
         Hook::StructOps { map_id } => format!("struct_ops map {map_id}"),
         _ => "-".into(),
     }

@@ -139,7 +139,8 @@ fn by_name(name: &str) -> Result<Map, CliError> {
         let all = all()?;
         let full = all.iter().any(|m| m.name() == name);
         let short: String = name.chars().take(15).collect();
-        let matches = |m: &Map| if full { m.name() == name } else { kernel_name(m).is_some_and(|k| k == short) };
+        let matches =
+            |m: &Map| if full { m.name() == name } else { kernel_name(m).is_some_and(|k| k == short) };
         found.extend(all.into_iter().filter(matches).map(|m| (None, m)));
     }
     match (found.pop(), found.len()) {
@@ -225,10 +226,17 @@ fn element(codec: &Codec, map: &Map, key: &[u8], value: &[u8]) -> Element {
     let (key_text, key) = codec.key(key);
     if !map.info().is_per_cpu() {
         let (text, value) = codec.value(value);
-        return Element { key, value: Some(value), values: None, sum: None, text: (key_text, vec![text], None) };
+        return Element {
+            key,
+            value: Some(value),
+            values: None,
+            sum: None,
+            text: (key_text, vec![text], None),
+        };
     }
     let size = map.info().value_size as usize;
-    let slots = value.chunks_exact(size.next_multiple_of(8).max(8)).map(|slot| slot.get(..size).unwrap_or(slot));
+    let slots =
+        value.chunks_exact(size.next_multiple_of(8).max(8)).map(|slot| slot.get(..size).unwrap_or(slot));
     let (texts, values): (Vec<String>, Vec<Json>) = slots.map(|slot| codec.value(slot)).unzip();
     let sum = crate::values::sum(&values);
     let sum_text = sum.as_ref().map(crate::values::plain);

@@ -142,7 +142,12 @@ fn program_row(plan: &Plan, program: &ProgPlan) -> ProgramRow {
         prog_flags: program.flags,
         license: program.license.clone(),
         insn_cnt: program.insns.len(),
-        insns: program.insns.iter().flat_map(|i| i.to_bytes(Endian::NATIVE)).map(|b| format!("{b:02x}")).collect(),
+        insns: program
+            .insns
+            .iter()
+            .flat_map(|i| i.to_bytes(Endian::NATIVE))
+            .map(|b| format!("{b:02x}"))
+            .collect(),
         maps: maps.collect(),
         func_info_cnt: program.func_info.len(),
         line_info_cnt: program.line_info.len(),
@@ -171,7 +176,10 @@ fn call(plan: &Plan, step: &Step) -> Option<Call> {
         Step::MapCreate(ix) => ("BPF_MAP_CREATE", map_fields(plan.maps.get(ix.0)?)),
         Step::MapFill(ix) => {
             let len = plan.maps.get(ix.0)?.contents.as_ref().map_or(0, Vec::len);
-            ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", named(ix)), ("key", "0".into()), ("value", format!("{len} bytes"))])
+            (
+                "BPF_MAP_UPDATE_ELEM",
+                vec![("map_fd", named(ix)), ("key", "0".into()), ("value", format!("{len} bytes"))],
+            )
         }
         Step::MapFreeze(ix) => ("BPF_MAP_FREEZE", vec![("map_fd", named(ix))]),
         Step::MapSlots(ix) | Step::ProgSlots(ix) => {

@@ -56,7 +56,9 @@ fn json_of(value: &Value) -> Json {
         Value::Uint(n) => u64::try_from(*n).map_or_else(|_| json!(n.to_string()), |n| json!(n)),
         Value::Bool(b) => json!(b),
         Value::Enum { name: Some(name), .. } => json!(name.to_string()),
-        Value::Enum { value, .. } => i64::try_from(*value).map_or_else(|_| json!(value.to_string()), |n| json!(n)),
+        Value::Enum { value, .. } => {
+            i64::try_from(*value).map_or_else(|_| json!(value.to_string()), |n| json!(n))
+        }
         Value::Text(text) => json!(text),
         Value::Float(f) => Number::from_f64(*f).map_or_else(|| json!(f.to_string()), Json::Number),
         Value::Struct(members) | Value::Vars(members) => fields(members),
@@ -104,7 +106,8 @@ fn add(a: &Json, b: &Json) -> Option<Json> {
 pub(crate) fn plain(value: &Json) -> String {
     match value {
         Json::Object(fields) => {
-            let inner: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
+            let inner: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
             format!("{{{}}}", inner.join(", "))
         }
         Json::Array(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),

@@ -191,7 +191,13 @@ impl fmt::Display for Side {
 }
 
 impl CoreError {
-    pub(super) fn new(btf: &Btf, func: &Function, at: InsnIx, relo: &CoreRelo, fault: CoreFault) -> CoreError {
+    pub(super) fn new(
+        btf: &Btf,
+        func: &Function,
+        at: InsnIx,
+        relo: &CoreRelo,
+        fault: CoreFault,
+    ) -> CoreError {
         let site = Site {
             section: Some(func.section.clone()),
             symbol: Some(func.name.clone()),

@@ -115,7 +115,9 @@ fn reason(local: &Spec<'_>, candidate: &Candidate<'_>, why: &Mismatch<'_>) -> St
         Mismatch::NoParts { nth, is } => {
             format!("has `{}` where the program wants {}", type_name(candidate.btf, *is), wanted(*nth))
         }
-        Mismatch::Length { nth, len } => format!("has an array of {len} where the program wants {}", wanted(*nth)),
+        Mismatch::Length { nth, len } => {
+            format!("has an array of {len} where the program wants {}", wanted(*nth))
+        }
         Mismatch::NoValue { of } => {
             let names = of.enumerators().into_iter().flatten().map(|v| v.name.to_string());
             format!("has no value {}{}", wanted(0), nearest(&wanted(0), names))

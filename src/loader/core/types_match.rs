@@ -55,17 +55,10 @@ fn level(
 }
 
 /// Types that lead to no further ones, and structs behind a pointer.
-fn leaves_match(
-    a: &Type<'_>,
-    b: &Type<'_>,
-    behind_ptr: bool,
-    work: &mut Work,
-) -> Result<bool, CoreFault> {
+fn leaves_match(a: &Type<'_>, b: &Type<'_>, behind_ptr: bool, work: &mut Work) -> Result<bool, CoreFault> {
     Ok(match (a.kind, b.kind) {
         (Kind::Void, Kind::Void) => true,
-        (Kind::Int(a), Kind::Int(b)) => {
-            a.size == b.size && a.encoding.is_signed() == b.encoding.is_signed()
-        }
+        (Kind::Int(a), Kind::Int(b)) => a.size == b.size && a.encoding.is_signed() == b.encoding.is_signed(),
         (Kind::Enum(a) | Kind::Enum64(a), Kind::Enum(b) | Kind::Enum64(b)) => values_match(a, b, work)?,
         (Kind::Fwd(a), Kind::Fwd(b)) => a == b,
         (Kind::Struct(_), Kind::Struct(_) | Kind::Fwd(FwdKind::Struct)) => behind_ptr,
@@ -77,11 +70,7 @@ fn leaves_match(
 }
 
 /// Whether each value of `ours` has one of that name in `theirs`; the numbers may differ.
-fn values_match(
-    ours: Enumerators<'_>,
-    theirs: Enumerators<'_>,
-    work: &mut Work,
-) -> Result<bool, CoreFault> {
+fn values_match(ours: Enumerators<'_>, theirs: Enumerators<'_>, work: &mut Work) -> Result<bool, CoreFault> {
     work.spend(ours.len().saturating_add(theirs.len()))?;
     if ours.size != theirs.size || ours.len() > theirs.len() {
         return Ok(false);
@@ -120,4 +109,3 @@ fn members_match(
     }
     Ok(true)
 }
-
