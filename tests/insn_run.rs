@@ -250,8 +250,11 @@ fn alu32(op: AluOp, a: u64, b: u64) -> u64 {
     })
 }
 
+/// Some instructions that turn `r1` and `r2` into a result in `r1`.
+type Step = Box<dyn Fn(&mut Asm)>;
+
 /// A program that puts `steps` results behind the two operands of its context.
-fn each_result(steps: &[&dyn Fn(&mut Asm)]) -> OwnedFd {
+fn each_result(steps: &[Step]) -> OwnedFd {
     let mut a = Asm::new();
     a.mov64(R6, R1);
     for (ix, step) in steps.iter().enumerate() {
@@ -269,16 +272,15 @@ fn arithmetic_computes_what_the_rfc_says() {
         return;
     }
     let ops: Vec<(AluOp, Width)> = AluOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = ops
+    let steps: Vec<Step> = ops
         .iter()
         .map(|&(op, width)| {
             let step = move |a: &mut Asm| {
                 a.insn(Insn::Alu { width, op, dst: R1, src: Source::Reg(R2) });
             };
-            Box::new(step) as Box<dyn Fn(&mut Asm)>
+            Box::new(step) as Step
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, b) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];
@@ -307,7 +309,7 @@ fn constants_extend_their_sign() {
         let low = move |a: &mut Asm| {
             a.insn(Insn::Alu { width: W32, op, dst: R1, src: Source::Imm(imm) });
         };
-        let prog = each_result(&[&wide, &low]);
+        let prog = each_result(&[Box::new(wide), Box::new(low)]);
         for a in [0, 1, u64::MAX, 0x8000_0000, 0x0123_4567_89ab_cdef, i64::MIN as u64] {
             let mut context = [a, 0, 0, 0];
             run_loaded(&prog, &mut context);
@@ -322,13 +324,14 @@ fn moves_swaps_and_negations() {
     if !can(6, 6) {
         return;
     }
-    let mut cases: Vec<(Insn, fn(u64) -> u64)> = vec![
+    type Model = fn(u64) -> u64;
+    let mut cases: Vec<(Insn, Model)> = vec![
         (Insn::Neg { width: W64, dst: R1 }, |a| a.wrapping_neg()),
         (Insn::Neg { width: W32, dst: R1 }, |a| u64::from((a as u32).wrapping_neg())),
     ];
     let sx = |kind| Insn::MovSx { kind, dst: R1, src: R1 };
     cases.extend([
-        (sx(SignExtend::S8To64), (|a| a as i8 as u64) as fn(u64) -> u64),
+        (sx(SignExtend::S8To64), (|a| a as i8 as u64) as Model),
         (sx(SignExtend::S16To64), |a| a as i16 as u64),
         (sx(SignExtend::S32To64), |a| a as i32 as u64),
         (sx(SignExtend::S8To32), |a| u64::from(a as i8 as u32)),
@@ -336,7 +339,7 @@ fn moves_swaps_and_negations() {
     ]);
     let swap = |op, bits| Insn::Swap { op, bits, dst: R1 };
     cases.extend([
-        (swap(SwapOp::Be, Bits::B16), (|a| u64::from((a as u16).to_be())) as fn(u64) -> u64),
+        (swap(SwapOp::Be, Bits::B16), (|a| u64::from((a as u16).to_be())) as Model),
         (swap(SwapOp::Be, Bits::B32), |a| u64::from((a as u32).to_be())),
         (swap(SwapOp::Be, Bits::B64), u64::to_be),
         (swap(SwapOp::Le, Bits::B16), |a| u64::from((a as u16).to_le())),
@@ -346,7 +349,7 @@ fn moves_swaps_and_negations() {
         (swap(SwapOp::Swap, Bits::B32), |a| u64::from((a as u32).swap_bytes())),
         (swap(SwapOp::Swap, Bits::B64), u64::swap_bytes),
     ]);
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = cases
+    let steps: Vec<Step> = cases
         .iter()
         .map(|&(insn, _)| {
             Box::new(move |a: &mut Asm| {
@@ -354,7 +357,6 @@ fn moves_swaps_and_negations() {
             }) as _
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, _) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];
@@ -387,17 +389,16 @@ fn conditions_compare_as_they_say() {
         }
     }
     let ops: Vec<(JmpOp, Width)> = JmpOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = ops
+    let steps: Vec<Step> = ops
         .iter()
         .map(|&(op, width)| {
             let step = move |a: &mut Asm| {
                 let yes = a.label();
                 a.mov64(R3, 1).jump_if(width, R1, op, R2, yes).mov64(R3, 0).bind(yes).mov64(R1, R3);
             };
-            Box::new(step) as Box<dyn Fn(&mut Asm)>
+            Box::new(step) as Step
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, b) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];

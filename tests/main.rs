@@ -4,3 +4,4 @@ mod insn;
 mod insn_forms;
 mod insn_llvm;
 mod insn_run;
+mod insn_text;
