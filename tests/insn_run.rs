@@ -42,6 +42,22 @@ fn load(code: &Code, kind: u32) -> Result<OwnedFd, String> {
     load_bytes(code, &code.to_bytes(Endian::NATIVE), kind)
 }
 
+/// The verifier's log of a program, whether it loads or not.
+fn verifier_log(code: &Code, kind: u32) -> String {
+    let insns = code.to_bytes(Endian::NATIVE);
+    let mut log = vec![0u8; 1 << 24];
+    let mut attr = [0u64; 20];
+    attr[0] = pair(kind, code.insns().len() as u32);
+    attr[1] = insns.as_ptr() as u64;
+    attr[2] = c"GPL".as_ptr() as u64;
+    attr[3] = pair(2, log.len() as u32);
+    attr[4] = log.as_mut_ptr() as u64;
+    attr[5] = pair(0, if kind == SYSCALL { 1 << 4 } else { 0 });
+    let _ = bpf(PROG_LOAD, &mut attr).map(owned);
+    let end = log.iter().position(|&b| b == 0).unwrap_or(0);
+    String::from_utf8_lossy(&log[..end]).into_owned()
+}
+
 fn load_bytes(code: &Code, insns: &[u8], kind: u32) -> Result<OwnedFd, String> {
     let info = Info::of(code);
     let mut log = vec![0u8; 1 << 24];
@@ -550,6 +566,65 @@ fn the_verifier_names_the_line_of_rust() {
     let log = load(&a.finish().unwrap(), SYSCALL).unwrap_err();
     assert!(log.contains("R3 !read_ok"), "{log}");
     assert!(log.contains(&format!("@ insn_run.rs:{wrong}")), "{log}");
+}
+
+/// What the kernel itself prints for each instruction assembles to the same slots.
+#[test]
+fn the_verifiers_own_text_assembles_here() {
+    if !can(6, 15) {
+        return;
+    }
+    let mut a = Asm::new();
+    let (m, out, double) = (a.slot(DW), a.label(), a.func("double"));
+    a.mov64(R6, R1).load(DW, R1, R6).load(DW, R2, R6 + 8).put(m, R1);
+    for (&op, width) in AluOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        a.insn(Insn::Alu { width, op, dst: R1, src: Source::Reg(R2) });
+        a.insn(Insn::Alu { width, op, dst: R1, src: Source::Imm(7) });
+    }
+    for (&op, &bits) in SwapOp::ALL.iter().flat_map(|op| Bits::ALL.iter().map(move |bits| (op, bits))) {
+        a.insn(Insn::Swap { op, bits, dst: R1 });
+    }
+    for &kind in SignExtend::ALL {
+        a.movsx(kind, R1, R2);
+    }
+    a.neg32(R1).neg64(R1).lddw(R3, 0xfedc_ba98_7654_3210);
+    for (&op, width) in AtomicOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        a.mov64(R0, 1).atomic(op, width, m, R2);
+    }
+    for size in Size::ALL {
+        a.load_acquire(size, R1, m).store_release(size, m, R1).load(size, R1, m).store(size, m, -3);
+    }
+    for size in Narrow::ALL {
+        a.load_sx(size, R1, m);
+    }
+    // Both ways of each jump lead on, so that the verifier walks the program once, in order.
+    for (&op, width) in JmpOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        let (one, two) = (a.label(), a.label());
+        a.load(DW, R1, R6).jump_if(width, R1, op, R2, one).bind(one);
+        a.jump_if(width, R1, op, -9, two).bind(two);
+    }
+    let (near, far) = (a.label(), a.label());
+    a.jump(near).bind(near).jump_far(far).bind(far).call(Helper::KtimeGetNs).mov64(R1, 3).call(double);
+    a.may_goto(out).bind(out).mov64(R0, 0).exit();
+    a.begin(double).mov64(R0, R1).exit();
+    let code = a.finish().unwrap();
+    let log = verifier_log(&code, SYSCALL);
+    let mut lines = std::collections::BTreeMap::new();
+    for line in log.lines() {
+        // `12: (b7) r1 = 5    ; R1_w=5`
+        let place = line.split(": (").next().and_then(|at| at.parse::<usize>().ok());
+        if let Some(at) = place {
+            lines.entry(at).or_insert_with(|| line.replace("; frame1:", ";"));
+        }
+    }
+    assert!(lines.len() > 190, "{log}");
+    for (&at, line) in &lines {
+        let program =
+            rawbpf::insn::text::assemble("log", &format!("{line}\nexit\n")).unwrap_or_else(|e| panic!("{e}"));
+        let slots = program.functions[0].code.insns();
+        assert_eq!(slots[..slots.len() - 1], code.insns()[at..at + slots.len() - 1], "{line}");
+    }
+    println!("{} lines of the verifier", lines.len());
 }
 
 #[test]

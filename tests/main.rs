@@ -2,6 +2,7 @@
 
 mod insn;
 mod insn_forms;
+mod insn_layout;
 mod insn_llvm;
 mod insn_run;
 mod insn_text;
