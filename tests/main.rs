@@ -5,6 +5,8 @@ mod gate;
 mod harness;
 mod insn;
 mod insn_forms;
+mod insn_layout;
 mod insn_llvm;
 mod insn_run;
 mod smoke;
+mod insn_text;

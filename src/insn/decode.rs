@@ -123,17 +123,16 @@ impl Insn {
 }
 
 fn alu_insn(raw: RawInsn, width: Width) -> Result<Insn> {
-    let dst = dst(raw)?;
     match raw.op() {
         alu::NEG if raw.opcode & source::X == 0 => {
             zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
-            Ok(Insn::Neg { width, dst })
+            Ok(Insn::Neg { width, dst: dst(raw)? })
         }
-        alu::END => swap_insn(raw, width, dst),
-        alu::MOV if raw.opcode & source::X != 0 && raw.off != 0 => move_insn(raw, width, dst),
+        alu::END => swap_insn(raw, width),
+        alu::MOV if raw.opcode & source::X != 0 && raw.off != 0 => move_insn(raw, width),
         op => {
             let op = alu_op(raw, op)?;
-            Ok(Insn::Alu { width, op, dst, src: operand(raw)? })
+            Ok(Insn::Alu { width, op, dst: dst(raw)?, src: operand(raw)? })
         }
     }
 }
@@ -164,7 +163,7 @@ fn alu_op(raw: RawInsn, op: u8) -> Result<AluOp> {
     }
 }
 
-fn swap_insn(raw: RawInsn, width: Width, dst: Reg) -> Result<Insn> {
+fn swap_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     let op = match (width, raw.opcode & source::X) {
         (Width::W32, source::K) => SwapOp::Le,
         (Width::W32, _) => SwapOp::Be,
@@ -178,12 +177,12 @@ fn swap_insn(raw: RawInsn, width: Width, dst: Reg) -> Result<Insn> {
         64 => Bits::B64,
         _ => return Err(variant(raw, Part::Imm)),
     };
-    Ok(Insn::Swap { op, bits, dst })
+    Ok(Insn::Swap { op, bits, dst: dst(raw)? })
 }
 
 /// A register move whose offset field is not zero: it extends a sign or casts an address.
-fn move_insn(raw: RawInsn, width: Width, dst: Reg) -> Result<Insn> {
-    let src = src(raw)?;
+fn move_insn(raw: RawInsn, width: Width) -> Result<Insn> {
+    let (dst, src) = (dst(raw)?, src(raw)?);
     let kind = match (width, raw.off) {
         (Width::W32, 8) => SignExtend::S8To32,
         (Width::W32, 16) => SignExtend::S16To32,

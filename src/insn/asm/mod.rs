@@ -1,7 +1,7 @@
 //! The assembler: instructions as Rust method calls, labels as values, mistakes with their Rust line.
 //!
 //! An [`Asm`] collects instructions; [`Asm::finish`] puts the distances of jumps and calls in, checks
-//! what can be checked without a kernel, and gives [`Code`].
+//! what can be checked without a kernel, and gives [`Code`](super::Code).
 //!
 //! ```
 //! use rawbpf::insn::prelude::*;
