@@ -122,11 +122,15 @@ impl Btf {
                 // A name in the base's strings, which the own types of a module often have.
                 None => self.base().and_then(|base| base.lookup_name(off)).map(Name::tail),
             };
-            let Some(tail) = tail.filter(|tail| filter.may_match(tail)) else { continue };
+            let Some(tail) = tail else { continue };
+            let maybe = filter.maybe(tail);
+            if maybe.is_empty() {
+                continue;
+            }
             let start = Prefix::of(tail);
-            for ((want, prefix), list) in wanted.iter().zip(&filter.prefixes).zip(&mut *found) {
-                let kinds = || want.kinds.contains(BtfKind(kind & 0x7f));
-                if prefix.may_start(start) && kinds() && want.matches(Name::new(tail, off)) {
+            for &(nth, _) in maybe.iter().filter(|(_, prefix)| prefix.may_start(start)) {
+                let (Some(want), Some(list)) = (wanted.get(nth), found.get_mut(nth)) else { continue };
+                if want.kinds.contains(BtfKind(kind & 0x7f)) && want.matches(Name::new(tail, off)) {
                     list.push(TypeId(id));
                 }
             }
@@ -196,39 +200,40 @@ impl Btf {
 }
 
 /// What tells at a glance that a type is none of the wanted ones: a table over the byte that holds its
-/// kind, one over the first two bytes of its name, and the first eight bytes of each wanted name.
+/// kind, and the wanted names (by their place in the list) sorted into buckets by their first two bytes.
 struct Filter {
     kinds: [bool; 256],
-    starts: [bool; 256],
-    prefixes: Vec<Prefix>,
+    buckets: Vec<Vec<(usize, Prefix)>>,
 }
 
 impl Filter {
     fn new(wanted: &[Wanted<'_>]) -> Filter {
-        let prefixes = wanted.iter().map(|want| Prefix::of(want.name)).collect();
-        let mut filter = Filter { kinds: [false; 256], starts: [false; 256], prefixes };
-        for want in wanted {
+        let mut filter = Filter { kinds: [false; 256], buckets: vec![Vec::new(); 256] };
+        for (nth, want) in wanted.iter().enumerate().filter(|(_, want)| !want.name.is_empty()) {
             for (kind, slot) in (0..=u8::MAX).zip(&mut filter.kinds) {
                 *slot |= want.kinds.contains(BtfKind(kind & 0x7f));
             }
             // The byte after a name of one letter is a NUL, or the first of a flavour's underscores.
             let first = want.name.first().copied().unwrap_or(0);
-            let seconds = match want.name.get(1) {
-                Some(&second) => [second, second],
-                None => [0, b'_'],
+            let seconds: &[u8] = match want.name.get(1) {
+                Some(second) => &[*second],
+                None => &[0, b'_'],
             };
-            for second in seconds {
-                filter.starts[Filter::slot(first, second)] = true;
+            for &second in seconds {
+                if let Some(bucket) = filter.buckets.get_mut(Filter::slot(first, second)) {
+                    bucket.push((nth, Prefix::of(want.name)));
+                }
             }
         }
         filter
     }
 
+    /// The wanted names that this one may be.
     #[inline]
-    fn may_match(&self, tail: &[u8]) -> bool {
+    fn maybe(&self, tail: &[u8]) -> &[(usize, Prefix)] {
         match *tail {
-            [first, second, ..] => self.starts[Filter::slot(first, second)],
-            _ => true,
+            [first, second, ..] => self.buckets.get(Filter::slot(first, second)).map_or(&[], Vec::as_slice),
+            _ => &[], // a NUL and nothing after it: no name
         }
     }
 

@@ -7,6 +7,7 @@ mod find;
 mod hostile;
 mod layout;
 mod oracle;
+mod relocate;
 mod sanitize;
 mod value;
 
