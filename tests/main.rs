@@ -8,5 +8,5 @@ mod insn_forms;
 mod insn_layout;
 mod insn_llvm;
 mod insn_run;
-mod smoke;
 mod insn_text;
+mod smoke;
