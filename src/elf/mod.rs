@@ -34,14 +34,18 @@ use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, MapType, ProgType};
 
+mod build;
 mod externs;
 mod fixup;
 mod maps;
 mod read;
 pub mod section;
+mod write;
 
+pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
 pub use read::ReadError;
 pub use section::SecDef;
+pub use write::WriteError;
 
 /// Index of a map in [`Object::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::{CoreError, Relocator};
+use super::extern_types;
 use super::externs::{self, ExternError, Resolved};
 use super::info::{self, Records};
 use super::map_plan::{self, MapPlan};
@@ -368,7 +369,9 @@ impl Planner<'_> {
         if self.kernel.has(Feature::Btf).is_no() {
             return Ok(None);
         }
-        Ok(Some(BtfPlan { bytes: super::sanitize::for_kernel(btf, self.kernel)?, required }))
+        let settled = extern_types::settle(btf, self.object)?;
+        let bytes = super::sanitize::for_kernel(settled.as_ref().unwrap_or(btf), self.kernel)?;
+        Ok(Some(BtfPlan { bytes, required }))
     }
 
     /// CO-RE, once for each function: subprograms are shared by the programs that call them.

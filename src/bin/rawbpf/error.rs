@@ -136,6 +136,9 @@ macro_rules! from_lib {
 }
 from_lib!(
     rawbpf::elf::ReadError,
+    rawbpf::elf::BuildError,
+    rawbpf::elf::WriteError,
+    rawbpf::insn::text::TextErrors,
     rawbpf::kernel::KernelError,
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,
