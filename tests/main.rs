@@ -4,5 +4,6 @@ mod insn;
 mod insn_forms;
 mod insn_layout;
 mod insn_llvm;
+mod insn_macros;
 mod insn_run;
 mod insn_text;

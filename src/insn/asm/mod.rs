@@ -174,7 +174,7 @@ impl Asm {
     }
 
     /// Writes a slot unseen: for what [`Insn`] does not know.
-    #[doc(alias = "BPF_RAW_INSN")]
+    #[doc(alias("BPF_RAW_INSN", "BPF_RAW_REG"))]
     #[track_caller]
     pub fn raw(&mut self, slot: RawInsn) -> &mut Asm {
         self.slots.push(slot);
