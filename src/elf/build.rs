@@ -578,6 +578,17 @@ impl ObjectBuilder {
     }
 }
 
+/// The unsigned integer of so many bytes.
+fn number(size: u32) -> Option<Ty> {
+    Some(match size {
+        1 => Ty::U8,
+        2 => Ty::U16,
+        4 => Ty::U32,
+        8 => Ty::U64,
+        _ => return None,
+    })
+}
+
 /// A function's place in the code that it came in.
 struct Piece {
     code: usize,
