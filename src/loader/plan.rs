@@ -403,7 +403,8 @@ impl Planner<'_> {
         let mut core = Relocator::new(btf, self.kernel);
         core.prefetch(work.iter().flat_map(|(_, relos, _)| relos));
         for (func, relos, body) in work {
-            core.apply(func, &mut body.insns, relos.into_iter(), &mut body.poisons)?;
+            let done = core.apply(func, &mut body.insns, relos.into_iter(), &mut body.poisons);
+            done.map_err(|e| e.in_source(self.object, func))?;
         }
         Ok(out)
     }

@@ -61,7 +61,7 @@ pub enum CoreFault {
     Anonymous,
     /// The kernel's types are needed, and cannot be had.
     #[error("the types of the kernel are needed for it")]
-    NoBtf(#[source] KernelError),
+    NoBtf(#[source] Box<KernelError>),
     /// Types cannot be followed.
     #[error("the types of the {whose} cannot be followed")]
     Types {
@@ -191,7 +191,13 @@ impl fmt::Display for Side {
 }
 
 impl CoreError {
-    pub(super) fn new(btf: &Btf, func: &Function, at: InsnIx, relo: &CoreRelo, fault: CoreFault) -> CoreError {
+    pub(super) fn new(
+        btf: &Btf,
+        func: &Function,
+        at: InsnIx,
+        relo: &CoreRelo,
+        fault: CoreFault,
+    ) -> CoreError {
         let site = Site {
             section: Some(func.section.clone()),
             symbol: Some(func.name.clone()),

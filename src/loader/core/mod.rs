@@ -117,11 +117,7 @@ enum Outcome<'a> {
 impl<'a> Relocator<'a> {
     /// A relocator for an object with these types, for `kernel`.
     pub(super) fn new(object_btf: &'a Btf, kernel: &'a Kernel) -> Relocator<'a> {
-        Relocator {
-            btf: object_btf,
-            candidates: Candidates::new(object_btf, kernel),
-            work: Work::default(),
-        }
+        Relocator { btf: object_btf, candidates: Candidates::new(object_btf, kernel), work: Work::default() }
     }
 
     /// Looks up, in one pass over the kernel's types, all types that these relocations start from.

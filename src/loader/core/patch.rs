@@ -82,7 +82,8 @@ fn resized(insn: &RawInsn, from: u32, to: u32) -> Result<u8, CoreFault> {
 fn constant(insn: &mut RawInsn, rest: &mut [RawInsn], change: &Change<'_>) -> Result<(), CoreFault> {
     let unfit = CoreFault::Instruction { opcode: insn.opcode };
     let plain = insn.opcode == class::LD | size::DW | mode::IMM && insn.src == 0 && insn.off == 0;
-    let high = rest.first_mut().filter(|high| plain && **high == RawInsn { imm: high.imm, ..RawInsn::default() });
+    let high =
+        rest.first_mut().filter(|high| plain && **high == RawInsn { imm: high.imm, ..RawInsn::default() });
     let high = high.ok_or(unfit)?;
     check(change, i64::from(high.imm) << 32 | i64::from(insn.imm as u32))?;
     insn.imm = change.number as i32;

@@ -60,9 +60,15 @@ pub(super) struct Change<'b> {
 /// Whether a load or store has to move another number of bytes.
 pub(super) enum Resize<'b> {
     No,
-    Fits { from: u32, to: u32 },
+    Fits {
+        from: u32,
+        to: u32,
+    },
     /// It would have to, and the value would be wrong.
-    Unsafe { ours: Option<Access<'b>>, theirs: Option<Access<'b>> },
+    Unsafe {
+        ours: Option<Access<'b>>,
+        theirs: Option<Access<'b>>,
+    },
 }
 
 impl<'b> Answer<'b> {
@@ -161,11 +167,9 @@ fn size(spec: &Spec<'_>, id: TypeId) -> Result<u32, CoreFault> {
 /// The answer for an element of an array.
 fn element<'b>(spec: &Spec<'b>, elem: TypeId) -> Result<Answer<'b>, CoreFault> {
     match spec.kind {
-        CoreReloKind::FieldByteOffset => Ok(Answer {
-            number: spec.bit_offset / 8,
-            checked: true,
-            access: Some(access(spec, elem)?),
-        }),
+        CoreReloKind::FieldByteOffset => {
+            Ok(Answer { number: spec.bit_offset / 8, checked: true, access: Some(access(spec, elem)?) })
+        }
         CoreReloKind::FieldByteSize => Ok(Answer::exact(size(spec, elem)?.into())),
         kind => Err(CoreFault::Element { what: kind.name().unwrap_or("unknown") }),
     }
@@ -186,10 +190,9 @@ fn member<'b>(spec: &Spec<'b>, member: &Member<'b>) -> Result<Answer<'b>, CoreFa
     let start = spec.bit_offset.wrapping_sub(byte_off.wrapping_mul(8)) as u32;
     let answer = |number: u64| Answer { number, checked: !bitfield, access: None };
     Ok(match spec.kind {
-        CoreReloKind::FieldByteOffset => Answer {
-            access: if bitfield { None } else { Some(access(spec, ty.id)?) },
-            ..answer(byte_off)
-        },
+        CoreReloKind::FieldByteOffset => {
+            Answer { access: if bitfield { None } else { Some(access(spec, ty.id)?) }, ..answer(byte_off) }
+        }
         CoreReloKind::FieldByteSize => answer(byte_size.into()),
         CoreReloKind::FieldSigned => Answer::exact(is_signed(&ty).into()),
         CoreReloKind::FieldLshiftU64 => answer(match spec.btf.endian() {
