@@ -32,7 +32,7 @@ mod sanitize;
 mod subprog;
 mod target;
 
-pub use self::core::CoreError;
+pub use self::core::{CoreError, CoreFault};
 pub use externs::ExternError;
 pub use info::Records;
 pub use map_plan::MapPlan;
