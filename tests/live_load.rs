@@ -54,7 +54,8 @@ fn the_main_job() {
         assert_eq!(by_id["elements"][0]["value"], 1000);
         assert_eq!(by_id["map"]["name"], "packet_count_map", "the full name, from BTF alone");
         let mode = |path: &str| {
-            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).expect("it is there").permissions()) & 0o777
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).expect("it is there").permissions())
+                & 0o777
         };
         for dir in ["", "/packet_count", "/packet_count/maps", "/packet_count/progs", "/packet_count/links"] {
             assert_eq!(mode(&format!("/sys/fs/bpf/rawbpf{dir}")), 0o700, "{dir}");
@@ -102,7 +103,10 @@ fn what_fails_half_way_leaves_nothing() {
         mount_bpffs();
         let counter = object("packet_count.o");
         let said = rawbpf_fails(5, &["load", &counter, "--xdp", "near0,nosuch"]);
-        assert!(said.contains("no interface `nosuch`") && said.contains("far0") && said.contains("near0"), "{said}");
+        assert!(
+            said.contains("no interface `nosuch`") && said.contains("far0") && said.contains("near0"),
+            "{said}"
+        );
         assert!(left_behind().is_empty(), "{:?}", left_behind());
         rawbpf_ok(&["load", &counter, "--xdp", "near0,far0"]);
         let said = rawbpf_fails(1, &["load", &counter, "--xdp", "near0", "--name", "other"]);
@@ -223,7 +227,8 @@ fn three_packet_counters_count_the_same() {
             let loaded = object.plan(&Kernel::host(), &Options::default()).expect(way).run().expect(way);
             let program = loaded.program("count_packets").expect(way);
             let counts = loaded.map("packet_count_map").expect(way);
-            let count = || u64::from_ne_bytes(counts.get(&[0; 4]).expect(way).expect(way).try_into().expect(way));
+            let count =
+                || u64::from_ne_bytes(counts.get(&[0; 4]).expect(way).expect(way).try_into().expect(way));
             let run = TestRun { data: vec![0; 64], repeat: 10, ..TestRun::default() };
             let ran = program.test_run(&run).expect(way);
             assert_eq!((ran.retval, count()), (XDP_PASS as u32, 10), "{way}");
@@ -246,7 +251,8 @@ fn the_example_prints_what_it_counts() {
     require!(ROOT);
     in_namespace(|| {
         let veth = require!(VETH, Veth::new("near0", "far0"));
-        let example = Path::new(env!("CARGO_BIN_EXE_rawbpf")).with_file_name("examples").join("packet_counter");
+        let example =
+            Path::new(env!("CARGO_BIN_EXE_rawbpf")).with_file_name("examples").join("packet_counter");
         if !example.exists() {
             // Guests have the command and the tests only.
             return crate::gate::skip(&crate::gate::HOST, "the example is not here");
@@ -259,8 +265,11 @@ fn the_example_prints_what_it_counts() {
         let since = Instant::now();
         let found = lines.by_ref().take_while(|_| since.elapsed() < Duration::from_secs(10));
         assert!(found.into_iter().any(|l| l == "Packet count: 42"));
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM)
-            .expect("a signal is sent");
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(child.id() as i32),
+            nix::sys::signal::Signal::SIGTERM,
+        )
+        .expect("a signal is sent");
         assert!(child.wait().expect("it ends").success());
     });
 }

@@ -1,6 +1,7 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
 
 mod btf;
+mod core;
 mod gate;
 mod harness;
 mod insn;
@@ -12,4 +13,5 @@ mod insn_run;
 mod insn_text;
 mod live_load;
 mod net;
+mod smoke;
 mod smoke;

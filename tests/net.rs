@@ -18,14 +18,18 @@ pub(crate) fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let name = std::thread::current().name().unwrap_or("test").to_string();
         let thread = std::thread::Builder::new().name(name).spawn_scoped(scope, || {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).expect("root may leave its namespaces");
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+                .expect("root may leave its namespaces");
             let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("mounts become private");
             // A bpffs of the machine, if there is one, must not be seen; the tests mount their own.
             while rawbpf_bpffs() && nix::mount::umount("/sys/fs/bpf").is_ok() {}
             // IPv6 would send packets of its own as soon as an interface is up.
             for which in ["all", "default"] {
-                let _ = fs::write(format!("/proc/thread-self/net/../../sys/net/ipv6/conf/{which}/disable_ipv6"), "1");
+                let _ = fs::write(
+                    format!("/proc/thread-self/net/../../sys/net/ipv6/conf/{which}/disable_ipv6"),
+                    "1",
+                );
                 let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1");
             }
             test()
@@ -45,7 +49,8 @@ pub(crate) fn rawbpf_bpffs() -> bool {
 
 /// Mounts a bpffs at /sys/fs/bpf.
 pub(crate) fn mount_bpffs() {
-    mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), None::<&str>).expect("a bpffs is mounted");
+    mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), None::<&str>)
+        .expect("a bpffs is mounted");
 }
 
 /// Two interfaces, each the other's wire; both are up.

@@ -22,7 +22,7 @@ pub(super) fn missing(
     tried: &[(Candidate<'_>, Mismatch<'_>)],
     namesakes: &[Candidate<'_>],
 ) -> String {
-    let mut out = format!("{local} is not on this kernel: ");
+    let mut out = format!("{local}: ");
     if tried.is_empty() {
         out += &no_type(local, namesakes);
     }
@@ -45,9 +45,9 @@ pub(super) fn resized(local: &Spec<'_>, change: &Change<'_>) -> String {
         None => "a bitfield".into(),
     };
     format!(
-        "{local} has {} in the program and {} on this kernel, and a plain load or store can be adapted only \
-         for pointers and unsigned integers. Read it with BPF_CORE_READ_INTO or BPF_CORE_READ_BITFIELD, or \
-         declare it in the program as the kernel does",
+        "{local}: it has {} in the program and {} on this kernel, and a plain load or store can be adapted \
+         only for pointers and unsigned integers. Read it with BPF_CORE_READ_INTO or \
+         BPF_CORE_READ_BITFIELD, or declare it in the program as the kernel does",
         show(ours),
         show(theirs)
     )
@@ -55,9 +55,9 @@ pub(super) fn resized(local: &Spec<'_>, change: &Change<'_>) -> String {
 
 fn no_type(local: &Spec<'_>, namesakes: &[Candidate<'_>]) -> String {
     let name = c_name(local.btf, local.root);
-    let mut out = format!("neither vmlinux nor a module that is loaded has a type `{name}`");
+    let mut out = format!("there is no `{name}` in its BTF or in that of its modules");
     if let Some(other) = namesakes.first() {
-        let _ = write!(out, " (but {})", place(other));
+        let _ = write!(out, ", only {}", place(other));
     }
     out
 }
@@ -104,13 +104,13 @@ fn reason(local: &Spec<'_>, candidate: &Candidate<'_>, why: &Mismatch<'_>) -> St
             let near = nearest(&wanted(*nth), names);
             format!("{} no member {}{near}", inside(of), wanted(*nth))
         }
-        Mismatch::MemberType { nth, is, .. } => {
+        Mismatch::MemberType { nth, of, is } => {
             let ours = match local.path.get(*nth) {
                 Some(Step::Member { member, .. }) => type_name(local.btf, member.ty),
                 _ => String::new(),
             };
             let theirs = type_name(candidate.btf, *is);
-            format!("has {} as `{theirs}`, where the program has `{ours}`", wanted(*nth))
+            format!("{} {} as `{theirs}`, where the program has `{ours}`", inside(of), wanted(*nth))
         }
         Mismatch::NoParts { nth, is } => {
             format!("has `{}` where the program wants {}", type_name(candidate.btf, *is), wanted(*nth))
