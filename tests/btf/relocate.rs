@@ -2,11 +2,12 @@
 
 use super::vmlinux;
 use rawbpf::btf::*;
+use rawbpf::bytes::Endian;
 use std::sync::Arc;
 
 /// A distilled base and what a module has on top of it: `struct mine { struct sk_buff *skb; <held> in; }`.
 fn module(held: &str, held_size: u32) -> Result<Btf, BtfError> {
-    let mut base = BtfBuilder::new();
+    let mut base = BtfBuilder::with_endian(vmlinux().map_or(Endian::NATIVE, Btf::endian));
     let int = base.int("int", 4, IntEncoding::SIGNED);
     let skb = base.composite(false, "sk_buff", 1, &[]); // grown since: only pointed to
     let held = base.composite(false, held, held_size, &[]);
