@@ -14,4 +14,3 @@ mod insn_text;
 mod live_load;
 mod net;
 mod smoke;
-mod smoke;
