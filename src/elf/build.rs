@@ -282,8 +282,9 @@ impl Object {
         let mut builder = Object::builder(name);
         builder.license = program.license.clone();
         for map in &program.maps {
-            let decl =
-                MapDecl::new(&map.name, map.kind, map.max_entries).sizes(map.key, map.value).flags(map.flags);
+            let mut decl = MapDecl::new(&map.name, map.kind, map.max_entries).flags(map.flags);
+            // Text says how long keys and values are. Those that can be a number are shown as one.
+            (decl.sizes, decl.key, decl.value) = ((map.key, map.value), number(map.key), number(map.value));
             builder.maps.push(if map.pinned { decl.pin_by_name() } else { decl });
         }
         for function in &program.functions {
