@@ -96,7 +96,11 @@ fn a_map_is_found_by_whatever_name_it_has() {
         assert!(said.contains(&format!("id {id} ")) && said.contains(&format!("id {other} ")), "{said}");
         // A pin wins over the name alone.
         std::fs::create_dir_all("/sys/fs/bpf/rawbpf/x/maps").expect("directories");
-        second.map(&long).expect("it is there").pin(format!("/sys/fs/bpf/rawbpf/x/maps/{long}")).expect("a pin");
+        second
+            .map(&long)
+            .expect("it is there")
+            .pin(format!("/sys/fs/bpf/rawbpf/x/maps/{long}"))
+            .expect("a pin");
         assert_eq!(rawbpf_json(&["map", "dump", &long])["map"]["id"], other);
     });
 }
@@ -176,9 +180,11 @@ fn in_the_foreground_a_signal_detaches() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("rawbpf starts");
-            let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
+            let mut lines =
+                std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
             let map = lines.by_ref().map_while(Result::ok).find(|l| l.starts_with("  map "));
-            let id = map.as_deref().and_then(|l| l.split_whitespace().last()).expect("the map's id").to_string();
+            let id =
+                map.as_deref().and_then(|l| l.split_whitespace().last()).expect("the map's id").to_string();
             let since = Instant::now();
             let attached = || crate::net::rawbpf(&["map", "dump", "id", &id]).status.success();
             veth.send(5);

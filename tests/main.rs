@@ -1,7 +1,9 @@
 //! One integration binary: it runs as it is on this machine and in every guest kernel.
 
+mod attr;
 mod btf;
 mod core;
+mod elf;
 mod gate;
 mod harness;
 mod insn;
@@ -11,6 +13,7 @@ mod insn_llvm;
 mod insn_macros;
 mod insn_run;
 mod insn_text;
+mod layers;
 mod live_load;
 mod net;
 mod smoke;
