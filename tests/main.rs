@@ -2,6 +2,7 @@
 
 mod attr;
 mod btf;
+mod cli;
 mod core;
 mod elf;
 mod gate;
@@ -16,4 +17,5 @@ mod insn_text;
 mod layers;
 mod live_load;
 mod net;
+mod plan;
 mod smoke;

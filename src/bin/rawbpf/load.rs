@@ -115,6 +115,9 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
             Some((program, section)) => (Some(program), section),
             None => (None, arg.as_str()),
         };
+        if rawbpf::elf::section::find(section).is_none() {
+            return Err(unknown(section));
+        }
         let known: Vec<String> = object.programs.iter().map(|p| p.name().to_string()).collect();
         if let Some(name) = program.filter(|name| !known.iter().any(|k| k == name)) {
             let known = known.join(", ");
@@ -124,8 +127,8 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
         }
         for def in &mut object.programs {
             let meant = program.map_or(def.prog_type.is_none(), |name| name == def.name());
-            if meant && def.set_section(section).is_none() {
-                return Err(unknown(section));
+            if meant {
+                def.set_section(section);
             }
         }
     }
