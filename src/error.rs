@@ -6,9 +6,10 @@
 //! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
 
 use crate::btf::BtfError;
-use crate::elf::ReadError;
+use crate::elf::{BuildError, ReadError, WriteError};
 use crate::hint;
 use crate::insn::AsmError;
+use crate::insn::text::TextErrors;
 use crate::kernel::KernelError;
 use crate::links::AttachError;
 use crate::loader::{ExternError, LoadError, PlanError, TargetError};
@@ -25,6 +26,15 @@ pub enum Error {
     /// Assembling a program.
     #[error(transparent)]
     Asm(#[from] AsmError),
+    /// Assembling text.
+    #[error(transparent)]
+    Text(#[from] TextErrors),
+    /// Putting an object together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Writing an object as a file.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Reading types.
     #[error(transparent)]
     Btf(#[from] BtfError),

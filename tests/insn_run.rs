@@ -42,6 +42,22 @@ fn load(code: &Code, kind: u32) -> Result<OwnedFd, String> {
     load_bytes(code, &code.to_bytes(Endian::NATIVE), kind)
 }
 
+/// The verifier's log of a program, whether it loads or not.
+fn verifier_log(code: &Code, kind: u32) -> String {
+    let insns = code.to_bytes(Endian::NATIVE);
+    let mut log = vec![0u8; 1 << 24];
+    let mut attr = [0u64; 20];
+    attr[0] = pair(kind, code.insns().len() as u32);
+    attr[1] = insns.as_ptr() as u64;
+    attr[2] = c"GPL".as_ptr() as u64;
+    attr[3] = pair(2, log.len() as u32);
+    attr[4] = log.as_mut_ptr() as u64;
+    attr[5] = pair(0, if kind == SYSCALL { 1 << 4 } else { 0 });
+    let _ = bpf(PROG_LOAD, &mut attr).map(owned);
+    let end = log.iter().position(|&b| b == 0).unwrap_or(0);
+    String::from_utf8_lossy(&log[..end]).into_owned()
+}
+
 fn load_bytes(code: &Code, insns: &[u8], kind: u32) -> Result<OwnedFd, String> {
     let info = Info::of(code);
     let mut log = vec![0u8; 1 << 24];
@@ -250,8 +266,11 @@ fn alu32(op: AluOp, a: u64, b: u64) -> u64 {
     })
 }
 
+/// Some instructions that turn `r1` and `r2` into a result in `r1`.
+type Step = Box<dyn Fn(&mut Asm)>;
+
 /// A program that puts `steps` results behind the two operands of its context.
-fn each_result(steps: &[&dyn Fn(&mut Asm)]) -> OwnedFd {
+fn each_result(steps: &[Step]) -> OwnedFd {
     let mut a = Asm::new();
     a.mov64(R6, R1);
     for (ix, step) in steps.iter().enumerate() {
@@ -269,16 +288,15 @@ fn arithmetic_computes_what_the_rfc_says() {
         return;
     }
     let ops: Vec<(AluOp, Width)> = AluOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = ops
+    let steps: Vec<Step> = ops
         .iter()
         .map(|&(op, width)| {
             let step = move |a: &mut Asm| {
                 a.insn(Insn::Alu { width, op, dst: R1, src: Source::Reg(R2) });
             };
-            Box::new(step) as Box<dyn Fn(&mut Asm)>
+            Box::new(step) as Step
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, b) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];
@@ -307,7 +325,7 @@ fn constants_extend_their_sign() {
         let low = move |a: &mut Asm| {
             a.insn(Insn::Alu { width: W32, op, dst: R1, src: Source::Imm(imm) });
         };
-        let prog = each_result(&[&wide, &low]);
+        let prog = each_result(&[Box::new(wide), Box::new(low)]);
         for a in [0, 1, u64::MAX, 0x8000_0000, 0x0123_4567_89ab_cdef, i64::MIN as u64] {
             let mut context = [a, 0, 0, 0];
             run_loaded(&prog, &mut context);
@@ -322,13 +340,14 @@ fn moves_swaps_and_negations() {
     if !can(6, 6) {
         return;
     }
-    let mut cases: Vec<(Insn, fn(u64) -> u64)> = vec![
+    type Model = fn(u64) -> u64;
+    let mut cases: Vec<(Insn, Model)> = vec![
         (Insn::Neg { width: W64, dst: R1 }, |a| a.wrapping_neg()),
         (Insn::Neg { width: W32, dst: R1 }, |a| u64::from((a as u32).wrapping_neg())),
     ];
     let sx = |kind| Insn::MovSx { kind, dst: R1, src: R1 };
     cases.extend([
-        (sx(SignExtend::S8To64), (|a| a as i8 as u64) as fn(u64) -> u64),
+        (sx(SignExtend::S8To64), (|a| a as i8 as u64) as Model),
         (sx(SignExtend::S16To64), |a| a as i16 as u64),
         (sx(SignExtend::S32To64), |a| a as i32 as u64),
         (sx(SignExtend::S8To32), |a| u64::from(a as i8 as u32)),
@@ -336,7 +355,7 @@ fn moves_swaps_and_negations() {
     ]);
     let swap = |op, bits| Insn::Swap { op, bits, dst: R1 };
     cases.extend([
-        (swap(SwapOp::Be, Bits::B16), (|a| u64::from((a as u16).to_be())) as fn(u64) -> u64),
+        (swap(SwapOp::Be, Bits::B16), (|a| u64::from((a as u16).to_be())) as Model),
         (swap(SwapOp::Be, Bits::B32), |a| u64::from((a as u32).to_be())),
         (swap(SwapOp::Be, Bits::B64), u64::to_be),
         (swap(SwapOp::Le, Bits::B16), |a| u64::from((a as u16).to_le())),
@@ -346,7 +365,7 @@ fn moves_swaps_and_negations() {
         (swap(SwapOp::Swap, Bits::B32), |a| u64::from((a as u32).swap_bytes())),
         (swap(SwapOp::Swap, Bits::B64), u64::swap_bytes),
     ]);
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = cases
+    let steps: Vec<Step> = cases
         .iter()
         .map(|&(insn, _)| {
             Box::new(move |a: &mut Asm| {
@@ -354,7 +373,6 @@ fn moves_swaps_and_negations() {
             }) as _
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, _) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];
@@ -387,17 +405,16 @@ fn conditions_compare_as_they_say() {
         }
     }
     let ops: Vec<(JmpOp, Width)> = JmpOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
-    let steps: Vec<Box<dyn Fn(&mut Asm)>> = ops
+    let steps: Vec<Step> = ops
         .iter()
         .map(|&(op, width)| {
             let step = move |a: &mut Asm| {
                 let yes = a.label();
                 a.mov64(R3, 1).jump_if(width, R1, op, R2, yes).mov64(R3, 0).bind(yes).mov64(R1, R3);
             };
-            Box::new(step) as Box<dyn Fn(&mut Asm)>
+            Box::new(step) as Step
         })
         .collect();
-    let steps: Vec<&dyn Fn(&mut Asm)> = steps.iter().map(|s| &**s).collect();
     let prog = each_result(&steps);
     for (a, b) in operands() {
         let mut context = vec![0u64; 2 + steps.len()];
@@ -549,6 +566,65 @@ fn the_verifier_names_the_line_of_rust() {
     let log = load(&a.finish().unwrap(), SYSCALL).unwrap_err();
     assert!(log.contains("R3 !read_ok"), "{log}");
     assert!(log.contains(&format!("@ insn_run.rs:{wrong}")), "{log}");
+}
+
+/// What the kernel itself prints for each instruction assembles to the same slots.
+#[test]
+fn the_verifiers_own_text_assembles_here() {
+    if !can(6, 15) {
+        return;
+    }
+    let mut a = Asm::new();
+    let (m, out, double) = (a.slot(DW), a.label(), a.func("double"));
+    a.mov64(R6, R1).load(DW, R1, R6).load(DW, R2, R6 + 8).put(m, R1);
+    for (&op, width) in AluOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        a.insn(Insn::Alu { width, op, dst: R1, src: Source::Reg(R2) });
+        a.insn(Insn::Alu { width, op, dst: R1, src: Source::Imm(7) });
+    }
+    for (&op, &bits) in SwapOp::ALL.iter().flat_map(|op| Bits::ALL.iter().map(move |bits| (op, bits))) {
+        a.insn(Insn::Swap { op, bits, dst: R1 });
+    }
+    for &kind in SignExtend::ALL {
+        a.movsx(kind, R1, R2);
+    }
+    a.neg32(R1).neg64(R1).lddw(R3, 0xfedc_ba98_7654_3210);
+    for (&op, width) in AtomicOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        a.mov64(R0, 1).atomic(op, width, m, R2);
+    }
+    for size in Size::ALL {
+        a.load_acquire(size, R1, m).store_release(size, m, R1).load(size, R1, m).store(size, m, -3);
+    }
+    for size in Narrow::ALL {
+        a.load_sx(size, R1, m);
+    }
+    // Both ways of each jump lead on, so that the verifier walks the program once, in order.
+    for (&op, width) in JmpOp::ALL.iter().flat_map(|op| [(op, W32), (op, W64)]) {
+        let (one, two) = (a.label(), a.label());
+        a.load(DW, R1, R6).jump_if(width, R1, op, R2, one).bind(one);
+        a.jump_if(width, R1, op, -9, two).bind(two);
+    }
+    let (near, far) = (a.label(), a.label());
+    a.jump(near).bind(near).jump_far(far).bind(far).call(Helper::KtimeGetNs).mov64(R1, 3).call(double);
+    a.may_goto(out).bind(out).mov64(R0, 0).exit();
+    a.begin(double).mov64(R0, R1).exit();
+    let code = a.finish().unwrap();
+    let log = verifier_log(&code, SYSCALL);
+    let mut lines = std::collections::BTreeMap::new();
+    for line in log.lines() {
+        // `12: (b7) r1 = 5    ; R1_w=5`
+        let place = line.split(": (").next().and_then(|at| at.parse::<usize>().ok());
+        if let Some(at) = place {
+            lines.entry(at).or_insert_with(|| line.replace("; frame1:", ";"));
+        }
+    }
+    assert!(lines.len() > 190, "{log}");
+    for (&at, line) in &lines {
+        let program =
+            rawbpf::insn::text::assemble("log", &format!("{line}\nexit\n")).unwrap_or_else(|e| panic!("{e}"));
+        let slots = program.functions[0].code.insns();
+        assert_eq!(slots[..slots.len() - 1], code.insns()[at..at + slots.len() - 1], "{line}");
+    }
+    println!("{} lines of the verifier", lines.len());
 }
 
 #[test]

@@ -230,6 +230,14 @@ impl BtfBuilder {
         btf.stopped().map_or(Ok(out), |stop| Err(stop.clone()))
     }
 
+    /// Continues `base` from now on: all types get new numbers, and all strings new offsets. What refers
+    /// to them is not changed.
+    pub(super) fn rebase(&mut self, base: &Btf) {
+        self.first_id = base.type_count();
+        self.first_str = base.string_end();
+        self.index = None;
+    }
+
     /// Writes in another byte order from now on.
     pub fn set_endian(&mut self, endian: Endian) {
         self.endian = endian;
@@ -442,6 +450,44 @@ impl Writer {
 }
 
 impl Def {
+    /// Replaces every type that it refers to.
+    pub fn map_ids(&mut self, f: impl Fn(TypeId) -> TypeId) {
+        let set = |id: &mut TypeId| *id = f(*id);
+        match self {
+            Def::Ptr(to) | Def::Typedef(to) | Def::Volatile(to) | Def::Const(to) | Def::Restrict(to) => {
+                set(to)
+            }
+            Def::Func { proto: to, .. } | Def::Var { ty: to, .. } => set(to),
+            Def::DeclTag { ty: to, .. } | Def::TypeTag { ty: to, .. } => set(to),
+            Def::Array(array) => {
+                set(&mut array.elem);
+                set(&mut array.index);
+            }
+            Def::Struct(def) | Def::Union(def) => def.members.iter_mut().for_each(|m| set(&mut m.ty)),
+            Def::FuncProto { ret, params } => {
+                set(ret);
+                params.iter_mut().for_each(|(_, ty)| set(ty));
+            }
+            Def::Datasec { vars, .. } => vars.iter_mut().for_each(|var| set(&mut var.ty)),
+            Def::Int(_)
+            | Def::Enum(_)
+            | Def::Enum64(_)
+            | Def::Fwd(_)
+            | Def::Float { .. }
+            | Def::Unknown { .. } => {}
+        }
+    }
+
+    /// Replaces the name of every member, argument and enumerator.
+    pub fn map_names(&mut self, mut f: impl FnMut(StrOff) -> StrOff) {
+        match self {
+            Def::Struct(def) | Def::Union(def) => def.members.iter_mut().for_each(|m| m.name = f(m.name)),
+            Def::Enum(def) | Def::Enum64(def) => def.values.iter_mut().for_each(|(name, _)| *name = f(*name)),
+            Def::FuncProto { params, .. } => params.iter_mut().for_each(|(name, _)| *name = f(*name)),
+            _ => {}
+        }
+    }
+
     /// What a type is, owned.
     fn of(ty: &Type<'_>, endian: Endian) -> Def {
         match ty.kind {

@@ -162,6 +162,16 @@ pub enum BtfError {
         /// Why.
         why: &'static str,
     },
+    /// A type of a distilled base has no counterpart.
+    #[error("type {id} (`{name}`) of the distilled base cannot be found in the kernel's BTF: {why}")]
+    Relocate {
+        /// The type of the distilled base.
+        id: TypeId,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: &'static str,
+    },
     /// A section of `.BTF.ext` is wrong.
     #[error("the {section} section of .BTF.ext is wrong: {what} ({value})")]
     Ext {

@@ -59,6 +59,7 @@ mod kind;
 mod name;
 mod parse;
 mod raw;
+mod relocate;
 mod resolve;
 mod sanitize;
 mod types;

@@ -358,7 +358,7 @@ fn slot_target(object: &Object, map: &MapDef, symbol: &super::read::Symbol) -> R
 }
 
 /// Byte offset of the member `values` in the declaration of map `name`.
-fn values_offset(btf: &Btf, name: &str) -> Option<u32> {
+pub(super) fn values_offset(btf: &Btf, name: &str) -> Option<u32> {
     let var = btf.ty(btf.find(name, BtfKind::Var).ok()?).ok()?;
     let Kind::Var { ty, .. } = var.kind else { return None };
     let last = btf.resolve(ty).ok()?.members()?.iter().last()?;

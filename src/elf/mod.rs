@@ -29,19 +29,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::btf::{Btf, BtfExt, TypeId};
+use crate::btf::{Btf, BtfExt, CoreRelo, ExtRecord, ExtSections, LineInfo, TypeId};
 use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, MapType, ProgType};
 
+mod build;
 mod externs;
 mod fixup;
 mod maps;
 mod read;
 pub mod section;
+mod write;
 
+pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
 pub use read::ReadError;
 pub use section::SecDef;
+pub use write::WriteError;
 
 /// Index of a map in [`Object::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,25 +111,45 @@ impl Object {
         self.programs.iter_mut().find(|p| p.func.name == name)
     }
 
+    /// The CO-RE relocations of `func`, by the byte offset of their instruction in the section.
+    pub fn core_relocations<'a>(&'a self, func: &'a Function) -> impl Iterator<Item = CoreRelo> + 'a {
+        self.records(func, BtfExt::core_relo, |r: &CoreRelo| r.insn_off)
+    }
+
+    /// The source lines of `func`: where each begins, counted from the start of the function.
+    pub fn source_lines(&self, func: &Function) -> Vec<(InsnIx, SourceLine)> {
+        let records = self.records(func, BtfExt::line_info, |l: &LineInfo| l.insn_off);
+        let text = |off| {
+            self.btf.as_deref().and_then(|b| b.name(off).ok()).map(|n| n.to_string()).unwrap_or_default()
+        };
+        let line = |l: LineInfo| {
+            let at = InsnIx((l.insn_off / 8).saturating_sub(func.offset.0));
+            let (file, text) = (text(l.file_name), text(l.line));
+            (at, SourceLine { file, line: l.line_number(), column: l.column(), text })
+        };
+        records.map(line).collect()
+    }
+
+    /// The records of one table of `.BTF.ext` that belong to `func`.
+    pub(crate) fn records<'a, R: ExtRecord + 'a>(
+        &'a self,
+        func: &'a Function,
+        table: fn(&BtfExt) -> ExtSections<'_, R>,
+        offset: fn(&R) -> u32,
+    ) -> impl Iterator<Item = R> + 'a {
+        let start = u64::from(func.offset.0) * 8;
+        let range = start..start + func.insns.len() as u64 * 8;
+        let both = self.btf.as_deref().zip(self.ext.as_deref());
+        let sections = both.into_iter().flat_map(move |(btf, ext)| {
+            table(ext).filter(|s| btf.name(s.name).is_ok_and(|n| n == func.section.as_str()))
+        });
+        sections.flat_map(|s| s.records()).filter(move |r| range.contains(&u64::from(offset(r))))
+    }
+
     /// The source line of an instruction of `func`, from `.BTF.ext`.
     pub fn source_line(&self, func: &Function, at: InsnIx) -> Option<SourceLine> {
-        source_line(self.btf.as_deref()?, self.ext.as_deref()?, func, at)
+        self.source_lines(func).into_iter().take_while(|(first, _)| *first <= at).last().map(|(_, line)| line)
     }
-}
-
-fn source_line(btf: &Btf, ext: &BtfExt, func: &Function, at: InsnIx) -> Option<SourceLine> {
-    let first = func.offset.0.checked_mul(8)?;
-    let byte = first.checked_add(at.0.checked_mul(8)?)?;
-    let here = ext.line_info().filter(|s| btf.name(s.name).is_ok_and(|n| n == func.section.as_str()));
-    let before = here.flat_map(|s| s.records()).filter(|l| (first..=byte).contains(&l.insn_off));
-    let line = before.max_by_key(|l| l.insn_off)?;
-    let text = |off| btf.name(off).map(|n| n.to_string()).unwrap_or_default();
-    Some(SourceLine {
-        file: text(line.file_name),
-        line: line.line_number(),
-        column: line.column(),
-        text: text(line.line),
-    })
 }
 
 /// A map as the object defines it.

@@ -145,7 +145,8 @@ impl Object {
         functions(&tables, &mut object)?;
         let map_symbols = super::maps::read(&tables, &mut object)?;
         let extern_symbols = super::externs::read(&tables, &mut object, &map_symbols)?;
-        Relocator { tables: &tables, maps: &map_symbols, externs: &extern_symbols }.run(&mut object)?;
+        let relocator = Relocator { tables: &tables, maps: &map_symbols, externs: &extern_symbols };
+        relocator.run(&mut object).map_err(|e| with_line(&object, e))?;
         super::maps::slots(&tables, &mut object, &map_symbols)?;
         if let Some(fixed) = super::fixup::btf(&tables, &object)? {
             object.btf = Some(Arc::new(fixed));
@@ -416,7 +417,7 @@ impl Relocator<'_, '_> {
     fn run(&self, object: &mut Object) -> Result<(), ReadError> {
         let text: HashMap<u32, FuncIx> =
             object.functions.iter().enumerate().map(|(i, f)| (f.offset.0, FuncIx(i))).collect();
-        let Object { programs, functions, btf, ext, .. } = object;
+        let Object { programs, functions, .. } = object;
         let mut all: Vec<&mut Function> =
             programs.iter_mut().map(|p| &mut p.func).chain(functions.iter_mut()).collect();
         for (index, section) in self.tables.sections.iter().enumerate().filter(|(_, s)| s.executable) {
@@ -434,10 +435,7 @@ impl Relocator<'_, '_> {
                         section: Some(func.section.clone()),
                         symbol: Some(func.name.clone()),
                         insn: Some(at),
-                        line: btf
-                            .as_deref()
-                            .zip(ext.as_deref())
-                            .and_then(|(b, e)| source_line(b, e, func, at)),
+                        line: None,
                     },
                     why,
                 })?;
@@ -602,4 +600,14 @@ fn local_calls(func: &mut Function, text: &HashMap<u32, FuncIx>) -> Result<(), R
     }
     func.relocs.append(&mut more);
     Ok(())
+}
+
+/// Adds the source line to the place of a failed relocation.
+fn with_line(object: &Object, e: ReadError) -> ReadError {
+    let ReadError::Reloc { mut site, why } = e else { return e };
+    let mut functions = object.programs.iter().map(|p| &p.func).chain(&object.functions);
+    let func = functions
+        .find(|f| Some(&f.name) == site.symbol.as_ref() && Some(&f.section) == site.section.as_ref());
+    site.line = func.zip(site.insn).and_then(|(func, at)| object.source_line(func, at));
+    ReadError::Reloc { site, why }
 }

@@ -83,7 +83,7 @@ impl Code {
 
     /// The bytes of all slots, as an ELF section or `bpf(2)` holds them.
     pub fn to_bytes(&self, endian: Endian) -> Vec<u8> {
-        self.insns.iter().flat_map(|i| i.to_bytes(endian)).collect()
+        RawInsn::write_all(&self.insns, endian)
     }
 }
 

@@ -12,44 +12,60 @@ use std::fmt;
 
 impl fmt::Display for Insn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Insn::Alu { width, op, dst, src } => {
-                write!(f, "{} {} {}", part(width, dst), op.sign(), Operand(width, src))
-            }
-            Insn::Neg { width, dst } => write!(f, "{} = -{}", part(width, dst), part(width, dst)),
-            Insn::MovSx { kind, dst, src } => {
-                let (width, _) = kind.code();
-                write!(f, "{} = {}{}", part(width, dst), kind.sign(), part(width, src))
-            }
-            Insn::Swap { op, bits, dst } => write!(f, "{dst} = {}{} {dst}", op.sign(), Bits::sign(bits)),
-            Insn::AddrSpaceCast { cast, dst, src } => {
-                write!(f, "{dst} = addr_space_cast({src}, {})", cast.sign())
-            }
-            Insn::Load { size, dst, src } => write!(f, "{dst} = *({} *){src}", unsigned(size)),
-            Insn::LoadSx { size, dst, src } => write!(f, "{dst} = *({} *){src}", signed(size)),
-            Insn::LoadPacket { size, index, off } => packet(f, size, index, off),
-            Insn::LoadImm64 { dst, imm } => write!(f, "{dst} = {imm} ll"),
-            Insn::Store { size, dst, src } => {
-                write!(f, "*({} *){dst} = {}", unsigned(size), Operand(Width::W64, src))
-            }
-            Insn::Atomic { op, width, dst, src } => atomic(f, op, width, dst, src),
-            Insn::LoadAcquire { size, dst, src } => {
-                write!(f, "{dst} = load_acquire(({} *){src})", unsigned(size))
-            }
-            Insn::StoreRelease { size, dst, src } => {
-                write!(f, "store_release(({} *){dst}, {src})", unsigned(size))
-            }
-            Insn::Jump { off } => write!(f, "goto {off:+}"),
-            Insn::JumpFar { off } => write!(f, "gotol {off:+}"),
-            Insn::JumpIf { width, op, dst, src, off } => {
-                write!(f, "if {} {} {} goto {off:+}", part(width, dst), op.sign(), Operand(width, src))
-            }
-            Insn::MayGoto { off } => write!(f, "may_goto {off:+}"),
-            Insn::JumpReg { to } => write!(f, "gotox {to}"),
-            Insn::Call(callee) => write!(f, "call {callee}"),
-            Insn::CallReg { to } => write!(f, "callx {to}"),
-            Insn::Exit => f.write_str("exit"),
+        show(f, *self, None)
+    }
+}
+
+/// Writes an instruction. A `name` stands in the place of a jump's distance, of whom a call calls, or of
+/// what a `lddw` loads.
+pub(super) fn show(f: &mut dyn fmt::Write, insn: Insn, name: Option<&dyn fmt::Display>) -> fmt::Result {
+    match insn {
+        Insn::Alu { width, op, dst, src } => {
+            write!(f, "{} {} {}", part(width, dst), op.sign(), Operand(width, src))
         }
+        Insn::Neg { width, dst } => write!(f, "{} = -{}", part(width, dst), part(width, dst)),
+        Insn::MovSx { kind, dst, src } => {
+            let (width, _) = kind.code();
+            write!(f, "{} = {}{}", part(width, dst), kind.sign(), part(width, src))
+        }
+        Insn::Swap { op, bits, dst } => write!(f, "{dst} = {}{} {dst}", op.sign(), Bits::sign(bits)),
+        Insn::AddrSpaceCast { cast, dst, src } => {
+            write!(f, "{dst} = addr_space_cast({src}, {})", cast.sign())
+        }
+        Insn::Load { size, dst, src } => write!(f, "{dst} = *({} *){src}", unsigned(size)),
+        Insn::LoadSx { size, dst, src } => write!(f, "{dst} = *({} *){src}", signed(size)),
+        Insn::LoadPacket { size, index, off } => packet(f, size, index, off),
+        Insn::LoadImm64 { dst, imm } => write!(f, "{dst} = {} ll", name.unwrap_or(&imm)),
+        Insn::Store { size, dst, src } => {
+            write!(f, "*({} *){dst} = {}", unsigned(size), Operand(Width::W64, src))
+        }
+        Insn::Atomic { op, width, dst, src } => atomic(f, op, width, dst, src),
+        Insn::LoadAcquire { size, dst, src } => {
+            write!(f, "{dst} = load_acquire(({} *){src})", unsigned(size))
+        }
+        Insn::StoreRelease { size, dst, src } => {
+            write!(f, "store_release(({} *){dst}, {src})", unsigned(size))
+        }
+        Insn::Jump { off } => write!(f, "goto {}", name.unwrap_or(&Distance(off.into()))),
+        Insn::JumpFar { off } => write!(f, "gotol {}", name.unwrap_or(&Distance(off))),
+        Insn::JumpIf { width, op, dst, src, off } => {
+            let (dst, src) = (part(width, dst), Operand(width, src));
+            write!(f, "if {dst} {} {src} goto {}", op.sign(), name.unwrap_or(&Distance(off.into())))
+        }
+        Insn::MayGoto { off } => write!(f, "may_goto {}", name.unwrap_or(&Distance(off.into()))),
+        Insn::JumpReg { to } => write!(f, "gotox {to}"),
+        Insn::Call(callee) => write!(f, "call {}", name.unwrap_or(&callee)),
+        Insn::CallReg { to } => write!(f, "callx {to}"),
+        Insn::Exit => f.write_str("exit"),
+    }
+}
+
+/// How far a jump or a call goes, in slots from the next instruction: always with its sign.
+struct Distance(i32);
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:+}", self.0)
     }
 }
 
@@ -107,7 +123,7 @@ pub(super) const fn unsigned(size: Size) -> &'static str {
     }
 }
 
-const fn signed(size: Narrow) -> &'static str {
+pub(super) const fn signed(size: Narrow) -> &'static str {
     match size {
         Narrow::B => "s8",
         Narrow::H => "s16",
@@ -115,7 +131,7 @@ const fn signed(size: Narrow) -> &'static str {
     }
 }
 
-fn packet(f: &mut fmt::Formatter<'_>, size: Narrow, index: Option<Reg>, off: i32) -> fmt::Result {
+fn packet(f: &mut dyn fmt::Write, size: Narrow, index: Option<Reg>, off: i32) -> fmt::Result {
     let size = unsigned(size.size());
     match index {
         None => write!(f, "r0 = *({size} *)skb[{off}]"),
@@ -127,7 +143,7 @@ fn packet(f: &mut fmt::Formatter<'_>, size: Narrow, index: Option<Reg>, off: i32
     }
 }
 
-fn atomic(f: &mut fmt::Formatter<'_>, op: AtomicOp, width: Width, dst: Mem, src: Reg) -> fmt::Result {
+fn atomic(f: &mut dyn fmt::Write, op: AtomicOp, width: Width, dst: Mem, src: Reg) -> fmt::Result {
     let (size, src, r0) = match width {
         Width::W32 => ("u32", part(width, src), "w0"),
         Width::W64 => ("u64", part(width, src), "r0"),

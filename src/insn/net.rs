@@ -100,6 +100,14 @@ structs! {
 macro_rules! numbers {
     ($( $name:ident = $value:expr, $doc:literal; )*) => {
         $( #[doc = $doc] pub const $name: i32 = $value; )*
+
+        /// One of the numbers of this module by its name, for what reads text.
+        pub fn number(name: &str) -> Option<i32> {
+            match name {
+                $( stringify!($name) => Some($value), )*
+                _ => None,
+            }
+        }
     };
 }
 

@@ -109,13 +109,35 @@ pub enum AttachError {
 #[must_use = "dropping a Link detaches the program"]
 #[derive(Debug)]
 pub struct Link {
-    fd: OwnedFd,
+    hold: Hold,
     note: Option<String>,
+}
+
+/// What keeps an attachment up.
+#[derive(Debug)]
+enum Hold {
+    /// A link object of the kernel: it ends with its last descriptor and pin.
+    Object(OwnedFd),
+    /// An attachment from before there were links for the hook, or one that never got any: something has
+    /// to be undone. `None` once it is.
+    Undo(Option<Box<dyn Undo>>),
+}
+
+/// An attachment without a link object, and how to end it.
+pub(crate) trait Undo: std::fmt::Debug + Send + Sync {
+    /// Ends the attachment.
+    fn undo(&mut self) -> Result<(), SysError>;
 }
 
 impl Link {
     pub(crate) fn new(fd: OwnedFd) -> Link {
-        Link { fd, note: None }
+        Link { hold: Hold::Object(fd), note: None }
+    }
+
+    /// An attachment that has no link object.
+    #[allow(dead_code, reason = "for hooks of older kernels")]
+    pub(crate) fn undone_by(undo: impl Undo + 'static) -> Link {
+        Link { hold: Hold::Undo(Some(Box::new(undo))), note: None }
     }
 
     fn noting(self, note: String) -> Link {
@@ -137,38 +159,59 @@ impl Link {
         self.note.as_deref()
     }
 
-    /// What the kernel says of it.
-    pub fn info(&self) -> Result<LinkInfo, SysError> {
-        LinkInfo::of(&self.fd)
+    /// The descriptor of the link object; `None` if the kernel has no link for this attachment.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.hold {
+            Hold::Object(fd) => Some(fd.as_fd()),
+            Hold::Undo(_) => None,
+        }
     }
 
-    /// Gives it a name in a bpffs: the program stays attached when this process ends.
+    /// The link object, or the error that says that there is none.
+    fn object(&self) -> Result<BorrowedFd<'_>, SysError> {
+        self.fd()
+            .ok_or(SysError::other("this attachment has no link object in this kernel", Errno::EOPNOTSUPP))
+    }
+
+    /// What the kernel says of it.
+    pub fn info(&self) -> Result<LinkInfo, SysError> {
+        LinkInfo::of(self.object()?)
+    }
+
+    /// Gives it a name in a bpffs: the program stays attached when this process ends. `EOPNOTSUPP` for
+    /// attachments that have no link object.
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), SysError> {
-        sys::obj_pin(&self.fd, path.as_ref())
+        sys::obj_pin(self.object()?, path.as_ref())
     }
 
     /// Puts another program behind it, in one step: no packet or event passes without one. With `old`, only
     /// if that program is behind it now (`EPERM` otherwise). `EINVAL` for links that cannot be updated, such
     /// as those of perf events and raw tracepoints.
     pub fn update(&self, program: &Program, old: Option<&Program>) -> Result<(), SysError> {
-        sys::link_update(&self.fd, program, old.map(AsFd::as_fd))
+        sys::link_update(self.object()?, program, old.map(AsFd::as_fd))
     }
 
     /// Detaches the program though others may hold the link. `EOPNOTSUPP` for links of perf events and raw
     /// tracepoints: those end with their last descriptor and pin.
-    pub fn detach(&self) -> Result<(), SysError> {
-        sys::link_detach(&self.fd)
+    pub fn detach(mut self) -> Result<(), SysError> {
+        match &mut self.hold {
+            Hold::Object(fd) => sys::link_detach(&*fd),
+            Hold::Undo(undo) => undo.take().map_or(Ok(()), |mut undo| undo.undo()),
+        }
     }
 
-    /// Leaves the program attached for as long as this process lives.
+    /// Leaves the program attached for as long as this process lives, and longer where there is no link
+    /// object.
     pub fn leak(self) {
         std::mem::forget(self);
     }
 }
 
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Hold::Undo(Some(undo)) = self {
+            let _ = undo.undo();
+        }
     }
 }
 

@@ -14,7 +14,6 @@
 use super::subprog::Part;
 use crate::btf::{Btf, ExtRecord, ExtSections, StrOff};
 use crate::bytes::Endian;
-use crate::elf::Function;
 
 /// Records for one program, as `BPF_PROG_LOAD` takes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,24 +67,6 @@ pub(super) fn collect<R: ExtRecord>(
         }
     }
     Ok(out)
-}
-
-/// The records of one function, by where they stand in the file.
-pub(super) fn of_function<'a, R: ExtRecord>(
-    btf: &'a Btf,
-    table: ExtSections<'a, R>,
-    func: &'a Function,
-    offset: fn(&R) -> u32,
-) -> impl Iterator<Item = R> + 'a
-where
-    R: 'a,
-{
-    let start = u64::from(func.offset.0) * 8;
-    let range = start..start + func.insns.len() as u64 * 8;
-    table
-        .filter(move |s| is_named(btf, s.name, &func.section))
-        .flat_map(|s| s.records().collect::<Vec<_>>())
-        .filter(move |r| range.contains(&u64::from(offset(r))))
 }
 
 fn is_named(btf: &Btf, name: StrOff, section: &str) -> bool {

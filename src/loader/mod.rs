@@ -21,6 +21,7 @@
 //!    [`run`](Plan::run) writes them in.
 
 mod core;
+mod extern_types;
 mod externs;
 mod info;
 mod map_plan;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::{CoreError, Relocator};
+use super::extern_types;
 use super::externs::{self, ExternError, Resolved};
 use super::info::{self, Records};
 use super::map_plan::{self, MapPlan};
@@ -368,7 +369,9 @@ impl Planner<'_> {
         if self.kernel.has(Feature::Btf).is_no() {
             return Ok(None);
         }
-        Ok(Some(BtfPlan { bytes: super::sanitize::for_kernel(btf, self.kernel)?, required }))
+        let settled = extern_types::settle(btf, self.object)?;
+        let bytes = super::sanitize::for_kernel(settled.as_ref().unwrap_or(btf), self.kernel)?;
+        Ok(Some(BtfPlan { bytes, required }))
     }
 
     /// CO-RE, once for each function: subprograms are shared by the programs that call them.
@@ -390,7 +393,7 @@ impl Planner<'_> {
         if ext.core_relo().next().is_none() {
             return Ok(out);
         }
-        let relos = |func| info::of_function(btf, ext.core_relo(), func, |r| r.insn_off).collect::<Vec<_>>();
+        let relos = |func| self.object.core_relocations(func).collect::<Vec<_>>();
         let used = self.object.functions.iter().enumerate().filter(|(i, _)| reached.contains(&FuncIx(*i)));
         let mut work: Vec<(&Function, Vec<_>, &mut Body)> =
             mains.iter().zip(&mut out.mains).map(|(f, body)| (*f, relos(f), body)).collect();
@@ -403,8 +406,8 @@ impl Planner<'_> {
         let mut core = Relocator::new(btf, self.kernel);
         core.prefetch(work.iter().flat_map(|(_, relos, _)| relos));
         for (func, relos, body) in work {
-            let done = core.apply(func, &mut body.insns, relos.into_iter(), &mut body.poisons);
-            done.map_err(|e| e.in_source(self.object, func))?;
+            core.apply(func, &mut body.insns, relos.into_iter(), &mut body.poisons)
+                .map_err(|e| e.in_source(self.object, func))?;
         }
         Ok(out)
     }

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Inspect(ObjectArgs),
     /// Show every bpf(2) call that `load` would make; needs no privileges
     Plan(PlanArgs),
+    /// Make an object file of assembly text
+    Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
     Disasm(ObjectArgs),
     /// Show and read maps
@@ -54,6 +56,7 @@ impl Command {
             Command::Unload(_) => "unload",
             Command::Inspect(_) => "inspect",
             Command::Plan(_) => "plan",
+            Command::Asm(_) => "asm",
             Command::Disasm(_) => "disasm",
             Command::Map(MapCommand::List) => "map list",
             Command::Map(MapCommand::Dump(_)) => "map dump",
@@ -91,6 +94,15 @@ pub(crate) enum LinkCommand {
 pub(crate) struct ObjectArgs {
     /// The BPF object file, made by clang -target bpf
     pub(crate) object: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AsmArgs {
+    /// The assembly text
+    pub(crate) source: PathBuf,
+    /// Where to write the object; beside the source, with extension .o, if not given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,10 +13,14 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Lib(Error),
     /// The name is loaded already.
-    #[error("`{name}` is loaded already, pinned under {path}; replace it with --replace, or choose another name with --name")]
+    #[error(
+        "`{name}` is loaded already, pinned under {path}; replace it with --replace, or choose another name with --name"
+    )]
     Loaded { name: String, path: PathBuf },
     /// The name cannot be one in a bpffs.
-    #[error("`{name}` cannot be a name: it becomes a directory in a bpffs, which takes no dots and slashes; give another with --name")]
+    #[error(
+        "`{name}` cannot be a name: it becomes a directory in a bpffs, which takes no dots and slashes; give another with --name"
+    )]
     BadName { name: String },
     /// Nothing is loaded under this name.
     #[error("nothing is loaded under the name `{name}`; loaded are: {known}")]
@@ -31,7 +35,9 @@ pub(crate) enum CliError {
     #[error("`{words}` names no {what}; write a NAME, `id N`, or a path that begins with /")]
     BadSelector { what: &'static str, words: String },
     /// There is no bpffs.
-    #[error("no bpffs is mounted at {path}; mount one with `mount -t bpf bpf {path}`, or leave out --no-mount")]
+    #[error(
+        "no bpffs is mounted at {path}; mount one with `mount -t bpf bpf {path}`, or leave out --no-mount"
+    )]
     NoBpffs { path: PathBuf },
     /// A file operation failed.
     #[error("cannot {doing}")]
@@ -109,10 +115,14 @@ impl CliError {
     /// What the verifier wrote, if it wrote something.
     pub(crate) fn verifier_log(&self) -> Option<&str> {
         match self {
-            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Program { log, .. })) if !log.text.is_empty() => {
+            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Program { log, .. }))
+                if !log.text.is_empty() =>
+            {
                 Some(&log.text)
             }
-            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Btf { log, .. })) if !log.is_empty() => Some(log),
+            CliError::Lib(Error::Load(rawbpf::loader::LoadError::Btf { log, .. })) if !log.is_empty() => {
+                Some(log)
+            }
             _ => None,
         }
     }
@@ -126,6 +136,9 @@ macro_rules! from_lib {
 }
 from_lib!(
     rawbpf::elf::ReadError,
+    rawbpf::elf::BuildError,
+    rawbpf::elf::WriteError,
+    rawbpf::insn::text::TextErrors,
     rawbpf::kernel::KernelError,
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,

@@ -106,7 +106,9 @@ pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliE
 fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
     let unknown = |section: &str| {
         let near = rawbpf::elf::section::nearest(section, 3).join(", ");
-        CliError::Option(format!("--type: `{section}` is no section name that says a program type (nearest: {near})"))
+        CliError::Option(format!(
+            "--type: `{section}` is no section name that says a program type (nearest: {near})"
+        ))
     };
     for arg in types {
         let (program, section) = match arg.split_once('=') {
@@ -116,7 +118,9 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
         let known: Vec<String> = object.programs.iter().map(|p| p.name().to_string()).collect();
         if let Some(name) = program.filter(|name| !known.iter().any(|k| k == name)) {
             let known = known.join(", ");
-            return Err(CliError::Option(format!("--type: the object has no program `{name}`; it has: {known}")));
+            return Err(CliError::Option(format!(
+                "--type: the object has no program `{name}`; it has: {known}"
+            )));
         }
         for def in &mut object.programs {
             let meant = program.map_or(def.prog_type.is_none(), |name| name == def.name());
@@ -141,13 +145,20 @@ pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Tar
         .filter(|p| is_xdp(p.prog_type) && p.attach_type == rawbpf::uapi::AttachType::Xdp && wanted(p.name()))
         .map(|p| p.name())
         .collect();
-    let all = object.programs.iter().map(|p| format!("{} ({})", p.name(), p.section)).collect::<Vec<_>>().join(", ");
+    let all = object
+        .programs
+        .iter()
+        .map(|p| format!("{} ({})", p.name(), p.section))
+        .collect::<Vec<_>>()
+        .join(", ");
     let program = match programs.as_slice() {
         [one] => (*one).to_string(),
         [] => return Err(CliError::Option(format!("--xdp: the object has no XDP program; it has: {all}"))),
         many => {
             let many = many.join(", ");
-            return Err(CliError::Option(format!("--xdp: the object has several XDP programs ({many}); choose one with --program")));
+            return Err(CliError::Option(format!(
+                "--xdp: the object has several XDP programs ({many}); choose one with --program"
+            )));
         }
     };
     let mode = match how.xdp_mode {
@@ -189,7 +200,12 @@ fn names(target: &Target) -> (String, String) {
     }
 }
 
-fn fresh(args: &LoadArgs, entry: &Entry, plan: &Plan, targets: &[(String, Target)]) -> Result<LoadReport, CliError> {
+fn fresh(
+    args: &LoadArgs,
+    entry: &Entry,
+    plan: &Plan,
+    targets: &[(String, Target)],
+) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
     let attached = attach(&loaded, targets)?;
     let _signals = hold_signals();
@@ -224,7 +240,7 @@ fn replace(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
-    let new = store.take(&format!("{}_new", old.name))?;
+    let new = store.successor(old)?;
     let mut swapped: Vec<(Link, Program)> = Vec::new();
     let result = swap(old, &new, &loaded, targets, &mut swapped);
     match result {
@@ -259,7 +275,8 @@ fn swap(
         let doing = format!("open the link {}", path.display());
         let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
         let info = link.info().map_err(CliError::sys(doing))?;
-        let before = Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
+        let before =
+            Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
         let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
         let after = match wanted {
             Some((name, _)) => loaded.program(name),
@@ -278,7 +295,8 @@ fn swap(
         let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
         swapped.push((again, before));
     }
-    let fresh = targets.iter().filter(|(_, t)| !links.iter().any(|(pin, _)| pin == &names(t).1.replace('.', "_")));
+    let fresh =
+        targets.iter().filter(|(_, t)| !links.iter().any(|(pin, _)| pin == &names(t).1.replace('.', "_")));
     let mut added = Vec::new();
     for (name, target) in fresh {
         if let Some(program) = loaded.program(name) {
@@ -357,7 +375,11 @@ fn report(
     let mut programs = Vec::new();
     for program in loaded.programs() {
         let info = program.info().map_err(CliError::sys("ask about a program"))?;
-        programs.push(ProgramRow { name: program.name().into(), prog_type: info.prog_type.to_string(), id: info.id });
+        programs.push(ProgramRow {
+            name: program.name().into(),
+            prog_type: info.prog_type.to_string(),
+            id: info.id,
+        });
     }
     let mut links = Vec::new();
     for a in attached {

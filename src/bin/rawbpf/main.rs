@@ -13,6 +13,7 @@
 //! that other programs cannot reach.
 
 mod args;
+mod asm;
 mod bpffs;
 mod disasm;
 mod error;
@@ -62,6 +63,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Unload(args) => unload::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
+        Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Map(MapCommand::List) => map::list(out),
         Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),

@@ -60,7 +60,9 @@ impl Output {
         let mut out = io::BufWriter::new(io::stdout().lock());
         let written = if self.json {
             let document = Document { schema: SCHEMA, command, body: report };
-            serde_json::to_writer_pretty(&mut out, &document).map_err(io::Error::from).and_then(|()| writeln!(out))
+            serde_json::to_writer_pretty(&mut out, &document)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out))
         } else {
             report.text(&mut out)
         };
@@ -148,8 +150,10 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// With a head line, or without if `head` is empty.
     pub(crate) fn new(head: &[&str]) -> Table {
-        Table { rows: vec![head.iter().map(|h| h.to_string()).collect()] }
+        let head: Vec<String> = head.iter().map(|h| h.to_string()).collect();
+        Table { rows: if head.is_empty() { Vec::new() } else { vec![head] } }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {

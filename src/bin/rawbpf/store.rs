@@ -37,6 +37,9 @@ pub(crate) const PROGS: &str = "progs";
 pub(crate) const MAPS: &str = "maps";
 pub(crate) const LINKS: &str = "links";
 
+/// Ends the name of an entry that is being put together to replace another; no object can be called so.
+const UNFINISHED: char = '~';
+
 impl Store {
     pub(crate) fn new(bpffs: &Path) -> Store {
         Store { root: bpffs.join("rawbpf") }
@@ -44,14 +47,16 @@ impl Store {
 
     /// The names that are loaded.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = list(&self.root).into_iter().map(|(name, _)| name).collect();
-        names.sort();
-        names
+        list(&self.root)
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.ends_with(UNFINISHED))
+            .collect()
     }
 
     /// The entry of this name, whether it exists or not.
     pub(crate) fn entry(&self, name: &str) -> Result<Entry, CliError> {
-        if name.is_empty() || name.contains(['.', '/', '\0']) || name.len() > 200 {
+        if name.is_empty() || name.contains(['.', '/', '\0', UNFINISHED]) || name.len() > 200 {
             return Err(CliError::BadName { name: name.into() });
         }
         Ok(Entry { name: name.into(), dir: self.root.join(name) })
@@ -60,6 +65,17 @@ impl Store {
     /// All entries.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.names().into_iter().map(|name| Entry { dir: self.root.join(&name), name }).collect()
+    }
+
+    /// Makes a place for what will replace `entry`; what an interrupted replacement left there is removed.
+    pub(crate) fn successor(&self, entry: &Entry) -> Result<Entry, CliError> {
+        let name = format!("{}{UNFINISHED}", entry.name);
+        let new = Entry { dir: self.root.join(&name), name };
+        if new.exists() {
+            new.remove()?;
+        }
+        make_dir(&new.dir, false)?;
+        Ok(new)
     }
 
     /// Takes a name: makes its directory. [`CliError::Loaded`] if it is taken.
@@ -154,7 +170,9 @@ fn detach(path: &Path) -> Result<(), CliError> {
     match Link::open_pin(path).map_err(CliError::sys(doing.clone()))?.detach() {
         // Links of perf events and raw tracepoints end with their last pin and descriptor instead, and a
         // link whose interface is gone is detached already.
-        Err(e) if [Errno::EOPNOTSUPP, Errno::ENOTSUPP, Errno::ENODEV, Errno::EINVAL].contains(&e.errno) => Ok(()),
+        Err(e) if [Errno::EOPNOTSUPP, Errno::ENOTSUPP, Errno::ENODEV, Errno::EINVAL].contains(&e.errno) => {
+            Ok(())
+        }
         other => other.map_err(CliError::sys(doing)),
     }
 }

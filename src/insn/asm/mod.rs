@@ -1,7 +1,7 @@
 //! The assembler: instructions as Rust method calls, labels as values, mistakes with their Rust line.
 //!
 //! An [`Asm`] collects instructions; [`Asm::finish`] puts the distances of jumps and calls in, checks
-//! what can be checked without a kernel, and gives [`Code`].
+//! what can be checked without a kernel, and gives [`Code`](super::Code).
 //!
 //! ```
 //! use rawbpf::insn::prelude::*;
@@ -174,7 +174,7 @@ impl Asm {
     }
 
     /// Writes a slot unseen: for what [`Insn`] does not know.
-    #[doc(alias = "BPF_RAW_INSN")]
+    #[doc(alias("BPF_RAW_INSN", "BPF_RAW_REG"))]
     #[track_caller]
     pub fn raw(&mut self, slot: RawInsn) -> &mut Asm {
         self.slots.push(slot);
@@ -258,7 +258,8 @@ impl Asm {
         self
     }
 
-    #[inline]
+    /// Inlined into each method, where the kind of instruction is known and most of this falls away.
+    #[inline(always)]
     fn emit(&mut self, insn: Insn, at: Place) -> &mut Asm {
         if insn.written() == Some(R10) {
             self.errors.push(AsmError::FramePointer { at });
@@ -266,8 +267,11 @@ impl Asm {
         if let Insn::Alu { width, op, src: Source::Imm(imm), .. } = insn {
             self.check_constant(width, op, imm, at);
         }
-        for &slot in insn.encode().iter() {
-            self.slots.push(slot);
+        let (first, second) = insn.encode().into_slots();
+        self.slots.push(first);
+        self.places.push(at);
+        if let Some(second) = second {
+            self.slots.push(second);
             self.places.push(at);
         }
         self
