@@ -18,7 +18,7 @@ pub struct Type<'a> {
 }
 
 /// What a type is, with everything that its record says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Kind<'a> {
     /// No type: the target of `void *`, the return type of a function that returns nothing.
@@ -124,7 +124,7 @@ pub enum FwdKind {
 }
 
 /// The record of a kind that is newer than this crate, stepped over by means of the layout section.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Unknown<'a> {
     /// The kind.
     pub kind: BtfKind,

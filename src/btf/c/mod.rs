@@ -202,6 +202,8 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(btf: &'a Btf) -> Printer<'a> {
+        let bytes = std::iter::successors(Some(btf), |btf| btf.base().map(|base| &**base))
+            .map(|btf| btf.bytes().len());
         Printer {
             btf,
             out: String::new(),
@@ -212,7 +214,7 @@ impl<'a> Printer<'a> {
             va_list: btf.find("__builtin_va_list", BtfKind::Typedef).ok(),
             inline: true,
             depth: 0,
-            left: 4096u64.saturating_add(btf.bytes().len() as u64 * 4),
+            left: bytes.fold(4096u64, |all, bytes| all.saturating_add(bytes as u64 * 4)),
         }
     }
 
