@@ -2,8 +2,9 @@
 
 use super::Printer;
 use super::layout::Place;
+use crate::btf::list::Member;
 use crate::btf::resolve::ALIASES;
-use crate::btf::types::{Head, Kind, Member};
+use crate::btf::types::{Head, Kind};
 use crate::btf::{BtfError, BtfKind, TypeId};
 use std::fmt::Write;
 
