@@ -41,7 +41,8 @@ fn what_decodes_encodes_to_the_same_slots() {
                             good.insert(opcode);
                         }
                         Err(error) => {
-                            assert!(!error.to_string().is_empty());
+                            // Not all of the millions, for the time it takes.
+                            assert!(bad % 1009 != 0 || error.to_string().contains("opcode"), "{error}");
                             bad += 1;
                         }
                     }

@@ -195,6 +195,18 @@ fn what_is_no_instruction_is_listed_and_assembled_as_a_number() {
     );
     assert_eq!(text::assemble("bad.s", &listing).unwrap().functions[0].code.insns(), slots);
     assert_eq!(Listing::new(&[]).to_string(), "");
+    let translated = [
+        RawInsn { opcode: 0xbf, dst: 1, src: 2, off: -1, imm: 0 },
+        RawInsn { opcode: 0xbc, dst: 3, src: 3, off: 0, imm: 1 },
+        RawInsn { opcode: 0xc2, ..RawInsn::default() },
+    ];
+    let listing = Listing::new(&translated).to_string();
+    let comments: Vec<_> = listing.lines().filter_map(|l| l.split_once("; ")).map(|(_, c)| c).collect();
+    assert_eq!(
+        comments,
+        ["r1 = &(void __percpu *)(r2)", "w3 = w3", "nospec"]
+            .map(|c| format!("{c}, which only the kernel writes"))
+    );
     // Jumps out of the program and into the middle of an instruction have no label.
     let mut slots = Insn::Jump { off: 1 }.encode().to_vec();
     slots.extend_from_slice(&Insn::LoadImm64 { dst: R1, imm: Imm64::Value(1) }.encode());
@@ -257,6 +269,7 @@ fn directives_say_what_an_object_has() {
     let show: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.section.as_str())).collect();
     let tp = "tracepoint/syscalls/sys_enter_openat";
     assert_eq!(show, [("first", tp), ("second", tp), ("shared", ".text")]);
+    assert_eq!(functions.iter().map(|f| f.global).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(
         Listing::of(&functions[1].code).to_string(),
         "second:\n    r1 = \"odd name\" ll\n    r2 = *(u32 *)(r1 + 4)\n    r2 += 20\n    \

@@ -31,7 +31,7 @@
 use super::code::{Code, LineRef, RefKind};
 use super::fmt::show;
 use super::inst::{Callee, Imm64, Insn};
-use super::raw::RawInsn;
+use super::raw::{RawInsn, alu, class, mode, size, source};
 use super::reg::InsnIx;
 use super::{DecodeError, text};
 use crate::bytes::Endian;
@@ -270,7 +270,11 @@ impl InsnLine<'_> {
             Err(reason) => {
                 for slot in self.slots {
                     let number = u64::from_le_bytes(slot.to_bytes(Endian::Little));
-                    write!(out, ".8byte {number:#018x} ; {reason}")?;
+                    write!(out, ".8byte {number:#018x} ; ")?;
+                    match kernel_only(*slot) {
+                        Some(meaning) => write!(out, "{meaning}, which only the kernel writes")?,
+                        None => write!(out, "{reason}")?,
+                    }
                 }
                 Ok(())
             }
@@ -455,6 +459,20 @@ fn distance(insn: Insn) -> Option<i32> {
 fn target(at: InsnIx, off: i32) -> Option<InsnIx> {
     let to = i64::from(at.0).checked_add(1)?.checked_add(i64::from(off))?;
     u32::try_from(to).ok().map(InsnIx)
+}
+
+/// What a slot means in a program that the kernel has translated (`bpftool prog dump xlated`), where it
+/// means nothing in one that is loaded.
+fn kernel_only(slot: RawInsn) -> Option<String> {
+    let RawInsn { opcode, dst, src, off, imm } = slot;
+    let (mov64, mov32) = (class::ALU64 | alu::MOV | source::X, class::ALU | alu::MOV | source::X);
+    match (opcode, off, imm) {
+        (op, -1, 0) if op == mov64 => Some(format!("r{dst} = &(void __percpu *)(r{src})")),
+        (op, 0, 1) if op == mov32 => Some(format!("w{dst} = w{src}")),
+        (op, ..) if op & !size::DW == class::ST | mode::ATOMIC => Some("nospec".into()),
+        _ if slot.is_func_ref() => Some(format!("r{dst} = code_addr({imm:+}) ll")),
+        _ => None,
+    }
 }
 
 /// The name of a function that nobody knows.
