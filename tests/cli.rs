@@ -88,7 +88,9 @@ fn without_privileges_the_answer_is_not_permitted() {
             std::os::unix::process::CommandExt::uid(&mut command, 65534);
             let out = command.args(&args).output();
             // The build directory may be closed to others; then this cannot be tried here.
-            let Ok(out) = out else { return crate::gate::skip(&HOST, "the command is out of reach for nobody") };
+            let Ok(out) = out else {
+                return crate::gate::skip(&HOST, "the command is out of reach for nobody");
+            };
             let said = String::from_utf8_lossy(&out.stderr);
             assert_eq!(out.status.code(), Some(3), "{args:?}: {said}");
             assert!(said.contains("EPERM") && said.contains("help: "), "{said}");
@@ -161,7 +163,9 @@ fn bpftool_loads_what_we_assemble() {
         let dir = tempfile::tempdir().expect("a directory");
         let output = dir.path().join("ours.o").to_string_lossy().into_owned();
         rawbpf_ok(&["asm", &object("packet_count.s"), "-o", &output]);
-        let bpftool = |args: &[&str]| Command::new("bpftool").args(args).output().expect("bpftool is installed: make deps");
+        let bpftool = |args: &[&str]| {
+            Command::new("bpftool").args(args).output().expect("bpftool is installed: make deps")
+        };
         let loaded = bpftool(&["prog", "load", &output, "/sys/fs/bpf/ours"]);
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
         let shown = bpftool(&["-j", "prog", "show", "pinned", "/sys/fs/bpf/ours"]);

@@ -176,8 +176,7 @@ fn an_object_without_its_tables_says_which_one_is_missing() {
 
 #[test]
 fn an_unknown_section_is_an_object_that_cannot_be_planned() {
-    let build =
-        |section: &str| Object::builder("x").program(section, nothing()).finish();
+    let build = |section: &str| Object::builder("x").program(section, nothing()).finish();
     match build("kprob/f") {
         Err(BuildError::Section { near, .. }) => assert!(near.contains("kprobe"), "{near}"),
         other => panic!("{other:?}"),

@@ -168,18 +168,44 @@ fn a_bpffs_is_mounted_unless_that_is_forbidden() {
     });
 }
 
+/// A process that does not outlive a test that fails.
+struct Child(std::process::Child);
+
+impl Child {
+    fn spawn(command: &mut Command) -> Child {
+        Child(command.spawn().expect("it starts"))
+    }
+}
+
+impl std::ops::Deref for Child {
+    type Target = std::process::Child;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Child {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn in_the_foreground_a_signal_detaches() {
     require!(ROOT);
     in_namespace(|| {
         let veth = require!(VETH, Veth::new("near0", "far0"));
         for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGTERM] {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_rawbpf"))
-                .args(["load", &object("packet_count.o"), "--xdp", "near0", "--foreground"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("rawbpf starts");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_rawbpf"));
+            command.args(["load", &object("packet_count.o"), "--xdp", "near0", "--foreground"]);
+            let mut child = Child::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
             let mut lines =
                 std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
             let map = lines.by_ref().map_while(Result::ok).find(|l| l.starts_with("  map "));
@@ -298,7 +324,7 @@ fn the_example_prints_what_it_counts() {
             // Guests have the command and the tests only.
             return crate::gate::skip(&crate::gate::HOST, "the example is not here");
         }
-        let mut child = Command::new(example).arg("near0").stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut child = Child::spawn(Command::new(example).arg("near0").stdout(Stdio::piped()));
         let lines = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
         let mut lines = std::io::BufRead::lines(lines).map_while(Result::ok);
         assert_eq!(lines.next().as_deref(), Some("Packet count: 0"));

@@ -24,12 +24,21 @@ fn show(plan: &Plan) -> String {
                 let m = &plan.maps[ix.0];
                 let sizes = format!("key {} value {} max {}", m.key_size, m.value_size, m.max_entries);
                 let types = format!("types {} {}", m.key_type, m.value_type);
-                line(format!("create {} ({:?}) {} {sizes} flags {:#x} {types}", m.name, m.kernel_name, m.map_type, m.flags));
+                line(format!(
+                    "create {} ({:?}) {} {sizes} flags {:#x} {types}",
+                    m.name, m.kernel_name, m.map_type, m.flags
+                ));
             }
             Step::ProgLoad(n) => {
                 let p = &plan.programs[n];
                 let records = format!("func_info {} line_info {}", p.func_info.len(), p.line_info.len());
-                line(format!("load {} {} for {:?} {} instructions {records}", p.name, p.prog_type, p.attach_type, p.insns.len()));
+                line(format!(
+                    "load {} {} for {:?} {} instructions {records}",
+                    p.name,
+                    p.prog_type,
+                    p.attach_type,
+                    p.insns.len()
+                ));
                 for patch in &p.patches {
                     if let FdOf::Map(ix) = patch.fd_of {
                         line(format!("  {}: descriptor of {}", patch.at, plan.maps[ix.0].name));
@@ -39,10 +48,18 @@ fn show(plan: &Plan) -> String {
                     line(format!("  {at}: {poison:?}"));
                 }
             }
-            Step::MapFill(ix) => line(format!("fill {} ({} bytes)", plan.maps[ix.0].name, plan.maps[ix.0].contents.as_ref().map_or(0, Vec::len))),
+            Step::MapFill(ix) => line(format!(
+                "fill {} ({} bytes)",
+                plan.maps[ix.0].name,
+                plan.maps[ix.0].contents.as_ref().map_or(0, Vec::len)
+            )),
             Step::MapFreeze(ix) => line(format!("freeze {}", plan.maps[ix.0].name)),
-            Step::MapSlots(ix) | Step::ProgSlots(ix) => line(format!("elements of {}: {:?}", plan.maps[ix.0].name, plan.maps[ix.0].slots)),
-            Step::ProgBindMap(n, ix) => line(format!("bind {} to {}", plan.maps[ix.0].name, plan.programs[n].name)),
+            Step::MapSlots(ix) | Step::ProgSlots(ix) => {
+                line(format!("elements of {}: {:?}", plan.maps[ix.0].name, plan.maps[ix.0].slots))
+            }
+            Step::ProgBindMap(n, ix) => {
+                line(format!("bind {} to {}", plan.maps[ix.0].name, plan.programs[n].name))
+            }
             Step::BtfLoad => line("BTF".into()),
             Step::RaiseMemlock => line("raise the memory limit".into()),
         }
@@ -86,7 +103,9 @@ fn everything() -> Object {
     Object::builder("everything_in_one")
         .license("GPL")
         // The outer map stands before the map that it holds: all maps exist before elements are set.
-        .map(MapDecl::new("outer", MapType::ArrayOfMaps, 2).key(Ty::U32).inner(inner.clone()).slot(1, "inner"))
+        .map(
+            MapDecl::new("outer", MapType::ArrayOfMaps, 2).key(Ty::U32).inner(inner.clone()).slot(1, "inner"),
+        )
         .map(inner)
         .map(MapDecl::new("counts", MapType::PercpuHash, 64).key(Ty::U32).value(Ty::U64))
         .map(MapDecl::new("programs", MapType::ProgArray, 2).key(Ty::U32).sizes(4, 4).slot(0, "entry"))

@@ -248,6 +248,9 @@ pub enum BuildError {
 /// A function that the kernel lets programs call: its name, what it returns, what it takes.
 type Kfunc = (String, Ty, Vec<Ty>);
 
+/// A data section: its name, its first contents, its variables.
+type DataSection = (String, Vec<u8>, Vec<(String, Ty)>);
+
 /// An object that is being put together.
 #[derive(Debug, Clone)]
 pub struct ObjectBuilder {
@@ -255,7 +258,7 @@ pub struct ObjectBuilder {
     license: Option<String>,
     endian: Endian,
     maps: Vec<MapDecl>,
-    data: Vec<(String, Vec<u8>, Vec<(String, Ty)>)>,
+    data: Vec<DataSection>,
     functions: Vec<(String, Code)>,
     kfuncs: Vec<Kfunc>,
 }

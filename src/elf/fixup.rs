@@ -92,7 +92,7 @@ impl Fixup<'_, '_> {
                 None if unsized_section && section.is_some() => {
                     let site = Site { section: Some(name.into()), symbol: Some(var), ..Site::default() };
                     let why = "BTF names the variable, but it has no symbol".into();
-                    return Err(ReadError::Function { site, why });
+                    return Err(ReadError::Function { site: Box::new(site), why });
                 }
                 None => {}
             }

@@ -49,7 +49,9 @@ fn declared(tables: &Tables, object: &mut Object, symbols: &mut MapSymbols) -> R
         return Ok(());
     };
     let Some(btf) = object.btf.clone() else {
-        return Err(ReadError::NoBtf { site: Site { section: Some(".maps".into()), ..Site::default() } });
+        return Err(ReadError::NoBtf {
+            site: Box::new(Site { section: Some(".maps".into()), ..Site::default() }),
+        });
     };
     let section = |source| ReadError::Btf { section: ".BTF", source };
     let datasec = btf.find(".maps", BtfKind::Datasec).map_err(section)?;

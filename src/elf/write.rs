@@ -37,7 +37,7 @@ pub enum WriteError {
     #[error("{site} refers to something that is not in the object")]
     Dangling {
         /// Where.
-        site: Site,
+        site: Box<Site>,
     },
     /// The file could not be put together.
     #[error("cannot put the ELF file together")]
@@ -255,7 +255,7 @@ impl Writer<'_> {
                     insn: Some(reloc.at),
                     line: None,
                 };
-                return Err(WriteError::Dangling { site });
+                return Err(WriteError::Dangling { site: Box::new(site) });
             };
             let is_call = func.insns.get(reloc.at.index()).is_some_and(|i| i.is_call());
             let kind = if is_call { elf::R_BPF_64_32 } else { elf::R_BPF_64_64 };
@@ -294,7 +294,7 @@ impl Writer<'_> {
                 };
                 let Some(symbol) = symbol else {
                     let site = Site { symbol: Some(map.name.clone()), ..Site::default() };
-                    return Err(WriteError::Dangling { site });
+                    return Err(WriteError::Dangling { site: Box::new(site) });
                 };
                 let offset = u64::from(at) + u64::from(values) + u64::from(*index) * 8;
                 self.relocate(section, offset, symbol, ABS64)?;

@@ -123,7 +123,7 @@ impl Kernel {
     /// pages, one CPU, and no BTF, symbols or configuration until they are given.
     pub fn fixture(release: Release) -> Kernel {
         let none = KernelError::NoBtf { searched: "the fixture".into() };
-        let kernel = Kernel {
+        Kernel {
             host: false,
             release,
             page_size: 4096,
@@ -133,8 +133,7 @@ impl Kernel {
             symbols: OnceLock::from(Symbols::default()),
             kconfig: OnceLock::from(Kconfig::default()),
             ..Kernel::host()
-        };
-        kernel
+        }
     }
 
     /// Takes the types from this file (raw BTF, or an ELF file with a `.BTF` section) instead of the

@@ -12,9 +12,9 @@
 //!
 //! What a plan does to a program, in order:
 //!
-//! 1. [`core`]: CO-RE. An access to a kernel struct's field gets the field's offset on *this* kernel.
-//! 2. [`subprog`]: the functions that a program calls are copied behind it, and calls get their distances.
-//! 3. [`reloc`]: references to maps, globals, externs and functions become what the kernel wants there. What
+//! 1. `core`: CO-RE. An access to a kernel struct's field gets the field's offset on *this* kernel.
+//! 2. `subprog`: the functions that a program calls are copied behind it, and calls get their distances.
+//! 3. `reloc`: references to maps, globals, externs and functions become what the kernel wants there. What
 //!    cannot be resolved becomes a call that cannot be made ("poison"): code that the verifier never
 //!    reaches may contain it.
 //! 4. File descriptors do not exist yet. Each slot that will hold one is listed in [`ProgPlan::patches`], and

@@ -4,6 +4,7 @@
 //! leaves nothing behind: what was created is closed, what was pinned is unpinned.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -128,9 +129,9 @@ pub enum LoadError {
         /// The error.
         source: SysError,
         /// What the verifier wrote.
-        log: VerifierLog,
+        log: Box<VerifierLog>,
         /// Something that this kernel lacks, if the verifier came upon it: where, and what.
-        missing: Option<(Site, Poison)>,
+        missing: Option<Box<(Site, Poison)>>,
     },
     /// Something around a program could not be done.
     #[error("cannot {what} of program `{program}`")]
@@ -152,8 +153,8 @@ pub enum LoadError {
     },
 }
 
-fn lacking(missing: &Option<(Site, Poison)>) -> String {
-    match missing {
+fn lacking(missing: &Option<Box<(Site, Poison)>>) -> String {
+    match missing.as_deref() {
         Some((site, Poison::Core(what))) => format!("; {site} needs what this kernel does not have: {what}"),
         Some((site, Poison::Map(map))) => format!("; {site} uses map `{map}`, which was not created"),
         Some((site, Poison::Extern(name))) => {
@@ -412,9 +413,8 @@ impl Run<'_> {
             .iter()
             .filter_map(|p| if let FdOf::Module(id) = p.fd_of { Some(id) } else { None });
         for id in modules.chain(patched).collect::<Vec<_>>() {
-            if !self.modules.contains_key(&id) {
-                let fd = sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?;
-                self.modules.insert(id, fd);
+            if let Entry::Vacant(slot) = self.modules.entry(id) {
+                slot.insert(sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?);
             }
         }
         let insns = self.patched(program);
@@ -497,8 +497,8 @@ impl Run<'_> {
                 program: program.name.clone(),
                 section: program.section.clone(),
                 source,
-                missing: reached_poison(program, &log.text),
-                log,
+                missing: reached_poison(program, &log.text).map(Box::new),
+                log: Box::new(log),
             }),
         }
     }

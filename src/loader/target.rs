@@ -48,7 +48,7 @@ pub enum TargetError {
         /// Its section.
         section: String,
         /// Why there are none.
-        source: KernelError,
+        source: Box<KernelError>,
     },
     /// Neither the kernel nor a module has it.
     #[error("program `{program}`: {what} `{name}` is not in this kernel's BTF{near}")]
@@ -105,7 +105,7 @@ pub(super) fn find(
     let vmlinux = kernel.btf().map_err(|source| TargetError::NoBtf {
         program: program(),
         section: def.section.clone(),
-        source,
+        source: Box::new(source),
     })?;
     if module.is_none_or(|m| m == "vmlinux") {
         if let Ok(btf_id) = vmlinux.find(&wanted, kind) {

@@ -48,7 +48,7 @@ pub struct MapInfo {
     pub value_size: u32,
     /// The limit: elements, or bytes for ring buffers, pages for arenas.
     pub max_entries: u32,
-    /// `BPF_F_*`, see [`sys::map::flags`](crate::sys::map::flags).
+    /// `BPF_F_*`, see [`sys::map::flags`].
     pub flags: u32,
     /// `map_extra`.
     pub extra: u64,

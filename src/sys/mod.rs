@@ -24,12 +24,12 @@
 //! Two traps shape the rest of this module:
 //!
 //! * **fd 0 means "unset"** in half of the fields, so every file descriptor that the kernel returns is
-//!   moved above 2 ([`fd`]).
+//!   moved above 2 (module `fd`).
 //! * **`BPF_MAP_LOOKUP_ELEM` writes the kernel's value size**, whatever buffer it was given, and for
 //!   per-CPU maps that size is not the map's `value_size`. [`map::MapFd`] owns a descriptor together with its
 //!   sizes and checks the length of every buffer.
 //!
-//! Every call passes through one function, [`cmd`]'s `call`. An observer can be set there
+//! Every call passes through one function, `cmd`'s `call`. An observer can be set there
 //! ([`observe`]): that is all that `rawbpf --explain` is.
 
 #![allow(unsafe_code)]

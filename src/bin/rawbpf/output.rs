@@ -50,11 +50,6 @@ impl Output {
         Output { json }
     }
 
-    /// True if the output is for programs.
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Prints what a command has to say. A reader that has gone away is no error.
     pub(crate) fn report<T: Report>(&self, command: &str, report: &T) -> Result<(), CliError> {
         let mut out = io::BufWriter::new(io::stdout().lock());
