@@ -50,8 +50,8 @@ check: ## Format, lints, docs, licences, and that building bpf/ again changes no
 	$(MAKE) bpf
 	git diff --exit-code --stat bpf/
 
-bench: build ## Measure against bpftool and others, as ratios
-	cargo bench --all-features
+bench: static ## Measure against bpftool and others, as ratios
+	RAWBPF_BIN=$(STATIC) cargo bench --all-features
 
 ci: deps check test static test-kernels ## What CI runs
 

@@ -38,7 +38,9 @@ fn timed(command: &mut Command) -> Duration {
 }
 
 fn main() {
-    let ours = env!("CARGO_BIN_EXE_rawbpf");
+    // What is shipped is the static binary; `make bench` builds and names it.
+    let ours = std::env::var("RAWBPF_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rawbpf").into());
+    let ours = ours.as_str();
     let object = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/packet_count.o");
     // A mount namespace of its own, with a bpffs; not root, or no bpftool: nothing to compare with.
     if std::env::args().any(|a| a == "--inside") {
