@@ -238,6 +238,14 @@ fn mistakes_name_their_line_of_rust() {
     assert!(matches!(a.exit().finish(), Err(AsmError::Duplicate { .. })));
 
     let mut a = Asm::new();
+    let short = a.label();
+    let bounds = Bounds { end: R3, scratch: R2, short };
+    let error = a.need(R2, 14, bounds).bind(short).exit().finish().unwrap_err();
+    assert!(matches!(error, AsmError::Scratch { scratch: R2, .. }), "{error}");
+    let error = Asm::new().put(R2 + udp::DEST, 70_000).exit().finish().unwrap_err();
+    assert!(matches!(error, AsmError::FieldTooSmall { imm: 70_000, bytes: 2, .. }), "{error}");
+
+    let mut a = Asm::new();
     a.stack(500);
     a.slot(DW);
     a.slot(DW);

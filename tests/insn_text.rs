@@ -277,6 +277,48 @@ fn directives_say_what_an_object_has() {
     );
 }
 
+/// Text, program, text, program: the second two are the first two.
+#[test]
+fn a_program_prints_as_the_text_it_came_from() {
+    let source = r#".license "Dual MIT/GPL"
+.map hits type=percpu_array key=4 value=8 max_entries=1
+.map "odd name" type=ringbuf max_entries=4096 flags=0x1 pin=by_name
+
+.section "tracepoint/syscalls/sys_enter_openat"
+first:
+    r2 = code_addr(callback) ll
+    r1 = map_val(hits) + 4 ll
+    call extern(elsewhere)
+    call kfunc(bpf_rcu_read_lock)
+L6:
+    may_goto L8
+    goto L6
+L8:
+    exit
+
+.globl second
+second:
+    r1 = "odd name" ll
+    call callback
+    .8byte 0x00000007fffe3c8f ; opcode 0x8f is no instruction
+    exit
+
+.text
+callback:
+    r0 = *(s16 *)(r1 - 2)
+    exit
+
+.section "xdp"
+third:
+    r0 = 1311768467463790320 ll
+    exit
+"#;
+    let program = text::assemble("p.s", source).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(program.to_string(), source);
+    let again = text::assemble("p.s", &program.to_string()).unwrap();
+    assert_eq!(again, program);
+}
+
 #[test]
 fn both_spellings_of_32_bit_registers() {
     let pairs = [

@@ -154,7 +154,8 @@ impl Asm {
     }
 
     /// Whether a jump that 16 bits do not reach becomes a `gotol`, which needs Linux 6.6; else it is
-    /// [`AsmError::TooFar`]. A conditional jump so far away becomes three instructions.
+    /// [`AsmError::TooFar`]. A conditional jump so far away becomes three instructions, so distances
+    /// that were written as numbers ([`Asm::insn`]) do not go together with this.
     pub fn long_jumps(&mut self, allowed: bool) -> &mut Asm {
         self.long_jumps = allowed;
         self

@@ -65,6 +65,7 @@ mod link;
 mod read;
 mod value;
 mod wide;
+mod write;
 
 pub use error::{TextError, TextErrors};
 
