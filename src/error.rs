@@ -6,7 +6,7 @@
 //! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
 
 use crate::btf::BtfError;
-use crate::elf::{BuildError, ReadError, WriteError};
+use crate::elf::{BuildError, GlobalError, ReadError, WriteError};
 use crate::hint;
 use crate::insn::AsmError;
 use crate::insn::text::TextErrors;
@@ -35,6 +35,9 @@ pub enum Error {
     /// Writing an object as a file.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Setting a global variable.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
     /// Reading types.
     #[error(transparent)]
     Btf(#[from] BtfError),

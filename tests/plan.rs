@@ -60,6 +60,7 @@ fn show(plan: &Plan) -> String {
             Step::ProgBindMap(n, ix) => {
                 line(format!("bind {} to {}", plan.maps[ix.0].name, plan.programs[n].name))
             }
+            Step::StructOpsFill(ix) => line(format!("callbacks of {}", plan.maps[ix.0].name)),
             Step::BtfLoad => line("BTF".into()),
             Step::RaiseMemlock => line("raise the memory limit".into()),
         }

@@ -37,12 +37,15 @@ use crate::uapi::{AttachType, MapType, ProgType};
 mod build;
 mod externs;
 mod fixup;
+mod globals;
 mod maps;
 mod read;
 pub mod section;
+mod struct_ops;
 mod write;
 
 pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
+pub use globals::{Global, GlobalError, GlobalVar};
 pub use read::ReadError;
 pub use section::SecDef;
 pub use write::WriteError;
@@ -229,6 +232,8 @@ pub struct StructOps {
     pub type_id: TypeId,
     /// Programs at members: byte offset of the member, and the program.
     pub programs: Vec<(u32, ProgIx)>,
+    /// Programs that stood at a member in the file and were taken away.
+    pub replaced: Vec<ProgIx>,
     /// Registered by a link instead of by writing the element.
     pub by_link: bool,
 }

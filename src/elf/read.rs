@@ -147,6 +147,7 @@ impl Object {
         let extern_symbols = super::externs::read(&tables, &mut object, &map_symbols)?;
         let relocator = Relocator { tables: &tables, maps: &map_symbols, externs: &extern_symbols };
         relocator.run(&mut object).map_err(|e| with_line(&object, e))?;
+        super::struct_ops::read(&tables, &mut object)?;
         super::maps::slots(&tables, &mut object, &map_symbols)?;
         if let Some(fixed) = super::fixup::btf(&tables, &object)? {
             object.btf = Some(Arc::new(fixed));
@@ -269,16 +270,27 @@ impl<'a> Tables<'a> {
 
     fn type_info(&self) -> Result<(Option<Btf>, Option<BtfExt>), ReadError> {
         let Some(section) = self.named(".BTF") else { return Ok((None, None)) };
-        let btf =
-            Btf::parse(section.data.to_vec()).map_err(|source| ReadError::Btf { section: ".BTF", source })?;
-        let ext = match self.named(".BTF.ext") {
-            None => None,
-            Some(section) => Some(
-                BtfExt::parse(section.data.to_vec())
-                    .map_err(|source| ReadError::Btf { section: ".BTF.ext", source })?,
-            ),
+        let btf = match Btf::parse(section.data.to_vec()) {
+            Ok(btf) => btf,
+            Err(source) if self.needs_types() => return Err(ReadError::Btf { section: ".BTF", source }),
+            Err(_) => return Ok((None, None)),
         };
-        Ok((Some(btf), ext))
+        let Some(section) = self.named(".BTF.ext") else { return Ok((Some(btf), None)) };
+        match BtfExt::parse(section.data.to_vec()) {
+            Ok(ext) => Ok((Some(btf), Some(ext))),
+            Err(source) if self.needs_types() => Err(ReadError::Btf { section: ".BTF.ext", source }),
+            Err(_) => Ok((Some(btf), None)),
+        }
+    }
+
+    /// Whether the object cannot be understood without its types: maps, callbacks and externs are spelled in
+    /// them. Other programs can do without, so damaged types are dropped.
+    fn needs_types(&self) -> bool {
+        let spelled = |s: &Section| s.name == ".maps" || s.name.contains(".struct_ops");
+        self.sections.iter().any(spelled)
+            || self.symbols.iter().any(|s| {
+                s.undefined && s.binding != Binding::Local && s.kind == elf::STT_NOTYPE && !s.name.is_empty()
+            })
     }
 }
 

@@ -96,6 +96,7 @@ features! {
     MemcgAccount: "map memory counted by cgroup", 5 . 11, probe::memcg_account, "RLIMIT_MEMLOCK is raised";
     UprobeMulti: "uprobe.multi links", 6 . 6, probe::uprobe_multi, "USDT programs get one uprobe per site";
     AttachCookie: "attach cookies", 5 . 15, probe::attach_cookie, "USDT arguments are found by address";
+    WideMapOffset: "offsets of 512 MiB and more in map addresses", 6 . 19, probe::wide_map_offset, "arena globals begin at the arena's start";
     SyscallWrapper: "wrapped system call functions", 4 . 17, probe::syscall_wrapper, "ksyscall attaches to __se_sys_NAME";
 }
 
@@ -109,7 +110,14 @@ pub fn def(feature: Feature) -> &'static FeatureDef {
 /// others are part of `bpf(2)` itself: a release that brought one has it, and only for an older release (a
 /// distribution may have backported it) is there something to probe.
 fn is_optional(feature: Feature) -> bool {
-    matches!(feature, Feature::SyscallWrapper | Feature::UprobeMulti | Feature::PerfLink | Feature::ArrayMmap)
+    matches!(
+        feature,
+        Feature::SyscallWrapper
+            | Feature::WideMapOffset
+            | Feature::UprobeMulti
+            | Feature::PerfLink
+            | Feature::ArrayMmap
+    )
 }
 
 /// Answers that were given already.

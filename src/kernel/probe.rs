@@ -108,6 +108,25 @@ pub(super) fn array_mmap() -> Answer {
     answer(array(4096, flags::MMAPABLE))
 }
 
+/// An address more than 512 MiB into a map: only arenas are that long, and only for them it matters.
+pub(super) fn wide_map_offset() -> Answer {
+    const OFFSET: u32 = 1 << 30;
+    let run = || {
+        let page = super::release::page_size();
+        let arena = sys::map_create(&mut attr::MapCreate {
+            map_type: MapType::Arena,
+            max_entries: OFFSET / page + 1,
+            map_flags: flags::MMAPABLE,
+            ..Default::default()
+        })?;
+        let _memory = sys::ArenaMapping::new(&arena, 0, (OFFSET + page) as usize)?;
+        let mut a = Asm::new();
+        a.lddw(R1, Imm64::MapValue { fd: Fd::of(&arena).raw(), off: OFFSET });
+        load_code(ProgType::SocketFilter, a)
+    };
+    answer(run())
+}
+
 pub(super) fn perf_link() -> Answer {
     let run = || {
         let prog = load_code(ProgType::Tracepoint, Asm::new())?;

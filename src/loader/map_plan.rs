@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::options::Options;
 use super::plan::PlanError;
+use super::struct_ops::{Callbacks, StructOpsPlan};
 use crate::btf::TypeId;
 use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};
-use crate::kernel::{Feature, Kernel};
+use crate::kernel::{Answer, Feature, Kernel};
 use crate::sys::map::flags;
 use crate::uapi::MapType;
 
@@ -50,6 +51,8 @@ pub struct MapPlan {
     pub pin: Option<PathBuf>,
     /// Create it at all.
     pub create: bool,
+    /// A set of kernel callbacks: its type and layout on this kernel.
+    pub struct_ops: Option<StructOpsPlan>,
 }
 
 impl MapPlan {
@@ -60,15 +63,31 @@ impl MapPlan {
 }
 
 /// Plans all maps of an object.
-pub(super) fn all(object: &Object, kernel: &Kernel, options: &Options) -> Result<Vec<MapPlan>, PlanError> {
-    object.maps.iter().map(|def| one(def, object, kernel, options)).collect()
+pub(super) fn all(
+    object: &Object,
+    kernel: &Kernel,
+    options: &Options,
+    callbacks: &Callbacks,
+) -> Result<Vec<MapPlan>, PlanError> {
+    let mut out = Vec::new();
+    for (i, def) in object.maps.iter().enumerate() {
+        let mut plan = one(def, object, kernel, options)?;
+        if let Some(ops) = callbacks.maps.get(&i) {
+            plan.value_size = u32::try_from(ops.value.len()).unwrap_or(u32::MAX);
+            plan.flags |= if ops.module.is_some() { flags::VTYPE_BTF_OBJ_FD } else { 0 };
+            plan.struct_ops = Some(ops.clone());
+        }
+        out.push(plan);
+    }
+    Ok(out)
 }
 
 fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Result<MapPlan, PlanError> {
     let bad = |why: String| PlanError::Map { map: def.name.clone(), why };
     let data = matches!(def.origin, MapOrigin::Data { .. });
+    let struct_ops = matches!(def.origin, MapOrigin::StructOps(_));
     let read_only = matches!(&def.origin, MapOrigin::Data { kind: DataKind::Rodata | DataKind::Kconfig, .. });
-    let (key_type, value_type) = match takes_no_btf(def.map_type) {
+    let (key_type, value_type) = match takes_no_btf(def.map_type) || struct_ops {
         true => Default::default(),
         false => (def.key_type.unwrap_or_default(), def.value_type.unwrap_or_default()),
     };
@@ -86,7 +105,8 @@ fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Res
         None => None,
     };
     let named = kernel.has(Feature::ProgName).allows();
-    let pin_by_name = || options.pin_root.join(&def.name);
+    // A bpffs takes no dots in names.
+    let pin_by_name = || options.pin_root.join(def.name.replace('.', "_"));
     Ok(MapPlan {
         name: def.name.clone(),
         kernel_name: if named { def.kernel_name(&object.name) } else { String::new() },
@@ -101,11 +121,12 @@ fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Res
         key_type,
         value_type,
         inner,
-        contents: if def.map_type == MapType::Arena { None } else { def.contents.clone() },
+        contents: if struct_ops { None } else { def.contents.clone() },
         slots: def.slots.clone(),
         freeze: read_only,
         pin: def.pin_path.clone().or_else(|| def.pin_by_name.then(pin_by_name)),
         create: def.autocreate && !(data && kernel.has(Feature::GlobalData).is_no()),
+        struct_ops: None,
     })
 }
 
@@ -155,6 +176,22 @@ fn takes_no_btf(map_type: MapType) -> bool {
 }
 
 /// Where arena globals begin in their arena: at its end where instructions can say so, else at its start.
-pub(super) fn arena_offset(_object: &Object, _kernel: &Kernel) -> u32 {
-    0
+pub(super) fn arena_offset(object: &Object, kernel: &Kernel) -> Result<u32, PlanError> {
+    let arena = object.maps.iter().find(|m| m.map_type == MapType::Arena);
+    let Some((arena, contents)) = arena.and_then(|m| Some((m, m.contents.as_ref()?))) else { return Ok(0) };
+    let page = u64::from(kernel.page_size());
+    let size = u64::from(arena.max_entries).saturating_mul(page);
+    let used = (contents.len() as u64).next_multiple_of(page.max(1));
+    if used > size {
+        let why = format!(
+            "its global variables take {} bytes and it has {size}; raise max_entries, which counts pages of {page} bytes",
+            contents.len()
+        );
+        return Err(PlanError::Map { map: arena.name.clone(), why });
+    }
+    // Where that is unknown, the start is right on every kernel.
+    if kernel.has(Feature::WideMapOffset) != Answer::Yes {
+        return Ok(0);
+    }
+    Ok(u32::try_from(size.saturating_sub(used)).unwrap_or(0))
 }

@@ -12,7 +12,8 @@ pub struct Options {
     pub log_level: u32,
     /// Load only these programs; all that are not excluded by `?` if empty.
     pub only: Vec<String>,
-    /// BPF token: the bpffs directory that delegates.
+    /// BPF token: the bpffs directory that delegates. `None`: `$LIBBPF_BPF_TOKEN_PATH`, or in a user namespace
+    /// /sys/fs/bpf if it delegates; empty: no token.
     pub token: Option<PathBuf>,
 }
 

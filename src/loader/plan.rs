@@ -1,18 +1,20 @@
 //! The plan: every call that loading an object will make, before any of them happens.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::{CoreError, Relocator};
 use super::extern_types;
 use super::externs::{self, ExternError, Resolved};
 use super::info::{self, Records};
+use super::jump_table::{self, JumpTable};
 use super::map_plan::{self, MapPlan};
 use super::options::Options;
 use super::reloc;
+use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
 use super::target::{self, AttachTarget, TargetError};
+use super::token::{self, TokenPlan};
 use crate::btf::{Btf, BtfError};
 use crate::elf::{
     DataKind, FuncIx, Function, MapIx, MapOrigin, Object, ProgDef, ProgIx, RelocTarget, Site, SlotTarget,
@@ -40,10 +42,14 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// The calls, in order.
     pub steps: Vec<Step>,
-    /// BPF token to make first: the bpffs directory.
-    pub token: Option<PathBuf>,
+    /// BPF token to make first.
+    pub token: Option<TokenPlan>,
     /// Verifier log level of a first try.
     pub log_level: u32,
+    /// Where global variables begin in the object's arena, in bytes.
+    pub arena_offset: u32,
+    /// Bytes of a page of the machine.
+    pub(super) page_size: u32,
     /// The types of the object, for reading its maps.
     pub(super) types: Option<Arc<Btf>>,
 }
@@ -78,6 +84,8 @@ pub enum Step {
     ProgBindMap(usize, MapIx),
     /// `BPF_MAP_UPDATE_ELEM`: elements that are programs.
     ProgSlots(MapIx),
+    /// `BPF_MAP_UPDATE_ELEM`: a set of callbacks, with its programs. A link puts it to use later.
+    StructOpsFill(MapIx),
 }
 
 /// A program as it will be loaded.
@@ -101,6 +109,8 @@ pub struct ProgPlan {
     pub insns: Vec<RawInsn>,
     /// Slots that will hold descriptors.
     pub patches: Vec<Patch>,
+    /// Jump tables of its own, each a frozen map; [`FdOf::JumpTable`] counts them.
+    pub jump_tables: Vec<JumpTable>,
     /// BTF objects of modules that kfunc calls name, from `fd_array[1]` on, by id.
     pub fd_array: Vec<u32>,
     /// What is missing on this kernel, where. Not an error unless the verifier gets there.
@@ -163,8 +173,8 @@ pub enum FdOf {
     Map(MapIx),
     /// The BTF of a module, by id.
     Module(u32),
-    /// The jump table of the `lddw` at this slot.
-    JumpTable(InsnIx),
+    /// The n-th jump table of the program.
+    JumpTable(usize),
 }
 
 /// Something that this kernel or this load does not have; its uses became calls that cannot be made.
@@ -259,6 +269,17 @@ pub enum PlanError {
     /// What a program attaches to was not found.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// A set of callbacks does not fit this kernel.
+    #[error(transparent)]
+    StructOps(#[from] StructOpsError),
+    /// A jump table cannot be made.
+    #[error("program `{program}`: {why}")]
+    JumpTable {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 fn nearest(near: &[&str]) -> String {
@@ -286,9 +307,10 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn plan(&self) -> Result<Plan, PlanError> {
         self.check_endian()?;
-        let (chosen, skipped) = self.choose()?;
+        let struct_ops = struct_ops::all(self.object, self.kernel, &self.options.only)?;
+        let (chosen, skipped) = self.choose(&struct_ops)?;
         let (resolved, kconfig) = externs::resolve(self.object, self.kernel)?;
-        let mut maps = map_plan::all(self.object, self.kernel, self.options)?;
+        let mut maps = map_plan::all(self.object, self.kernel, self.options, &struct_ops)?;
         for map in &mut maps {
             if matches!(map.origin, MapOrigin::Data { kind: DataKind::Kconfig, .. }) {
                 map.contents = Some(kconfig.clone());
@@ -307,10 +329,18 @@ impl Planner<'_> {
                     &maps,
                     &resolved,
                     btf.is_some(),
+                    &struct_ops,
                 )?);
             }
         }
-        let steps = self.steps(btf.is_some(), &maps, &programs);
+        let mut steps = self.steps(btf.is_some(), &maps, &programs);
+        for ix in struct_ops::filled(self.object, &struct_ops) {
+            let loaded = |ix| programs.iter().any(|p: &ProgPlan| p.ix == ix);
+            let ops = maps.get(ix.0).and_then(|m| m.struct_ops.as_ref());
+            if ops.is_some_and(|ops| struct_ops::is_complete(ops, loaded)) {
+                steps.push(Step::StructOpsFill(ix));
+            }
+        }
         Ok(Plan {
             object: self.object.name.clone(),
             btf,
@@ -318,8 +348,10 @@ impl Planner<'_> {
             programs,
             skipped,
             steps,
-            token: self.options.token.clone(),
+            token: token::plan(self.options.token.as_deref(), self.kernel.is_host()),
             log_level: self.options.log_level,
+            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
+            page_size: self.kernel.page_size(),
             types: self.object.btf.clone(),
         })
     }
@@ -334,7 +366,7 @@ impl Planner<'_> {
     }
 
     /// Which programs will be loaded.
-    fn choose(&self) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
+    fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
         let names = || self.object.programs.iter().map(ProgDef::name).collect::<Vec<_>>().join(", ");
         for wanted in &self.options.only {
             if self.object.program(wanted).is_none() {
@@ -349,8 +381,11 @@ impl Planner<'_> {
         let (mut chosen, mut skipped) = (Vec::new(), Vec::new());
         for (i, def) in self.object.programs.iter().enumerate() {
             let why = match self.options.only.as_slice() {
-                [] if def.autoload => None,
-                [] => Some("its section begins with `?`"),
+                [] => match (callbacks.autoload(ProgIx(i)), def.autoload) {
+                    (Some(true), _) | (None, true) => None,
+                    (Some(false), _) => Some("no struct_ops map that is created refers to it"),
+                    (None, false) => Some("its section begins with `?`"),
+                },
                 only if only.iter().any(|name| name == def.name()) => None,
                 _ => Some("it was not asked for"),
             };
@@ -422,6 +457,7 @@ impl Planner<'_> {
         maps: &[MapPlan],
         resolved: &[Resolved],
         has_btf: bool,
+        callbacks: &Callbacks,
     ) -> Result<ProgPlan, PlanError> {
         let Some(prog_type) = def.prog_type else {
             return Err(PlanError::UnknownSection {
@@ -439,9 +475,16 @@ impl Planner<'_> {
             externs: &self.object.externs,
             resolved,
             kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
-            arena_offset: map_plan::arena_offset(self.object, self.kernel),
+            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
         };
-        let (patches, fd_array) = reloc::resolve(&mut code, &cx);
+        let mut tables = Vec::new();
+        let jump_tables = self.jump_tables(def, &code, &mut tables)?;
+        let (mut patches, fd_array) = reloc::resolve(&mut code, &cx);
+        patches.extend(tables);
+        let place = callbacks.programs.get(&ix.0);
+        if prog_type == ProgType::StructOps && place.is_none() {
+            return Err(StructOpsError::Unused { program: def.name().into() }.into());
+        }
         super::sanitize::helpers(&mut code.insns, self.kernel);
         let (func_info, line_info) = self.records(def, &code, has_btf)?;
         let kern_version = self.object.kern_version.unwrap_or_else(|| self.kernel.release().code());
@@ -450,11 +493,15 @@ impl Planner<'_> {
             name: def.name().into(),
             section: def.section.clone(),
             prog_type,
-            attach_type: self.attach_type(def),
+            attach_type: place.map_or_else(|| self.attach_type(def), |place| place.member),
             flags: self.flags(def, prog_type),
-            attach: target::find(self.object, def, self.kernel)?,
+            attach: match place {
+                Some(place) => Some(place.target.clone()),
+                None => target::find(self.object, def, self.kernel)?,
+            },
             insns: code.insns,
             patches,
+            jump_tables,
             fd_array,
             poisons: code.poisons,
             func_info,
@@ -473,6 +520,28 @@ impl Planner<'_> {
                 })
                 .collect(),
         })
+    }
+
+    /// Reads the jump tables of a program, each once, and says which instruction wants which.
+    fn jump_tables(
+        &self,
+        def: &ProgDef,
+        code: &Assembled,
+        patches: &mut Vec<Patch>,
+    ) -> Result<Vec<JumpTable>, PlanError> {
+        let mut out: Vec<JumpTable> = Vec::new();
+        for &(at, target) in &code.refs {
+            let RelocTarget::JumpTable { offset, size } = target else { continue };
+            let known = out.iter().position(|t| t.offset == offset);
+            if known.is_none() {
+                let section = &self.object.jump_tables;
+                let table = jump_table::read(section, self.object.endian, (offset, size), at, &code.parts);
+                out.push(table.map_err(|why| PlanError::JumpTable { program: def.name().into(), why })?);
+            }
+            let n = known.unwrap_or(out.len().saturating_sub(1));
+            patches.push(Patch { at, half: 0, fd_of: FdOf::JumpTable(n) });
+        }
+        Ok(out)
     }
 
     fn records(

@@ -72,9 +72,9 @@ impl Resolution {
                     self.symbol(program, cx, at, ix.0, ext, resolved);
                 }
             }
-            RelocTarget::JumpTable { .. } => {
-                self.patches.push(Patch { at, half: 0, fd_of: FdOf::JumpTable(at) })
-            }
+            RelocTarget::JumpTable { .. } => set(program, at, |insn| {
+                (insn.src, insn.imm, insn.off) = (pseudo::MAP_VALUE, 0, 0);
+            }),
             // Calls and addresses of functions were resolved when the program was assembled.
             RelocTarget::Call(_) | RelocTarget::FuncAddr(_) => {}
         }

@@ -9,6 +9,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use super::jump_table::JumpTable;
 use super::map_plan::MapPlan;
 use super::plan::{FdOf, Plan, Poison, ProgPlan, Step};
 use crate::bytes::Endian;
@@ -17,8 +18,8 @@ use crate::insn::InsnIx;
 use crate::maps::{Map, MapInfo};
 use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
-use crate::sys::map::flags;
-use crate::sys::{self, Errno, ObjectKind, ProgLoadParts, SysError};
+use crate::sys::map::{MapFd, flags};
+use crate::sys::{self, ArenaMapping, Errno, ObjectKind, ProgLoadParts, SysError};
 use crate::uapi::MapType;
 
 /// A loaded object: its maps and programs, each an open descriptor. Dropping it unloads what nothing else
@@ -30,6 +31,8 @@ pub struct Loaded {
     programs: Vec<Program>,
     new_pins: Vec<PathBuf>,
     logs: Vec<VerifierLog>,
+    callbacks: Vec<(String, Vec<u8>)>,
+    arenas: Vec<(String, ArenaMapping)>,
 }
 
 impl Loaded {
@@ -66,6 +69,17 @@ impl Loaded {
     /// Verifier logs of programs that were loaded with a log level.
     pub fn logs(&self) -> &[VerifierLog] {
         &self.logs
+    }
+
+    /// The value of a struct_ops map, with the descriptors of its programs: what registers it when it is written.
+    #[doc(alias = "bpf_map__attach_struct_ops")]
+    pub fn struct_ops_value(&self, map: &str) -> Option<&[u8]> {
+        self.callbacks.iter().find(|(name, _)| name == map).map(|(_, value)| value.as_slice())
+    }
+
+    /// The memory of an arena map, mapped where its programs expect it.
+    pub fn arena(&self, map: &str) -> Option<&ArenaMapping> {
+        self.arenas.iter().find(|(name, _)| name == map).map(|(_, arena)| arena)
     }
 
     /// The pins that loading made (maps with `LIBBPF_PIN_BY_NAME`).
@@ -180,8 +194,11 @@ impl Plan {
             pins: Vec::new(),
             reused: Vec::new(),
             logs: Vec::new(),
+            callbacks: Vec::new(),
+            arenas: Vec::new(),
         };
         let result = run.token().and_then(|()| self.steps.iter().try_for_each(|step| run.step(step)));
+        run.callbacks = run.callbacks();
         match result {
             Ok(()) => Ok(Loaded {
                 name: self.object.clone(),
@@ -189,6 +206,8 @@ impl Plan {
                 programs: run.programs,
                 new_pins: run.pins,
                 logs: run.logs,
+                callbacks: run.callbacks,
+                arenas: run.arenas,
             }),
             Err(e) => {
                 for pin in run.pins.iter().rev() {
@@ -212,6 +231,8 @@ struct Run<'p> {
     /// Maps that existed already: they keep their contents.
     reused: Vec<MapIx>,
     logs: Vec<VerifierLog>,
+    callbacks: Vec<(String, Vec<u8>)>,
+    arenas: Vec<(String, ArenaMapping)>,
 }
 
 impl Run<'_> {
@@ -232,6 +253,7 @@ impl Run<'_> {
                 None => Ok(()),
             },
             Step::ProgBindMap(n, ix) => self.bind(n, ix),
+            Step::StructOpsFill(ix) => self.with_map(ix, Run::fill_callbacks),
         }
     }
 
@@ -247,10 +269,15 @@ impl Run<'_> {
     }
 
     fn token(&mut self) -> Result<(), LoadError> {
-        let Some(path) = &self.plan.token else { return Ok(()) };
-        let fail = |source| LoadError::Token { path: path.clone(), source };
-        let dir = std::fs::File::open(path).map_err(|e| fail(SysError::other("open", e)))?;
-        self.token = Some(sys::token_create(&dir).map_err(fail)?);
+        let Some(token) = &self.plan.token else { return Ok(()) };
+        let dir = std::fs::File::open(&token.dir).map_err(|e| SysError::other("open", e));
+        match dir.and_then(sys::token_create) {
+            Ok(made) => self.token = Some(made),
+            Err(source) if token.required => {
+                return Err(LoadError::Token { path: token.dir.clone(), source });
+            }
+            Err(_) => {}
+        }
         Ok(())
     }
 
@@ -287,7 +314,15 @@ impl Run<'_> {
             Some(inner) => Some(self.map_create(inner, None).map_err(fail("create the inner map of"))?),
             None => None,
         };
+        if let Some(module) = map.struct_ops.as_ref().and_then(|ops| ops.module) {
+            self.open_module(module).map_err(fail("find the module of"))?;
+        }
         let fd = self.map_create(map, inner.as_ref()).map_err(fail("create"))?;
+        if map.map_type == MapType::Arena {
+            let len = (map.max_entries as usize).saturating_mul(self.plan.page_size as usize);
+            let arena = ArenaMapping::new(&fd, map.extra, len).map_err(fail("map the memory of"))?;
+            self.arenas.push((map.name.clone(), arena));
+        }
         if let Some(path) = &map.pin {
             make_dirs(path).map_err(fail("make the directory for the pin of"))?;
             sys::obj_pin(&fd, path).map_err(fail("pin"))?;
@@ -318,7 +353,9 @@ impl Run<'_> {
                 btf_fd: Fd::borrow(btf.map(AsFd::as_fd)),
                 btf_key_type_id: id(map.key_type),
                 btf_value_type_id: id(map.value_type),
+                btf_vmlinux_value_type_id: map.struct_ops.as_ref().map_or(0, |ops| ops.value_type.0),
                 map_extra: map.extra,
+                value_type_btf_obj_fd: self.module_of(map),
                 map_token_fd: token,
                 ..Default::default()
             })
@@ -351,7 +388,73 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The module that the type of a set of callbacks is in.
+    fn module_of(&self, map: &MapPlan) -> Fd<'_> {
+        let module = map.struct_ops.as_ref().and_then(|ops| ops.module);
+        Fd::borrow(module.and_then(|id| self.modules.get(&id)).map(AsFd::as_fd))
+    }
+
+    fn open_module(&mut self, id: u32) -> Result<(), SysError> {
+        if let Entry::Vacant(slot) = self.modules.entry(id) {
+            slot.insert(sys::fd_by_id(ObjectKind::Btf, id)?);
+        }
+        Ok(())
+    }
+
+    /// The values of all sets of callbacks whose programs are loaded, with the descriptors in place.
+    fn callbacks(&self) -> Vec<(String, Vec<u8>)> {
+        let value = |map: &MapPlan| {
+            let ops = map.struct_ops.as_ref()?;
+            let mut value = ops.value.clone();
+            for (at, ix) in &ops.functions {
+                let n = self.plan.programs.iter().position(|p| p.ix == *ix)?;
+                let fd = self.programs.get(n)?.as_fd().as_raw_fd() as u64;
+                let at = *at as usize;
+                value.get_mut(at..at.saturating_add(8))?.copy_from_slice(&fd.to_ne_bytes());
+            }
+            Some((map.name.clone(), value))
+        };
+        self.plan.maps.iter().filter(|m| m.create).filter_map(value).collect()
+    }
+
+    fn fill_callbacks(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
+        let value = self.callbacks().into_iter().find(|(name, _)| *name == map.name);
+        let (Some(open), Some((_, value))) = (self.map(ix), value) else { return Ok(()) };
+        if self.reused.contains(&ix) {
+            return Ok(());
+        }
+        let fail = |source| LoadError::Map { map: map.name.clone(), what: "write the callbacks of", source };
+        open.set(&0u32.to_ne_bytes(), &value, 0).map_err(fail)
+    }
+
+    /// Makes the jump tables of a program: a map each, filled and frozen.
+    fn jump_tables(&self, program: &ProgPlan) -> Result<Vec<OwnedFd>, SysError> {
+        let make = |table: &JumpTable| {
+            let fd = sys::map_create(&mut attr::MapCreate {
+                map_type: MapType::InsnArray,
+                key_size: 4,
+                value_size: 16,
+                max_entries: table.targets.len() as u32,
+                map_name: if program.named { ObjName::cut(".jumptables") } else { ObjName::default() },
+                ..Default::default()
+            })?;
+            let (map, _) = MapFd::new(fd)?;
+            for (i, target) in (0u32..).zip(&table.targets) {
+                // struct bpf_insn_array_value: the slot, then what the kernel makes of it.
+                let mut value = [0; 16];
+                value[..4].copy_from_slice(&target.to_ne_bytes());
+                map.update(&i.to_ne_bytes(), &value, 0)?;
+            }
+            map.freeze()?;
+            Ok(map.into())
+        };
+        program.jump_tables.iter().map(make).collect()
+    }
+
     fn fill(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
+        if map.map_type == MapType::Arena {
+            return self.fill_arena(map);
+        }
         let (Some(open), Some(contents)) = (self.map(ix), &map.contents) else { return Ok(()) };
         if self.reused.contains(&ix) {
             return Ok(());
@@ -359,6 +462,23 @@ impl Run<'_> {
         let fail =
             |source| LoadError::Map { map: map.name.clone(), what: "write the first contents of", source };
         open.set(&0u32.to_ne_bytes(), contents, 0).map_err(fail)
+    }
+
+    /// The first contents of an arena: its global variables, at the place that programs look for them.
+    fn fill_arena(&mut self, map: &MapPlan) -> Result<(), LoadError> {
+        let (at, arena) =
+            (self.plan.arena_offset as usize, self.arenas.iter_mut().find(|(n, _)| *n == map.name));
+        if let (Some(contents), Some((_, arena))) = (&map.contents, arena) {
+            if !arena.write(at, contents) {
+                let source = SysError::other("write beyond the end", Errno::E2BIG);
+                return Err(LoadError::Map {
+                    map: map.name.clone(),
+                    what: "write the first contents of",
+                    source,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn freeze(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
@@ -413,11 +533,10 @@ impl Run<'_> {
             .iter()
             .filter_map(|p| if let FdOf::Module(id) = p.fd_of { Some(id) } else { None });
         for id in modules.chain(patched).collect::<Vec<_>>() {
-            if let Entry::Vacant(slot) = self.modules.entry(id) {
-                slot.insert(sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?);
-            }
+            self.open_module(id).map_err(part("open the module's types"))?;
         }
-        let insns = self.patched(program);
+        let tables = self.jump_tables(program).map_err(part("make a jump table"))?;
+        let insns = self.patched(program, &tables);
         let license = CString::new(program.license.as_str()).unwrap_or_default();
         let fd_array: Vec<i32> =
             std::iter::once(0).chain(program.fd_array.iter().map(|id| self.module_fd(*id))).collect();
@@ -442,13 +561,13 @@ impl Run<'_> {
     }
 
     /// The instructions with descriptors where the plan says so.
-    fn patched(&self, program: &ProgPlan) -> Vec<[u8; 8]> {
+    fn patched(&self, program: &ProgPlan, tables: &[OwnedFd]) -> Vec<[u8; 8]> {
         let mut insns = program.insns.clone();
         for patch in &program.patches {
             let fd = match patch.fd_of {
                 FdOf::Map(ix) => self.map(ix).map_or(0, |m| m.as_fd().as_raw_fd()),
                 FdOf::Module(id) => self.module_fd(id),
-                FdOf::JumpTable(_) => 0,
+                FdOf::JumpTable(n) => tables.get(n).map_or(0, AsRawFd::as_raw_fd),
             };
             if let Some(insn) = insns.get_mut(patch.at.0 as usize + usize::from(patch.half)) {
                 insn.imm = fd;

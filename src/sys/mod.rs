@@ -34,6 +34,7 @@
 
 #![allow(unsafe_code)]
 
+mod arena;
 pub mod attr;
 mod cmd;
 mod cpu;
@@ -44,6 +45,7 @@ pub mod map;
 mod mmap;
 pub mod netlink;
 
+pub use arena::ArenaMapping;
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};
 pub use errno::{Call, Errno, SysError};

@@ -137,12 +137,8 @@ pub(crate) struct HowArgs {
     /// Load only this program (may be given several times)
     #[arg(long = "program", value_name = "NAME")]
     pub(crate) programs: Vec<String>,
-    /// Treat programs in unknown sections as if they were in section SECTION, or PROGRAM in SECTION
-    #[arg(long = "type", value_name = "[PROGRAM=]SECTION")]
-    pub(crate) types: Vec<String>,
-    /// Take the kernel's types from this file instead of /sys/kernel/btf/vmlinux
-    #[arg(long, value_name = "FILE")]
-    pub(crate) btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tune: crate::tune::TuneArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

@@ -137,6 +137,7 @@ macro_rules! from_lib {
 from_lib!(
     rawbpf::elf::ReadError,
     rawbpf::elf::BuildError,
+    rawbpf::elf::GlobalError,
     rawbpf::elf::WriteError,
     rawbpf::insn::text::TextErrors,
     rawbpf::kernel::KernelError,

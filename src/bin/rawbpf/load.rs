@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
+use rawbpf::{Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
@@ -91,48 +91,11 @@ pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
 
 /// Reads the object and decides how to load it.
 pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliError> {
-    let mut object = Object::open(path)?;
-    set_types(&mut object, &how.types)?;
-    let kernel = match &how.btf {
-        Some(file) => Kernel::host().with_btf_file(file)?,
-        None => Kernel::host(),
-    };
-    let options = Options { only: how.programs.clone(), ..Options::default() };
+    let object = how.tune.object(path)?;
+    let kernel = how.tune.kernel()?;
+    let options = Options { only: how.programs.clone(), ..how.tune.options() };
     let plan = object.plan(&kernel, &options)?;
     Ok((object, plan))
-}
-
-/// `--type SECTION` for programs whose section is unknown, `--type PROGRAM=SECTION` for one.
-fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
-    let unknown = |section: &str| {
-        let near = rawbpf::elf::section::nearest(section, 3).join(", ");
-        CliError::Option(format!(
-            "--type: `{section}` is no section name that says a program type (nearest: {near})"
-        ))
-    };
-    for arg in types {
-        let (program, section) = match arg.split_once('=') {
-            Some((program, section)) => (Some(program), section),
-            None => (None, arg.as_str()),
-        };
-        if rawbpf::elf::section::find(section).is_none() {
-            return Err(unknown(section));
-        }
-        let known: Vec<String> = object.programs.iter().map(|p| p.name().to_string()).collect();
-        if let Some(name) = program.filter(|name| !known.iter().any(|k| k == name)) {
-            let known = known.join(", ");
-            return Err(CliError::Option(format!(
-                "--type: the object has no program `{name}`; it has: {known}"
-            )));
-        }
-        for def in &mut object.programs {
-            let meant = program.map_or(def.prog_type.is_none(), |name| name == def.name());
-            if meant {
-                def.set_section(section);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What is to be attached where: program and target.

@@ -25,6 +25,7 @@ mod output;
 mod plan;
 mod prog;
 mod store;
+mod tune;
 mod unload;
 mod values;
 

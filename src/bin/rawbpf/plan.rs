@@ -186,6 +186,9 @@ fn call(plan: &Plan, step: &Step) -> Option<Call> {
             let n = plan.maps.get(ix.0)?.slots.len();
             ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", named(ix)), ("elements", n.to_string())])
         }
+        Step::StructOpsFill(ix) => {
+            ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", named(ix)), ("value", "callbacks".into())])
+        }
         Step::ProgLoad(n) => ("BPF_PROG_LOAD", program_fields(plan.programs.get(*n)?)),
         Step::ProgBindMap(n, ix) => {
             let program = format!("<{}>", plan.programs.get(*n)?.name);
