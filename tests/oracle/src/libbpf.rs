@@ -1,0 +1,101 @@
+//! Loading with libbpf.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::BorrowedFd;
+use std::ptr;
+
+use libbpf_sys as b;
+
+use crate::Verdict;
+use crate::dump::Loaded;
+
+/// An open object.
+struct Object(*mut b::bpf_object);
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // SAFETY: it was opened by `open` and is closed once.
+        unsafe { b::bpf_object__close(self.0) }
+    }
+}
+
+fn last_errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn open(name: &str, bytes: &[u8]) -> Result<Object, i32> {
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: the options are zero but for a name that outlives the call; the bytes are as long as said.
+    unsafe {
+        if std::env::var_os("ORACLE_VERBOSE").is_none() {
+            b::libbpf_set_print(None);
+        }
+        let mut options: b::bpf_object_open_opts = std::mem::zeroed();
+        options.sz = size_of::<b::bpf_object_open_opts>() as u64;
+        options.object_name = name.as_ptr();
+        let object = b::bpf_object__open_mem(bytes.as_ptr().cast(), bytes.len() as u64, &options);
+        if object.is_null() { Err(last_errno()) } else { Ok(Object(object)) }
+    }
+}
+
+fn each_program(object: &Object) -> Vec<(*mut b::bpf_program, String)> {
+    let mut out = Vec::new();
+    let mut at = ptr::null_mut();
+    loop {
+        // SAFETY: the object is open, and names live as long as it does.
+        unsafe {
+            at = b::bpf_object__next_program(object.0, at);
+            if at.is_null() {
+                return out;
+            }
+            out.push((at, CStr::from_ptr(b::bpf_program__name(at)).to_string_lossy().into_owned()));
+        }
+    }
+}
+
+pub fn programs(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
+    let object = open(name, bytes).map_err(|e| format!("errno {e}"))?;
+    Ok(each_program(&object).into_iter().map(|(_, name)| name).collect())
+}
+
+pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
+    let object = match open(name, bytes) {
+        Ok(object) => object,
+        Err(errno) => return Verdict::Refused(errno, "open".into()),
+    };
+    let programs = each_program(&object);
+    // SAFETY: programs and maps are those of the open object.
+    unsafe {
+        for (prog, name) in &programs {
+            b::bpf_program__set_autoload(*prog, name == program);
+        }
+        let mut map = ptr::null_mut();
+        loop {
+            map = b::bpf_object__next_map(object.0, map);
+            if map.is_null() {
+                break;
+            }
+            b::bpf_map__set_pin_path(map, ptr::null());
+            let kind = b::bpf_map__type(map);
+            let internal = b::bpf_map__is_internal(map);
+            if b::bpf_map__max_entries(map) == 0 && kind != 4 && kind != 26 && !internal {
+                b::bpf_map__set_max_entries(map, 1);
+            }
+        }
+        let err = b::bpf_object__load(object.0);
+        if err != 0 {
+            return Verdict::Refused(-err, "load".into());
+        }
+        let Some((prog, _)) = programs.iter().find(|(_, name)| name == program) else {
+            return Verdict::Refused(0, "no such program".into());
+        };
+        let fd = b::bpf_program__fd(*prog);
+        if fd < 0 {
+            return Verdict::Refused(-fd, "it was not loaded".into());
+        }
+        match Loaded::of(BorrowedFd::borrow_raw(fd)) {
+            Ok(loaded) => Verdict::Loaded(Box::new(loaded)),
+            Err(e) => Verdict::Refused(0, e),
+        }
+    }
+}
