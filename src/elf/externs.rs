@@ -52,6 +52,8 @@ pub(super) fn read(
         object.maps.push(MapDef::data(".kconfig", DataKind::Kconfig, end));
         if let (Some(map), Some(btf)) = (object.maps.last_mut(), object.btf.as_deref()) {
             map.value_type = btf.find(".kconfig", BtfKind::Datasec).ok();
+            // Its variables are not static, so it can be mapped, as other data maps.
+            map.flags |= crate::sys::map::flags::MMAPABLE;
         }
     }
     object.externs = found.into_iter().map(|(found, _)| found).collect();
