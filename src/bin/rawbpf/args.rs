@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Inspect(ObjectArgs),
     /// Show every bpf(2) call that `load` would make; needs no privileges
     Plan(PlanArgs),
+    /// Load each program on its own, and say what the verifier makes of it; leaves nothing behind
+    Verify(VerifyArgs),
     /// Make an object file of assembly text
     Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
@@ -56,6 +58,7 @@ impl Command {
             Command::Unload(_) => "unload",
             Command::Inspect(_) => "inspect",
             Command::Plan(_) => "plan",
+            Command::Verify(_) => "verify",
             Command::Asm(_) => "asm",
             Command::Disasm(_) => "disasm",
             Command::Map(MapCommand::List) => "map list",
@@ -156,6 +159,27 @@ pub(crate) struct PlanArgs {
     pub(crate) object: PathBuf,
     #[command(flatten)]
     pub(crate) how: HowArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// The BPF object files
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(crate) objects: Vec<PathBuf>,
+    /// Verify only this program (may be given several times)
+    #[arg(long = "program", value_name = "NAME")]
+    pub(crate) programs: Vec<String>,
+    /// Compare with this report, made by `verify --json` before
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Fail if the verifier looks at more instructions: N, or more than the baseline by +N or +N%
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) max_insns: Option<crate::verify::Limit>,
+    /// Fail if the verifier keeps more states: N, or more than the baseline by +N or +N%
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) max_states: Option<crate::verify::Limit>,
+    #[command(flatten)]
+    pub(crate) tune: crate::tune::TuneArgs,
 }
 
 #[derive(Debug, ClapArgs)]

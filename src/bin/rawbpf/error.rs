@@ -42,6 +42,9 @@ pub(crate) enum CliError {
     /// A file operation failed.
     #[error("cannot {doing}")]
     Io { doing: String, source: std::io::Error },
+    /// The report says it all; this is the exit status.
+    #[error("see the report")]
+    Reported(u8),
     /// An option that does not fit the object.
     #[error("{0}")]
     Option(String),
@@ -62,6 +65,9 @@ impl CliError {
 
     /// The exit status; see the help text.
     pub(crate) fn exit_status(&self) -> u8 {
+        if let CliError::Reported(status) = self {
+            return *status;
+        }
         match self.kind() {
             "usage" => 2,
             "not permitted" => 3,
@@ -88,7 +94,10 @@ impl CliError {
             },
             CliError::BadName { .. } | CliError::BadSelector { .. } | CliError::Option(_) => "usage",
             CliError::NotLoaded { .. } | CliError::NoSuch { .. } => "not found",
-            CliError::Loaded { .. } | CliError::Ambiguous { .. } | CliError::NoBpffs { .. } => "failed",
+            CliError::Reported(_)
+            | CliError::Loaded { .. }
+            | CliError::Ambiguous { .. }
+            | CliError::NoBpffs { .. } => "failed",
         }
     }
 

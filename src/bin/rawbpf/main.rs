@@ -5,6 +5,7 @@
 //!   plan      Plan       every bpf(2) call before it happens   no privileges
 //!   load      Loaded     the calls are made, the hook runs, pins keep it
 //!   unload               and all of it is gone
+//!   verify    Loaded     each program alone, then dropped: what the verifier says of it
 //!   map, prog, link      what the kernel has now
 //! ```
 //!
@@ -28,6 +29,7 @@ mod store;
 mod tune;
 mod unload;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let result = run(args.command, &out);
     let status = match &result {
         Ok(()) => 0,
+        Err(CliError::Reported(status)) => *status,
         Err(e) => {
             out.error(command, e);
             e.exit_status()
@@ -66,6 +69,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Plan(args) => plan::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
         Command::Map(MapCommand::List) => map::list(out),
         Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
