@@ -40,6 +40,7 @@ mod fixup;
 mod globals;
 mod maps;
 mod read;
+mod requirements;
 pub mod section;
 mod struct_ops;
 mod write;
@@ -47,6 +48,7 @@ mod write;
 pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
 pub use globals::{Global, GlobalError, GlobalVar};
 pub use read::ReadError;
+pub use requirements::Requirement;
 pub use section::SecDef;
 pub use write::WriteError;
 

@@ -157,8 +157,18 @@ pub(crate) enum XdpModeArg {
 pub(crate) struct PlanArgs {
     /// The BPF object file, made by clang -target bpf
     pub(crate) object: PathBuf,
+    /// Plan for another kernel, by its types: raw BTF or an ELF file with a .BTF section
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// The release of that kernel; without --kernel only the release is known of it
+    #[arg(long, value_name = "A.B", value_parser = release)]
+    pub(crate) release: Option<rawbpf::uapi::Release>,
     #[command(flatten)]
     pub(crate) how: HowArgs,
+}
+
+fn release(text: &str) -> Result<rawbpf::uapi::Release, String> {
+    rawbpf::uapi::Release::parse(text).ok_or_else(|| format!("`{text}` is no release such as 5.15"))
 }
 
 #[derive(Debug, ClapArgs)]

@@ -21,6 +21,44 @@ struct Inspection {
     functions: Vec<FunctionRow>,
     maps: Vec<MapRow>,
     externs: Vec<ExternRow>,
+    globals: Vec<GlobalRow>,
+    /// The oldest kernel that has all that is asked for below; null if something is not known.
+    oldest_kernel: Option<String>,
+    requirements: Vec<RequirementRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct GlobalRow {
+    name: String,
+    section: String,
+    declaration: String,
+    size: u32,
+}
+
+/// Something that a kernel must have.
+#[derive(Debug, Serialize)]
+pub(crate) struct RequirementRow {
+    since: Option<String>,
+    kind: &'static str,
+    what: String,
+    used_by: Vec<String>,
+}
+
+impl From<rawbpf::elf::Requirement> for RequirementRow {
+    fn from(r: rawbpf::elf::Requirement) -> RequirementRow {
+        let since = r.since.map(|s| s.to_string());
+        RequirementRow { since, kind: r.kind, what: r.what, used_by: r.used_by }
+    }
+}
+
+impl RequirementRow {
+    /// As a line: since when, what, and for whom.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        let since = self.since.clone().unwrap_or_else(|| "?".into());
+        let users: Vec<&str> = self.used_by.iter().take(4).map(String::as_str).collect();
+        let more = if self.used_by.len() > users.len() { ", ..." } else { "" };
+        vec![since, self.kind.into(), self.what.clone(), users.join(", ") + more]
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +129,13 @@ pub(crate) fn run(args: &ObjectArgs, out: &Output) -> Result<(), CliError> {
             .iter()
             .map(|e| ExternRow { name: e.name.clone(), kind: extern_kind(&e.kind), weak: e.weak })
             .collect(),
+        globals: object
+            .globals()
+            .into_iter()
+            .map(|g| GlobalRow { name: g.name, section: g.section, declaration: g.declaration, size: g.size })
+            .collect(),
+        oldest_kernel: object.oldest_kernel().map(|r| r.to_string()),
+        requirements: object.requirements().into_iter().map(Into::into).collect(),
     };
     out.report("inspect", &inspection)
 }
@@ -224,6 +269,22 @@ impl Inspection {
             }
             table.write(out)?;
         }
-        Ok(())
+        if !self.globals.is_empty() {
+            writeln!(out)?;
+            let mut table = Table::new(&["GLOBAL (--set NAME=VALUE)", "SECTION", "BYTES"]);
+            for g in &self.globals {
+                table.row(vec![g.declaration.clone(), g.section.clone(), g.size.to_string()]);
+            }
+            table.write(out)?;
+        }
+        match &self.oldest_kernel {
+            Some(release) => writeln!(out, "\noldest kernel: Linux {release}, because it has")?,
+            None => writeln!(out, "\noldest kernel: not known, because it must have")?,
+        }
+        let mut table = Table::new(&[]);
+        for r in &self.requirements {
+            table.row([vec![String::new()], r.cells()].concat());
+        }
+        table.write(out)
     }
 }

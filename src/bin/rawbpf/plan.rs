@@ -1,5 +1,7 @@
 //! `rawbpf plan`: every `bpf(2)` call that `load` would make, before it happens.
 
+mod elsewhere;
+
 use std::io::{self, Write};
 
 use rawbpf::bytes::Endian;
@@ -82,22 +84,30 @@ struct Missing {
 }
 
 pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
+    if args.kernel.is_some() || args.release.is_some() {
+        return elsewhere::run(args, out);
+    }
     let (object, plan) = load::prepare(&args.object, &args.how)?;
     let targets = load::targets(&object, &args.how)?;
-    let mut calls: Vec<Call> = plan.steps.iter().filter_map(|step| call(&plan, step)).collect();
-    for (program, target) in &targets {
+    let report = report(&plan, &targets);
+    out.report("plan", &report)
+}
+
+/// The plan as a report.
+fn report(plan: &Plan, targets: &[(String, rawbpf::Target)]) -> PlanReport {
+    let mut calls: Vec<Call> = plan.steps.iter().filter_map(|step| call(plan, step)).collect();
+    for (program, target) in targets {
         let mut attributes = vec![("prog_fd".into(), format!("<{program}>"))];
         attributes.extend(target.fields().into_iter().map(|(name, value)| (name.into(), value)));
         calls.push(Call { call: "BPF_LINK_CREATE".into(), attributes });
     }
-    let report = PlanReport {
+    PlanReport {
         object: plan.object.clone(),
         calls,
         maps: plan.maps.iter().map(map_row).collect(),
-        programs: plan.programs.iter().map(|p| program_row(&plan, p)).collect(),
+        programs: plan.programs.iter().map(|p| program_row(plan, p)).collect(),
         skipped: plan.skipped.iter().map(|s| (s.program.clone(), s.why.clone())).collect(),
-    };
-    out.report("plan", &report)
+    }
 }
 
 fn map_name(plan: &Plan, ix: MapIx) -> String {

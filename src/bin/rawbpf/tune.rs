@@ -67,8 +67,16 @@ impl TuneArgs {
     }
 
     /// A kernel that is not here: all that is known of it is its release and its types.
-    pub(crate) fn other_kernel(&self, btf: &std::path::Path, release: Release) -> Result<Kernel, CliError> {
-        self.tell(Kernel::fixture(release).with_btf_file(btf)?)
+    pub(crate) fn other_kernel(
+        &self,
+        btf: Option<&std::path::Path>,
+        release: Release,
+    ) -> Result<Kernel, CliError> {
+        let kernel = Kernel::fixture(release);
+        self.tell(match btf {
+            Some(file) => kernel.with_btf_file(file)?,
+            None => kernel,
+        })
     }
 
     fn tell(&self, mut kernel: Kernel) -> Result<Kernel, CliError> {

@@ -1,0 +1,118 @@
+//! `rawbpf plan --kernel FILE --release A.B`: the plan for a kernel that is not here, and what that kernel lacks.
+//!
+//! Of that kernel its types are known and its release. The release says which program types, hooks, map types,
+//! helpers and instructions it has; the types say which fields, hooks by name and kernel functions. Every program
+//! is planned alone, so that one without its hook does not hide what the others lack.
+
+use std::io::{self, Write};
+
+use rawbpf::loader::Poison;
+use rawbpf::uapi::Release;
+use rawbpf::{Kernel, Object, Options};
+use serde::Serialize;
+
+use super::{PlanReport, describe, report};
+use crate::args::PlanArgs;
+use crate::error::CliError;
+use crate::inspect::RequirementRow;
+use crate::output::{Output, Report, Table};
+
+#[derive(Debug, Serialize)]
+struct Elsewhere {
+    release: String,
+    /// What the release does not have.
+    lacks: Vec<RequirementRow>,
+    /// What its types do not have, by program.
+    missing: Vec<Missing>,
+    #[serde(flatten)]
+    plan: Option<PlanReport>,
+}
+
+/// Something that a program asks the kernel's types for, in vain.
+#[derive(Debug, Serialize)]
+struct Missing {
+    program: String,
+    /// `field` for CO-RE, `function` for kfuncs, `map`, or `hook` and the like, without which the program cannot be
+    /// loaded at all.
+    kind: &'static str,
+    what: String,
+    /// The program cannot be loaded; else it can, if the verifier never gets there.
+    fatal: bool,
+}
+
+pub(super) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
+    // Without a release the kernel counts as new: only its types can lack something.
+    let release = args.release.unwrap_or(Release(255, 0, 0));
+    let object = args.how.tune.object(&args.object)?;
+    let kernel = args.how.tune.other_kernel(args.kernel.as_deref(), release)?;
+    let lacks = object.requirements().into_iter().filter(|r| r.since.is_some_and(|since| since > release));
+    let lacks: Vec<RequirementRow> = lacks.map(Into::into).collect();
+    let mut missing = Vec::new();
+    let mut loadable = Vec::new();
+    let wanted = |name: &str| args.how.programs.is_empty() || args.how.programs.iter().any(|p| p == name);
+    for program in object.programs.iter().filter(|p| wanted(p.name())) {
+        if one(&object, &kernel, program.name(), &mut missing) && program.autoload {
+            loadable.push(program.name().to_string());
+        }
+    }
+    let options = Options { only: loadable, ..Options::default() };
+    let plan = object.plan(&kernel, &options).ok().map(|plan| report(&plan, &[]));
+    let complete = lacks.is_empty() && !missing.iter().any(|m| m.fatal);
+    let release = args.release.map_or_else(|| "of these types".into(), |r| r.to_string());
+    out.report("plan", &Elsewhere { release, lacks, missing, plan })?;
+    if complete { Ok(()) } else { Err(CliError::Reported(4)) }
+}
+
+/// Plans one program; notes what it misses, and tells whether it can be loaded.
+fn one(object: &Object, kernel: &Kernel, program: &str, missing: &mut Vec<Missing>) -> bool {
+    let options = Options { only: vec![program.into()], ..Options::default() };
+    let mut note = |kind, what: String, fatal| {
+        missing.push(Missing { program: program.into(), kind, what, fatal });
+    };
+    match object.plan(kernel, &options) {
+        Ok(plan) => {
+            for (_, poison) in plan.programs.iter().flat_map(|p| &p.poisons) {
+                let kind = match poison {
+                    Poison::Core(_) => "field",
+                    Poison::Map(_) => "map",
+                    Poison::Extern(_) => "function",
+                };
+                note(kind, describe(poison), false);
+            }
+            true
+        }
+        Err(e) => {
+            let mut what = e.to_string();
+            let mut at = std::error::Error::source(&e);
+            while let Some(cause) = at {
+                what.push_str(&format!(": {cause}"));
+                at = cause.source();
+            }
+            note("hook", what, true);
+            false
+        }
+    }
+}
+
+impl Report for Elsewhere {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(plan) = &self.plan {
+            plan.text(out)?;
+            writeln!(out)?;
+        }
+        if self.lacks.is_empty() && self.missing.is_empty() {
+            return writeln!(out, "Linux {} has all that the object asks for", self.release);
+        }
+        writeln!(out, "Linux {} lacks", self.release)?;
+        let mut table = Table::new(&[]);
+        for r in &self.lacks {
+            table.row([vec![String::new(), "since".into()], r.cells()].concat());
+        }
+        table.write(out)?;
+        for m in &self.missing {
+            let then = if m.fatal { "cannot be loaded" } else { "refused if the verifier gets there" };
+            writeln!(out, "  {}: {} ({then})", m.program, m.what)?;
+        }
+        Ok(())
+    }
+}
