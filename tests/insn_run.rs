@@ -110,7 +110,7 @@ impl Info {
         let file = string(file!());
         let lines = code.lines().flat_map(|l| [l.at.0, file, file, l.line << 10 | l.col]).collect();
         let (types_len, strings_len) = (types.len() as u32 * 4, strings.len() as u32);
-        let mut blob = vec![0x9f, 0xeb, 1, 0];
+        let mut blob = [0xeb9fu16.to_ne_bytes(), [1, 0]].concat();
         for word in [24, 0, types_len, types_len, strings_len].iter().chain(&types) {
             blob.extend(word.to_ne_bytes());
         }
