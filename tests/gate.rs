@@ -72,6 +72,7 @@ mod table {
     pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);

@@ -9,4 +9,6 @@ mod insn_layout;
 mod insn_llvm;
 mod insn_run;
 mod insn_text;
+mod live_net;
+mod net;
 mod smoke;
