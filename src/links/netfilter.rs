@@ -193,14 +193,14 @@ fn explain(attempt: &Attempt<'_>, spot: &Netfilter, e: sys::SysError) -> AttachE
             };
             attempt.taken(holder, " with this priority; choose another")
         }
+        Errno::EINVAL | Errno::ERANGE if spot.defragment && spot.priority <= DEFRAGMENT => attempt.wrong(format!(
+            "fragments are put together at priority {DEFRAGMENT}; to see them whole the program has to run later"
+        )),
         Errno::ERANGE => attempt.wrong(format!(
             "priority {} is the kernel's own; choose one between {} and {}",
             spot.priority,
             i32::MIN + 1,
             i32::MAX - 1
-        )),
-        Errno::EINVAL if spot.defragment && spot.priority <= DEFRAGMENT => attempt.wrong(format!(
-            "fragments are put together at priority {DEFRAGMENT}; to see them whole the program has to run later"
         )),
         Errno::EAFNOSUPPORT => attempt.unsupported("this kernel filters no packets of this family", e),
         Errno::ENOENT if spot.defragment => {
