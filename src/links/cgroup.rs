@@ -178,10 +178,17 @@ pub(super) fn attach(program: &Program, target: &Cgroup) -> Result<Link, AttachE
         Via::Direct => spot.direct(order),
         Via::Link => spot.link(order),
         Via::Auto => match spot.link(order) {
-            Err(AttachError::Unsupported { .. }) if LINK.unmet().is_some() => spot.direct(order),
+            // A kernel without links; or something else is wrong, and then the old call fails as well.
+            Err(e) if is_invalid(&e) && order == RawOrder::default() => spot.direct(order).map_err(|_| e),
             other => other,
         },
     }
+}
+
+/// The kernel said `EINVAL`.
+fn is_invalid(e: &AttachError) -> bool {
+    matches!(e, AttachError::Unsupported { source, .. } | AttachError::Refused { source, .. }
+        if source.errno == Errno::EINVAL)
 }
 
 /// The hook that is meant: the caller's, or the section's.

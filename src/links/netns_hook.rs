@@ -66,24 +66,23 @@ pub(super) fn attach(program: &Program, target: &NetnsHook) -> Result<Link, Atta
         }
         attempt.missing(why)
     })?;
-    let linked = |netns: &OpenNetNs| {
-        sys::link_create(&mut LinkCreate {
-            prog_fd: Fd::of(program),
-            target_fd: Fd::of(netns),
-            attach_type,
-            ..Default::default()
-        })
-    };
     if target.via == Via::Direct {
         if attach_type == AttachType::SkLookup {
             return Err(attempt.wrong("socket lookup programs are attached by links only"));
         }
         return direct(program, attach_type, netns).map_err(|e| explain(&attempt, needs, None, e));
     }
-    match linked(&netns) {
+    let linked = sys::link_create(&mut LinkCreate {
+        prog_fd: Fd::of(program),
+        target_fd: Fd::of(&netns),
+        attach_type,
+        ..Default::default()
+    });
+    match linked {
         Ok(fd) => Ok(Link::new(fd)),
-        Err(e) if e.errno == Errno::EINVAL && target.via == Via::Auto && needs.unmet().is_some() => {
-            direct(program, attach_type, netns).map_err(|e| explain(&attempt, needs, None, e))
+        // A kernel without such links; or something else is wrong, and then the old call fails as well.
+        Err(e) if e.errno == Errno::EINVAL && target.via == Via::Auto => {
+            direct(program, attach_type, netns).map_err(|_| explain(&attempt, needs, None, e))
         }
         Err(e) => {
             let holder = standing(&netns, attach_type);

@@ -66,6 +66,26 @@ pub(crate) fn attached() -> Vec<String> {
     out
 }
 
+/// Sends a frame out of an interface; an error if it is dropped on its way.
+pub(crate) fn send_out_of(index: u32) -> std::io::Result<()> {
+    let mut frame = [0xffu8; 60];
+    frame[12..14].copy_from_slice(&[0x88, 0xb5]); // an EtherType for experiments
+    // SAFETY: plain socket calls; the address is a sockaddr_ll of its own size.
+    unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0, "a packet socket: {}", std::io::Error::last_os_error());
+        let mut to: libc::sockaddr_ll = std::mem::zeroed();
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = index as i32;
+        let at = std::ptr::from_ref(&to).cast();
+        let size = size_of::<libc::sockaddr_ll>() as u32;
+        let sent = libc::sendto(fd, frame.as_ptr().cast(), frame.len(), 0, at, size);
+        let result = if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) };
+        libc::close(fd);
+        result
+    }
+}
+
 /// Loads an object of `bpf/`: these of its programs, or all.
 pub(crate) fn try_load(name: &str, only: &[&str]) -> Result<Loaded, rawbpf::Error> {
     let options = Options { only: only.iter().map(|s| s.to_string()).collect(), ..Options::default() };
