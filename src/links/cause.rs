@@ -74,9 +74,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// This kernel cannot.
-    pub(super) fn unsupported(&self, why: impl Into<String>, source: SysError) -> AttachError {
-        let (program, hook) = (self.program.name().into(), self.hook.clone());
-        AttachError::Unsupported { program, hook, why: why.into(), source }
+    pub(super) fn unsupported(&self, why: impl Into<String>) -> AttachError {
+        AttachError::Unsupported {
+            program: self.program.name().into(),
+            hook: self.hook.clone(),
+            why: why.into(),
+        }
     }
 
     /// The kernel refused; `why` is a sentence, or empty.
@@ -95,7 +98,7 @@ impl<'a> Attempt<'a> {
                 return AttachError::NotPermitted { program, hook, missing, source };
             }
         } else if let Some(why) = needs.unmet() {
-            return self.unsupported(why, source);
+            return self.unsupported(why);
         }
         self.refused(source, "")
     }

@@ -67,7 +67,7 @@ pub enum Share {
 }
 
 impl Share {
-    fn flags(self) -> u32 {
+    pub(super) fn flags(self) -> u32 {
         match self {
             Share::Exclusive => 0,
             Share::Override => 1,
@@ -185,10 +185,12 @@ pub(super) fn attach(program: &Program, target: &Cgroup) -> Result<Link, AttachE
     }
 }
 
-/// The kernel said `EINVAL`.
+/// The kernel did not understand.
 fn is_invalid(e: &AttachError) -> bool {
-    matches!(e, AttachError::Unsupported { source, .. } | AttachError::Refused { source, .. }
-        if source.errno == Errno::EINVAL)
+    match e {
+        AttachError::Refused { source, .. } => source.errno == Errno::EINVAL,
+        other => matches!(other, AttachError::Unsupported { .. }),
+    }
 }
 
 /// The hook that is meant: the caller's, or the section's.
@@ -367,7 +369,7 @@ impl At<'_> {
                 self.attempt.explain(e, &ORDERED)
             }
             Errno::EINVAL => match self.too_new() {
-                Some(why) => self.attempt.unsupported(why, e),
+                Some(why) => self.attempt.unsupported(why),
                 None if self.is_there() => self
                     .attempt
                     .taken("this very program".into(), "; it cannot be there twice without a link"),

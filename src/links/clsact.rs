@@ -13,6 +13,7 @@
 //! ```
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Mutex, PoisonError};
 
 use super::cause::{Attempt, NET_ADMIN, Needs};
 use super::filter::{self, EGRESS, Filter, INGRESS, NewFilter};
@@ -30,11 +31,7 @@ static NEEDS: Needs =
 
 /// A filter of ours.
 #[derive(Debug)]
-pub(super) struct OurFilter {
-    /// Opened where the filter was made: it stays in that network namespace.
-    pub(super) netlink: Netlink,
-    pub(super) filter: Filter,
-}
+pub(super) struct OurFilter(Mutex<(Netlink, Filter)>);
 
 /// Ends the name of a filter that takes the qdisc with it, if it is the last that goes.
 const WITH_QDISC: &str = "+clsact";
@@ -59,7 +56,7 @@ pub(super) fn attach(attempt: &Attempt<'_>, tc: &Tc, interface: &Interface) -> R
     let added = qdisc_fits(attempt, tc, &mut netlink, interface, made_qdisc)
         .and_then(|()| add(attempt, tc, &mut netlink, interface, made_qdisc));
     match added {
-        Ok(filter) => Ok(Link::undone_by(OurFilter { netlink, filter })),
+        Ok(filter) => Ok(Link::undone_by(OurFilter::new(netlink, filter))),
         Err(e) => {
             if made_qdisc {
                 let _ = remove_if_empty(&mut netlink, interface.index);
@@ -171,8 +168,7 @@ fn explain(attempt: &Attempt<'_>, e: NetlinkError) -> AttachError {
             format!(
                 "the kernel knows no clsact qdisc or no bpf filter{said}: it lacks the modules sch_ingress and cls_bpf \
                  (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)"
-            ),
-            e.source,
+            )
         );
     }
     if e.message.is_empty() {
@@ -190,36 +186,37 @@ fn remove_if_empty(netlink: &mut Netlink, ifindex: u32) -> Result<(), NetlinkErr
 }
 
 impl OurFilter {
-    fn end(&mut self) -> Result<(), NetlinkError> {
-        let (ifindex, parent) = (self.filter.ifindex, self.filter.parent);
-        let there = filter::filters(&mut self.netlink, ifindex, parent)?;
-        if !there.iter().any(|f| f.is_same(&self.filter)) {
-            return Ok(());
-        }
-        self.filter.remove(&mut self.netlink)?;
-        match self.filter.name.ends_with(WITH_QDISC) {
-            true => remove_if_empty(&mut self.netlink, ifindex),
-            false => Ok(()),
-        }
+    /// `netlink` was opened where the filter is: it stays in that network namespace.
+    pub(super) fn new(netlink: Netlink, filter: Filter) -> OurFilter {
+        OurFilter(Mutex::new((netlink, filter)))
     }
+}
+
+/// Removes a filter that is still ours, and the qdisc if that goes with it.
+fn end(netlink: &mut Netlink, ours: &Filter) -> Result<(), NetlinkError> {
+    let there = filter::filters(netlink, ours.ifindex, ours.parent)?;
+    if !there.iter().any(|f| f.is_same(ours)) {
+        return Ok(());
+    }
+    ours.remove(netlink)?;
+    if ours.name.ends_with(WITH_QDISC) { remove_if_empty(netlink, ours.ifindex) } else { Ok(()) }
 }
 
 impl Undo for OurFilter {
     fn undo(&mut self) -> Result<(), SysError> {
-        match self.end().map_err(|e| e.source) {
+        let (netlink, ours) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match end(netlink, ours).map_err(|e| e.source) {
             // The interface or the qdisc is gone, and the filter with it.
             Err(e) if [Errno::ENODEV, Errno::ENOENT, Errno::EINVAL].contains(&e.errno) => Ok(()),
             other => other,
         }
     }
 
-    fn update(&mut self, program: &Program) -> Result<(), SysError> {
-        self.filter = replace(&mut self.netlink, &self.filter, program).map_err(|e| e.source)?;
+    fn update(&self, program: &Program) -> Result<(), SysError> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (netlink, ours) = &mut *held;
+        *ours = replace(netlink, ours, program).map_err(|e| e.source)?;
         Ok(())
-    }
-
-    fn outlives_process(&self) -> bool {
-        true
     }
 }
 

@@ -5,6 +5,7 @@
 //! keep a list, and some silently put the new one in the place of the old.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use super::netns::Home;
 use super::{Link, Undo};
@@ -41,7 +42,7 @@ pub(super) struct How {
 #[derive(Debug)]
 pub(super) struct Direct {
     spot: Spot,
-    program: OwnedFd,
+    program: Mutex<OwnedFd>,
     attach_type: AttachType,
     replace_flags: u32,
 }
@@ -56,14 +57,15 @@ impl Direct {
         replaced: Option<BorrowedFd<'_>>,
     ) -> Result<Link, SysError> {
         let copy = program.as_fd().try_clone_to_owned().map_err(|e| SysError::other("fcntl", e))?;
-        let direct = Direct { spot, program: copy, attach_type, replace_flags: how.replace_flags };
+        let direct =
+            Direct { spot, program: Mutex::new(copy), attach_type, replace_flags: how.replace_flags };
         direct.call(program, how, replaced)?;
         Ok(Link::undone_by(direct))
     }
 
     /// One that stands there already: so that it can be ended and changed.
     pub(super) fn adopt(program: OwnedFd, spot: Spot, attach_type: AttachType, replace_flags: u32) -> Direct {
-        Direct { spot, program, attach_type, replace_flags }
+        Direct { spot, program: Mutex::new(program), attach_type, replace_flags }
     }
 
     fn call(&self, program: &Program, how: How, replaced: Option<BorrowedFd<'_>>) -> Result<(), SysError> {
@@ -97,10 +99,11 @@ impl Spot {
 
 impl Undo for Direct {
     fn undo(&mut self) -> Result<(), SysError> {
+        let program = self.program.get_mut().unwrap_or_else(PoisonError::into_inner);
         let detached = self.spot.act(|target| {
             sys::prog_detach(&mut ProgDetach {
                 target_fd: target,
-                attach_bpf_fd: Fd::of(&self.program),
+                attach_bpf_fd: Fd::of(program),
                 attach_type: self.attach_type,
                 ..Default::default()
             })
@@ -112,16 +115,13 @@ impl Undo for Direct {
         }
     }
 
-    fn update(&mut self, program: &Program) -> Result<(), SysError> {
+    fn update(&self, program: &Program) -> Result<(), SysError> {
         let copy = program.as_fd().try_clone_to_owned().map_err(|e| SysError::other("fcntl", e))?;
         let how = How { flags: self.replace_flags, ..How::default() };
         let in_list = self.replace_flags & super::order::REPLACE != 0;
-        self.call(program, how, in_list.then_some(self.program.as_fd()))?;
-        self.program = copy;
+        let mut now = self.program.lock().unwrap_or_else(PoisonError::into_inner);
+        self.call(program, how, in_list.then_some(now.as_fd()))?;
+        *now = copy;
         Ok(())
-    }
-
-    fn outlives_process(&self) -> bool {
-        true
     }
 }

@@ -113,7 +113,7 @@ pub enum Hook {
         over: IterOver,
     },
     /// A kprobe, uprobe, tracepoint or counter. Told since Linux 6.6.
-    PerfEvent(PerfEvent),
+    PerfEvent(PerfHook),
     /// Several kernel functions.
     KprobeMulti {
         /// At the return of each.
@@ -142,6 +142,24 @@ pub enum Hook {
     StructOps {
         /// The map.
         map_id: u32,
+    },
+    /// A classic tc filter. Never a link's.
+    Filter {
+        /// The interface.
+        ifindex: u32,
+        /// What it hangs on: the clsact qdisc's ingress (`0xfffffff2`) or egress (`0xfffffff3`), another qdisc, a class.
+        parent: u32,
+        /// The lowest runs first.
+        priority: u16,
+        /// Which of that priority.
+        handle: u32,
+        /// The program's return value is the verdict.
+        direct_action: bool,
+    },
+    /// A route through programs. Never a link's.
+    Route {
+        /// Destination and way: `10.9.0.0/16 xmit`.
+        destination: String,
     },
     /// Something else; the link type says what.
     Other,
@@ -172,7 +190,7 @@ pub enum IterOver {
 
 /// What a program behind a perf event runs at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PerfEvent {
+pub enum PerfHook {
     /// A kernel function.
     Kprobe {
         /// At its return.
@@ -277,7 +295,7 @@ fn iter(fd: impl AsFd) -> Result<Hook, SysError> {
     Ok(Hook::Iter { name, over })
 }
 
-fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfEvent, SysError> {
+fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfHook, SysError> {
     // `enum bpf_perf_event_type`
     const UPROBE: u32 = 1;
     const URETPROBE: u32 = 2;
@@ -287,18 +305,18 @@ fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfEvent, SysError> 
     const EVENT: u32 = 6;
     let kind = head.u32_at(0);
     if kind == 0 {
-        return Ok(PerfEvent::Unknown);
+        return Ok(PerfHook::Unknown);
     }
     let (raw, name) = sys::link_info_with_name(fd, 1)?;
     Ok(match kind {
-        UPROBE | URETPROBE => PerfEvent::Uprobe {
+        UPROBE | URETPROBE => PerfHook::Uprobe {
             is_return: kind == URETPROBE,
             path: name,
             offset: raw.u32_at(5),
             cookie: raw.u64_at(3),
             ref_ctr_offset: raw.u64_at(4),
         },
-        KPROBE | KRETPROBE => PerfEvent::Kprobe {
+        KPROBE | KRETPROBE => PerfHook::Kprobe {
             is_return: kind == KRETPROBE,
             function: name,
             offset: raw.u32_at(5),
@@ -306,9 +324,9 @@ fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfEvent, SysError> 
             missed: raw.u64_at(4),
             cookie: raw.u64_at(5),
         },
-        TRACEPOINT => PerfEvent::Tracepoint { name, cookie: raw.u64_at(3) },
-        EVENT => PerfEvent::Event { config: head.u64_at(1), kind: head.u32_at(4), cookie: head.u64_at(3) },
-        _ => PerfEvent::Unknown,
+        TRACEPOINT => PerfHook::Tracepoint { name, cookie: raw.u64_at(3) },
+        EVENT => PerfHook::Event { config: head.u64_at(1), kind: head.u32_at(4), cookie: head.u64_at(3) },
+        _ => PerfHook::Unknown,
     })
 }
 

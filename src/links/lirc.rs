@@ -30,7 +30,7 @@ pub(super) fn attach(program: &Program, device: &PathBuf) -> Result<Link, Attach
     let made = Direct::attach(program, Spot::Fd(file.into()), AttachType::LircMode2, How::default(), None);
     made.map_err(|e| match e.errno {
         Errno::EINVAL => match NEEDS.unmet() {
-            Some(why) => attempt.unsupported(why, e),
+            Some(why) => attempt.unsupported(why),
             None => attempt.wrong(format!("{} is no infrared receiver of raw signals", device.display())),
         },
         Errno::EEXIST => attempt.taken("this very program".into(), "; it cannot be there twice"),

@@ -177,7 +177,6 @@ fn explain(attempt: &Attempt<'_>, e: NetlinkError) -> AttachError {
         Errno::EEXIST => attempt.taken("another route".into(), "; remove it, or choose a longer prefix"),
         Errno::EOPNOTSUPP | Errno::ENOTSUPP => attempt.unsupported(
             NEEDS.unmet().unwrap_or_else(|| "this kernel has no routes through programs of this type".into()),
-            e.source,
         ),
         _ if e.message.is_empty() => attempt.explain(e.source, &NEEDS),
         _ => attempt.refused(e.source, e.message),
@@ -191,10 +190,6 @@ impl Undo for OurRoute {
             Err(e) if [Errno::ESRCH, Errno::ENODEV].contains(&e.errno) => Ok(()),
             other => other.map(drop),
         }
-    }
-
-    fn outlives_process(&self) -> bool {
-        true
     }
 }
 

@@ -17,7 +17,6 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use crate::progs::Program;
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -29,6 +28,7 @@ mod direct;
 mod filter;
 mod info;
 mod interface;
+pub mod inventory;
 mod lirc;
 mod lwt;
 mod mprog;
@@ -44,8 +44,9 @@ pub mod xdp;
 mod xdp_netlink;
 
 pub use cgroup::{Cgroup, Share};
-pub use info::{Hook, IterOver, LinkInfo, PerfEvent, list};
+pub use info::{Hook, IterOver, LinkInfo, PerfHook, list};
 pub use interface::{AttachedMode, Interface, interfaces};
+pub use inventory::{Attachment, Inventory, Scope, inventory};
 pub use lwt::Route;
 pub use netfilter::{Netfilter, NfFamily, NfHook};
 pub use netkit::{Netkit, NetkitEnd};
@@ -214,10 +215,8 @@ pub enum AttachError {
         program: String,
         /// The hook.
         hook: String,
-        /// What it lacks.
+        /// What is missing.
         why: String,
-        /// The error number.
-        source: SysError,
     },
     /// The kernel refused.
     #[error("cannot attach `{program}` to {hook}{why}")]
@@ -248,7 +247,7 @@ enum Hold {
     Object(OwnedFd),
     /// An attachment from before there were links for the hook, or one that never got any: something has
     /// to be undone. `None` once it is.
-    Undo(Mutex<Option<Box<dyn Undo>>>),
+    Undo(Option<Box<dyn Undo>>),
 }
 
 /// An attachment without a link object, and how to end it.
@@ -257,13 +256,13 @@ pub(crate) trait Undo: std::fmt::Debug + Send + Sync {
     fn undo(&mut self) -> Result<(), SysError>;
 
     /// Puts another program in the place of this one, in one step.
-    fn update(&mut self, _program: &Program) -> Result<(), SysError> {
+    fn update(&self, _program: &Program) -> Result<(), SysError> {
         Err(SysError::other("putting another program in its place", Errno::EOPNOTSUPP))
     }
 
-    /// True if the kernel keeps the attachment when this process ends without undoing it.
+    /// False if the attachment ends with this process in any case.
     fn outlives_process(&self) -> bool {
-        false
+        true
     }
 }
 
@@ -285,14 +284,14 @@ impl Link {
 
     /// An attachment that has no link object.
     pub(crate) fn undone_by(undo: impl Undo + 'static) -> Link {
-        Link { hold: Hold::Undo(Mutex::new(Some(Box::new(undo)))), note: None }
+        Link { hold: Hold::Undo(Some(Box::new(undo))), note: None }
     }
 
     /// How long the attachment lasts if this value is [leaked](Link::leak) or pinned.
     pub fn lifetime(&self) -> Lifetime {
         match &self.hold {
             Hold::Object(_) => Lifetime::Link,
-            Hold::Undo(undo) if ask(undo, |u| u.outlives_process()) => Lifetime::Hook,
+            Hold::Undo(undo) if undo.as_ref().is_none_or(|u| u.outlives_process()) => Lifetime::Hook,
             Hold::Undo(_) => Lifetime::Process,
         }
     }
@@ -347,10 +346,8 @@ impl Link {
     pub fn update(&self, program: &Program, old: Option<&Program>) -> Result<(), SysError> {
         match &self.hold {
             Hold::Object(fd) => sys::link_update(fd, program, old.map(AsFd::as_fd)),
-            Hold::Undo(undo) => match undo.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                Some(undo) => undo.update(program),
-                None => Err(SysError::other("an attachment that has ended", Errno::ENOENT)),
-            },
+            Hold::Undo(Some(undo)) => undo.update(program),
+            Hold::Undo(None) => Err(SysError::other("an attachment that has ended", Errno::ENOENT)),
         }
     }
 
@@ -359,7 +356,7 @@ impl Link {
     pub fn detach(mut self) -> Result<(), SysError> {
         match &mut self.hold {
             Hold::Object(fd) => sys::link_detach(&*fd),
-            Hold::Undo(undo) => end(undo),
+            Hold::Undo(undo) => undo.take().map_or(Ok(()), |mut undo| undo.undo()),
         }
     }
 
@@ -368,28 +365,17 @@ impl Link {
     pub fn leak(mut self) {
         if let (Lifetime::Hook, Hold::Undo(undo)) = (self.lifetime(), &mut self.hold) {
             // The hook holds it; only our descriptors are closed.
-            drop(undo.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+            drop(undo.take());
             return;
         }
         std::mem::forget(self);
     }
 }
 
-/// Asks an attachment that has not ended; false if it has.
-fn ask(undo: &Mutex<Option<Box<dyn Undo>>>, question: impl FnOnce(&dyn Undo) -> bool) -> bool {
-    undo.lock().unwrap_or_else(PoisonError::into_inner).as_deref().is_some_and(question)
-}
-
-/// Ends an attachment, once.
-fn end(undo: &mut Mutex<Option<Box<dyn Undo>>>) -> Result<(), SysError> {
-    let undo = undo.get_mut().unwrap_or_else(PoisonError::into_inner);
-    undo.take().map_or(Ok(()), |mut undo| undo.undo())
-}
-
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Hold::Undo(undo) = self {
-            let _ = end(undo);
+        if let Hold::Undo(Some(undo)) = self {
+            let _ = undo.undo();
         }
     }
 }

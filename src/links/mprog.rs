@@ -39,7 +39,7 @@ impl List<'_> {
             Err(e) if e.errno == Errno::EINVAL => {
                 let why =
                     self.needs.unmet().unwrap_or_else(|| format!("this kernel has no {}", self.needs.what));
-                return Err(attempt.unsupported(why, e));
+                return Err(attempt.unsupported(why));
             }
             Err(e) => return Err(attempt.explain(e, self.needs)),
         };

@@ -179,7 +179,7 @@ fn explain(attempt: &Attempt<'_>, spot: &Netfilter, e: sys::SysError) -> AttachE
     /// `NF_IP_PRI_CONNTRACK_DEFRAG`
     const DEFRAGMENT: i32 = -400;
     if let (Errno::EINVAL, Some(why)) = (e.errno, NEEDS.unmet()) {
-        return attempt.unsupported(why, e);
+        return attempt.unsupported(why);
     }
     match e.errno {
         Errno::EBUSY => {
@@ -202,9 +202,9 @@ fn explain(attempt: &Attempt<'_>, spot: &Netfilter, e: sys::SysError) -> AttachE
             i32::MIN + 1,
             i32::MAX - 1
         )),
-        Errno::EAFNOSUPPORT => attempt.unsupported("this kernel filters no packets of this family", e),
+        Errno::EAFNOSUPPORT => attempt.unsupported("this kernel filters no packets of this family"),
         Errno::ENOENT if spot.defragment => {
-            attempt.unsupported("this kernel has no defragmentation for this family (nf_defrag_ipv4, nf_defrag_ipv6)", e)
+            attempt.unsupported("this kernel has no defragmentation for this family (nf_defrag_ipv4, nf_defrag_ipv6)")
         }
         _ => attempt.explain(e, &NEEDS),
     }

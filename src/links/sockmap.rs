@@ -22,7 +22,6 @@ use super::direct::{Direct, How, Spot};
 use super::info::Hook;
 use super::order::Via;
 use super::{AttachError, Link};
-use crate::maps::MapInfo;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -128,7 +127,7 @@ pub(super) fn attach(program: &Program, target: &Sockmap) -> Result<Link, Attach
         Errno::ENOENT | Errno::EBADF => attempt.missing(format!("there is no {}", target.map)),
         _ => attempt.explain(e, &DIRECT),
     })?;
-    let info = MapInfo::of(&map).map_err(|e| attempt.explain(e, &DIRECT))?;
+    let info = sys::map_info(&map).map_err(|e| attempt.explain(e, &DIRECT))?;
     if ![MapType::Sockmap, MapType::Sockhash].contains(&info.map_type) {
         return Err(attempt.wrong(format!(
             "the map is of type {}, and only a sockmap or sockhash has sockets",

@@ -4,6 +4,7 @@
 //! careful one says which program it expects to find there, and the kernel refuses if it is another by then.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use super::cause::{Attempt, NET_ADMIN, Needs, describe_program};
 use super::interface::Interface;
@@ -50,11 +51,16 @@ static NEEDS: Needs =
 /// An XDP program that is on an interface without a link.
 #[derive(Debug)]
 pub(super) struct OurXdp {
-    /// Opened where the program was attached: it stays in that network namespace.
-    pub(super) netlink: Netlink,
-    pub(super) ifindex: u32,
-    pub(super) program: OwnedFd,
-    pub(super) mode: XdpMode,
+    ifindex: u32,
+    mode: XdpMode,
+    held: Mutex<(Netlink, OwnedFd)>,
+}
+
+impl OurXdp {
+    /// `netlink` was opened where the interface is: it stays in that network namespace.
+    pub(super) fn new(netlink: Netlink, ifindex: u32, mode: XdpMode, program: OwnedFd) -> OurXdp {
+        OurXdp { ifindex, mode, held: Mutex::new((netlink, program)) }
+    }
 }
 
 /// Attaches an XDP program without a link.
@@ -75,10 +81,7 @@ pub(super) fn attach(program: &Program, target: &XdpNetlink) -> Result<Link, Att
     let flags = target.mode.flags() | if old.is_some() { REPLACE } else { IF_NOEXIST };
     let fd = program.as_fd().as_raw_fd();
     match set(&mut netlink, interface.index, fd, flags, old.as_ref()) {
-        Ok(()) => {
-            let ours = OurXdp { netlink, ifindex: interface.index, program: copy, mode: target.mode };
-            Ok(Link::undone_by(ours))
-        }
+        Ok(()) => Ok(Link::undone_by(OurXdp::new(netlink, interface.index, target.mode, copy))),
         Err(e) => Err(explain(&attempt, target, interface.index, e)),
     }
 }
@@ -125,25 +128,22 @@ pub(super) fn set(
 
 impl Undo for OurXdp {
     fn undo(&mut self) -> Result<(), SysError> {
+        let (netlink, program) = self.held.get_mut().unwrap_or_else(PoisonError::into_inner);
         let flags = self.mode.flags() | REPLACE;
-        let taken = set(&mut self.netlink, self.ifindex, -1, flags, Some(&self.program));
-        match taken.map_err(|e| e.source) {
+        match set(netlink, self.ifindex, -1, flags, Some(program)).map_err(|e| e.source) {
             // Another program is there by now, or the interface is gone.
             Err(e) if [Errno::EEXIST, Errno::ENODEV].contains(&e.errno) => Ok(()),
             other => other,
         }
     }
 
-    fn update(&mut self, program: &Program) -> Result<(), SysError> {
+    fn update(&self, program: &Program) -> Result<(), SysError> {
         let copy = program.as_fd().try_clone_to_owned().map_err(|e| SysError::other("fcntl", e))?;
         let flags = self.mode.flags() | REPLACE;
-        let fd = program.as_fd().as_raw_fd();
-        set(&mut self.netlink, self.ifindex, fd, flags, Some(&self.program)).map_err(|e| e.source)?;
-        self.program = copy;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let (netlink, now) = &mut *held;
+        set(netlink, self.ifindex, copy.as_raw_fd(), flags, Some(now)).map_err(|e| e.source)?;
+        *now = copy;
         Ok(())
-    }
-
-    fn outlives_process(&self) -> bool {
-        true
     }
 }

@@ -168,7 +168,7 @@ fn a_security_hook_is_watched_for_one_cgroup() {
     require!(ROOT);
     in_world(|| {
         let group = Group::new("lsm");
-        let loaded = require!(LSM_CGROUP, try_load("lsm_cgroup.o", &[]));
+        let loaded = require!(LSM_CGROUP, try_load("cgroup_lsm.o", &[]));
         let hook = program(&loaded, "no_unix_sockets");
         let link = require!(LSM_CGROUP, rawbpf::attach(hook, &to(&group.path, Via::Auto)));
         let pair = || std::os::unix::net::UnixStream::pair().map(drop);
