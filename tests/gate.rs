@@ -72,6 +72,15 @@ mod table {
     pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const LWT_BPF: Feature = feature("routes with programs", (4, 10), &["LWTUNNEL_BPF"]);
+    pub(crate) const SK_SKB_VERDICT: Feature = feature("sk_skb/verdict", (5, 13), &["NET_SOCK_MSG"]);
+    pub(crate) const SOCKMAP_QUERY: Feature = feature("sockmap query", (5, 18), &["NET_SOCK_MSG"]);
+    pub(crate) const NETFILTER: Feature = feature("netfilter programs", (6, 4), &["NETFILTER_BPF_LINK"]);
+    pub(crate) const LSM_CGROUP: Feature =
+        feature("lsm_cgroup", (6, 0), &["BPF_LSM", "CGROUP_BPF", "BPF_JIT"]);
+    pub(crate) const SOCKMAP_LINK: Feature = feature("sockmap link", (6, 10), &["NET_SOCK_MSG"]);
+    pub(crate) const CGROUP_ORDER: Feature = feature("order in cgroups", (6, 17), &["CGROUP_BPF"]);
+    pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);

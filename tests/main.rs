@@ -18,4 +18,6 @@ mod layers;
 mod live_load;
 mod net;
 mod plan;
+mod live_net;
+mod net;
 mod smoke;

@@ -14,19 +14,50 @@
 //! [`attach`] makes the link that a [`Target`] describes. One file a kind of hook; each knows why the
 //! kernel may refuse and asks it for the reason.
 
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::progs::Program;
-use crate::sys::info::RawLinkInfo;
 use crate::sys::{self, Errno, ObjectKind, SysError};
-use crate::uapi::{AttachType, LinkType};
 
+mod cause;
+pub mod cgroup;
+mod clsact;
+mod direct;
+mod filter;
+mod info;
 mod interface;
+pub mod inventory;
+mod lirc;
+mod lwt;
+mod mprog;
+mod netfilter;
+mod netkit;
+mod netns;
+mod netns_hook;
+mod order;
+mod socket;
+mod sockmap;
+mod tc;
 pub mod xdp;
+mod xdp_netlink;
 
-pub use interface::{Interface, interfaces};
+pub use cgroup::{Cgroup, Share};
+pub use info::{Hook, IterOver, LinkInfo, PerfHook, list};
+pub use interface::{AttachedMode, Interface, interfaces};
+pub use inventory::{Attachment, Inventory, Scope, inventory};
+pub use lwt::Route;
+pub use netfilter::{Netfilter, NfFamily, NfHook};
+pub use netkit::{Netkit, NetkitEnd};
+pub use netns::{NetNs, NetNsError, OpenNetNs, names as netns_names};
+pub use netns_hook::NetnsHook;
+pub use order::{Anchor, Order, Place, Via};
+pub use socket::{attach_reuseport, attach_socket_filter, detach_reuseport, detach_socket_filter};
+pub use sockmap::{MapRef, Sockmap};
+pub use tc::{Direction, Tc, TcHook};
 pub use xdp::{Xdp, XdpMode};
+pub use xdp_netlink::XdpNetlink;
 
 /// Where a program is to be attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +65,24 @@ pub use xdp::{Xdp, XdpMode};
 pub enum Target {
     /// The receive path of a network interface.
     Xdp(Xdp),
+    /// The same without a link.
+    XdpNetlink(XdpNetlink),
+    /// What an interface receives or sends, in the stack.
+    Tc(Tc),
+    /// What leaves an end of a netkit pair.
+    Netkit(Netkit),
+    /// A hook of the IP stack.
+    Netfilter(Netfilter),
+    /// The flows or the new connections of a network namespace.
+    Netns(NetnsHook),
+    /// The sockets of a map.
+    Sockmap(Sockmap),
+    /// The processes of a cgroup.
+    Cgroup(Cgroup),
+    /// The packets of a route.
+    Route(Route),
+    /// An infrared receiver, by its device.
+    Lirc(PathBuf),
 }
 
 impl Target {
@@ -41,6 +90,33 @@ impl Target {
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
             Target::Xdp(xdp) => xdp.fields(),
+            Target::XdpNetlink(xdp) => xdp.fields(),
+            Target::Tc(tc) => tc.fields(),
+            Target::Netkit(netkit) => netkit.fields(),
+            Target::Netfilter(spot) => spot.fields(),
+            Target::Netns(hook) => hook.fields(),
+            Target::Sockmap(sockmap) => sockmap.fields(),
+            Target::Cgroup(cgroup) => cgroup.fields(),
+            Target::Route(route) => route.fields(),
+            Target::Lirc(device) => vec![("target_fd", device.display().to_string())],
+        }
+    }
+}
+
+/// The hook in a few words, such as `XDP on eth0`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Xdp(Xdp { interface, .. }) => write!(f, "XDP on {interface}"),
+            Target::XdpNetlink(XdpNetlink { interface, .. }) => write!(f, "XDP on {interface}"),
+            Target::Tc(tc) => write!(f, "tc {} of {}", tc.direction, tc.interface),
+            Target::Netkit(netkit) => write!(f, "netkit {} of {}", netkit.end, netkit.interface),
+            Target::Netfilter(spot) => write!(f, "netfilter {spot}"),
+            Target::Netns(hook) => write!(f, "network namespace {}", hook.netns),
+            Target::Sockmap(sockmap) => write!(f, "{}", sockmap.map),
+            Target::Cgroup(cgroup) => write!(f, "cgroup {}", cgroup.path.display()),
+            Target::Route(route) => write!(f, "route {route}"),
+            Target::Lirc(device) => write!(f, "lirc {}", device.display()),
         }
     }
 }
@@ -52,6 +128,15 @@ impl Target {
 pub fn attach(program: &Program, target: &Target) -> Result<Link, AttachError> {
     match target {
         Target::Xdp(xdp) => xdp::attach(program, xdp),
+        Target::XdpNetlink(xdp) => xdp_netlink::attach(program, xdp),
+        Target::Tc(tc) => tc::attach(program, tc),
+        Target::Netkit(netkit) => netkit::attach(program, netkit),
+        Target::Netfilter(spot) => netfilter::attach(program, spot),
+        Target::Netns(hook) => netns_hook::attach(program, hook),
+        Target::Sockmap(sockmap) => sockmap::attach(program, sockmap),
+        Target::Cgroup(cgroup) => cgroup::attach(program, cgroup),
+        Target::Route(route) => lwt::attach(program, route),
+        Target::Lirc(device) => lirc::attach(program, device),
     }
 }
 
@@ -91,6 +176,48 @@ pub enum AttachError {
         /// What to do.
         advice: String,
     },
+    /// What was named as the target is not there.
+    #[error("cannot attach `{program}`: {why}")]
+    NoTarget {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// What is not there, and what is.
+        why: String,
+    },
+    /// The target is of another kind, or the wish makes no sense there.
+    #[error("cannot attach `{program}` to {hook}: {why}")]
+    WrongTarget {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The caller lacks a capability.
+    #[error("cannot attach `{program}` to {hook}: this takes {missing}, which this process does not have")]
+    NotPermitted {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// The capabilities.
+        missing: String,
+        /// The error number.
+        source: SysError,
+    },
+    /// This kernel cannot do it.
+    #[error("cannot attach `{program}` to {hook}: {why}")]
+    Unsupported {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// What is missing.
+        why: String,
+    },
     /// The kernel refused.
     #[error("cannot attach `{program}` to {hook}{why}")]
     Refused {
@@ -127,6 +254,27 @@ enum Hold {
 pub(crate) trait Undo: std::fmt::Debug + Send + Sync {
     /// Ends the attachment.
     fn undo(&mut self) -> Result<(), SysError>;
+
+    /// Puts another program in the place of this one, in one step.
+    fn update(&self, _program: &Program) -> Result<(), SysError> {
+        Err(SysError::other("putting another program in its place", Errno::EOPNOTSUPP))
+    }
+
+    /// False if the attachment ends with this process in any case.
+    fn outlives_process(&self) -> bool {
+        true
+    }
+}
+
+/// How long an attachment lasts if nobody ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as the last descriptor or pin of its link object.
+    Link,
+    /// Until somebody removes it: it belongs to the hook and not to a process, and cannot be pinned.
+    Hook,
+    /// As long as this process: it cannot be pinned.
+    Process,
 }
 
 impl Link {
@@ -135,9 +283,17 @@ impl Link {
     }
 
     /// An attachment that has no link object.
-    #[allow(dead_code, reason = "for hooks of older kernels")]
     pub(crate) fn undone_by(undo: impl Undo + 'static) -> Link {
         Link { hold: Hold::Undo(Some(Box::new(undo))), note: None }
+    }
+
+    /// How long the attachment lasts if this value is [leaked](Link::leak) or pinned.
+    pub fn lifetime(&self) -> Lifetime {
+        match &self.hold {
+            Hold::Object(_) => Lifetime::Link,
+            Hold::Undo(undo) if undo.as_ref().is_none_or(|u| u.outlives_process()) => Lifetime::Hook,
+            Hold::Undo(_) => Lifetime::Process,
+        }
     }
 
     fn noting(self, note: String) -> Link {
@@ -188,7 +344,11 @@ impl Link {
     /// if that program is behind it now (`EPERM` otherwise). `EINVAL` for links that cannot be updated, such
     /// as those of perf events and raw tracepoints.
     pub fn update(&self, program: &Program, old: Option<&Program>) -> Result<(), SysError> {
-        sys::link_update(self.object()?, program, old.map(AsFd::as_fd))
+        match &self.hold {
+            Hold::Object(fd) => sys::link_update(fd, program, old.map(AsFd::as_fd)),
+            Hold::Undo(Some(undo)) => undo.update(program),
+            Hold::Undo(None) => Err(SysError::other("an attachment that has ended", Errno::ENOENT)),
+        }
     }
 
     /// Detaches the program though others may hold the link. `EOPNOTSUPP` for links of perf events and raw
@@ -202,7 +362,12 @@ impl Link {
 
     /// Leaves the program attached for as long as this process lives, and longer where there is no link
     /// object.
-    pub fn leak(self) {
+    pub fn leak(mut self) {
+        if let (Lifetime::Hook, Hold::Undo(undo)) = (self.lifetime(), &mut self.hold) {
+            // The hook holds it; only our descriptors are closed.
+            drop(undo.take());
+            return;
+        }
         std::mem::forget(self);
     }
 }
@@ -211,143 +376,6 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if let Hold::Undo(Some(undo)) = self {
             let _ = undo.undo();
-        }
-    }
-}
-
-/// What the kernel keeps about a link.
-#[derive(Debug, Clone)]
-pub struct LinkInfo {
-    /// Its id, unique while it lives.
-    pub id: u32,
-    /// What kind of attachment it is.
-    pub link_type: LinkType,
-    /// The program behind it.
-    pub prog_id: u32,
-    /// Where it is attached.
-    pub hook: Hook,
-}
-
-/// Where a link is attached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Hook {
-    /// An interface's receive path; index 0 if the interface is gone.
-    Xdp {
-        /// The interface.
-        ifindex: u32,
-    },
-    /// A tc hook of an interface.
-    Tcx {
-        /// The interface.
-        ifindex: u32,
-        /// Ingress or egress.
-        attach_type: AttachType,
-    },
-    /// A netkit device.
-    Netkit {
-        /// The interface.
-        ifindex: u32,
-        /// Primary or peer.
-        attach_type: AttachType,
-    },
-    /// A cgroup.
-    Cgroup {
-        /// Its id (inode number).
-        cgroup_id: u64,
-        /// The hook in it.
-        attach_type: AttachType,
-    },
-    /// A network namespace.
-    Netns {
-        /// Its inode number; 0 if it is gone.
-        inode: u32,
-        /// The hook in it.
-        attach_type: AttachType,
-    },
-    /// A kernel function or type, by BTF.
-    Tracing {
-        /// fentry, fexit, LSM ...
-        attach_type: AttachType,
-        /// Id of the BTF object, or of the program for freplace.
-        target_obj_id: u32,
-        /// Type id in it.
-        target_btf_id: u32,
-    },
-    /// A raw tracepoint.
-    RawTracepoint {
-        /// Its name.
-        name: String,
-    },
-    /// An iterator.
-    Iter {
-        /// What it iterates over.
-        name: String,
-    },
-    /// A netfilter hook.
-    Netfilter {
-        /// Protocol family.
-        pf: u32,
-        /// Hook number.
-        hook: u32,
-        /// Priority.
-        priority: i32,
-    },
-    /// A struct_ops map.
-    StructOps {
-        /// The map.
-        map_id: u32,
-    },
-    /// Something else; the link type says what.
-    Other,
-}
-
-impl LinkInfo {
-    /// Asks about an open link.
-    pub fn of(fd: impl AsFd) -> Result<LinkInfo, SysError> {
-        let raw = sys::link_info(&fd)?;
-        let hook = hook(&fd, &raw)?;
-        Ok(LinkInfo { id: raw.id, link_type: raw.link_type, prog_id: raw.prog_id, hook })
-    }
-}
-
-/// Reads the part of the info that depends on the link type.
-fn hook(fd: impl AsFd, raw: &RawLinkInfo) -> Result<Hook, SysError> {
-    Ok(match raw.link_type {
-        LinkType::Xdp => Hook::Xdp { ifindex: raw.u32_at(0) },
-        LinkType::Tcx => Hook::Tcx { ifindex: raw.u32_at(0), attach_type: raw.attach_type_at(1) },
-        LinkType::Netkit => Hook::Netkit { ifindex: raw.u32_at(0), attach_type: raw.attach_type_at(1) },
-        LinkType::Cgroup => Hook::Cgroup { cgroup_id: raw.u64_at(0), attach_type: raw.attach_type_at(2) },
-        LinkType::Netns => Hook::Netns { inode: raw.u32_at(0), attach_type: raw.attach_type_at(1) },
-        LinkType::Tracing => Hook::Tracing {
-            attach_type: raw.attach_type_at(0),
-            target_obj_id: raw.u32_at(1),
-            target_btf_id: raw.u32_at(2),
-        },
-        LinkType::RawTracepoint => Hook::RawTracepoint { name: sys::link_info_with_name(fd, 0)?.1 },
-        LinkType::Iter => Hook::Iter { name: sys::link_info_with_name(fd, 0)?.1 },
-        LinkType::Netfilter => {
-            Hook::Netfilter { pf: raw.u32_at(0), hook: raw.u32_at(1), priority: raw.u32_at(2) as i32 }
-        }
-        LinkType::StructOps => Hook::StructOps { map_id: raw.u32_at(0) },
-        _ => Hook::Other,
-    })
-}
-
-/// All links of the machine, by id. Needs `CAP_SYS_ADMIN`; Linux 5.8. One that goes away meanwhile is left
-/// out. Empty on kernels without link ids.
-pub fn list() -> Result<Vec<LinkInfo>, SysError> {
-    let mut out = Vec::new();
-    let mut id = 0;
-    loop {
-        match sys::next_id(ObjectKind::Link, id) {
-            Ok(Some(next)) => id = next,
-            Ok(None) => return Ok(out),
-            Err(e) if e.errno == Errno::EINVAL => return Ok(out),
-            Err(e) => return Err(e),
-        }
-        if let Ok(fd) = sys::fd_by_id(ObjectKind::Link, id) {
-            out.push(LinkInfo::of(&fd)?);
         }
     }
 }

@@ -39,6 +39,8 @@ impl Errno {
     pub const ERANGE: Errno = Errno(libc::ERANGE);
     pub const ENOSYS: Errno = Errno(libc::ENOSYS);
     pub const EOPNOTSUPP: Errno = Errno(libc::EOPNOTSUPP);
+    pub const ESTALE: Errno = Errno(libc::ESTALE);
+    pub const EAFNOSUPPORT: Errno = Errno(libc::EAFNOSUPPORT);
     pub const EADDRNOTAVAIL: Errno = Errno(libc::EADDRNOTAVAIL);
     pub const ENXIO: Errno = Errno(libc::ENXIO);
     pub const ENODATA: Errno = Errno(libc::ENODATA);

@@ -40,11 +40,17 @@ mod cpu;
 mod errno;
 mod fd;
 pub mod info;
+mod link_info;
 pub mod map;
 mod mmap;
 pub mod netlink;
+mod query;
+mod socket;
 
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};
 pub use errno::{Call, Errno, SysError};
+pub use link_info::*;
 pub use mmap::Mapping;
+pub use query::*;
+pub use socket::*;
