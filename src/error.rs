@@ -86,6 +86,8 @@ impl Error {
             Error::Plan(PlanError::NoSuch { .. }) | Error::Attach(AttachError::NoInterface { .. }) => {
                 ErrorKind::NotFound
             }
+            Error::Attach(AttachError::NotFound { .. }) => ErrorKind::NotFound,
+            Error::Attach(AttachError::Unsupported { .. }) => ErrorKind::Unsupported,
             Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
             | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
             | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,

@@ -16,16 +16,34 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::info::RawLinkInfo;
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::{AttachType, LinkType};
 
+mod functions;
+mod hook;
 mod interface;
+mod kprobe;
+mod kprobe_multi;
+mod perf_link;
+mod raw_tracepoint;
+mod trace;
+mod tracefs;
+mod tracepoint;
+mod why;
 pub mod xdp;
 
+pub use hook::HookError;
 pub use interface::{Interface, interfaces};
+pub use kprobe::{Kprobe, Ksyscall, ProbeVia};
+pub use kprobe_multi::{Functions, KprobeMulti, MultiKind};
+pub use raw_tracepoint::RawTracepoint;
+pub use trace::Trace;
+pub use tracepoint::Tracepoint;
 pub use xdp::{Xdp, XdpMode};
 
 /// Where a program is to be attached.
@@ -34,6 +52,18 @@ pub use xdp::{Xdp, XdpMode};
 pub enum Target {
     /// The receive path of a network interface.
     Xdp(Xdp),
+    /// A function of the kernel, at its entry, at its return, or in between.
+    Kprobe(Kprobe),
+    /// Many functions of the kernel at once.
+    KprobeMulti(KprobeMulti),
+    /// A system call, by its name.
+    Ksyscall(Ksyscall),
+    /// A tracepoint, with its arguments as the kernel's format file describes them.
+    Tracepoint(Tracepoint),
+    /// A tracepoint, with its arguments as the kernel passes them.
+    RawTracepoint(RawTracepoint),
+    /// What the program was bound to when it was loaded: fentry and its kin, `tp_btf`, LSM, freplace.
+    Trace(Trace),
 }
 
 impl Target {
@@ -41,6 +71,7 @@ impl Target {
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
             Target::Xdp(xdp) => xdp.fields(),
+            other => vec![("target", other.to_string())],
         }
     }
 }
@@ -50,8 +81,35 @@ impl Target {
 /// # Errors
 /// [`AttachError`] with the reason, as far as it can be found out.
 pub fn attach(program: &Program, target: &Target) -> Result<Link, AttachError> {
+    attach_on(&Kernel::host(), program, target)
+}
+
+/// As [`attach`], with what is known of this machine's kernel already: types and symbols are read at most
+/// once for all programs.
+///
+/// # Errors
+/// As for [`attach`].
+pub fn attach_on(kernel: &Kernel, program: &Program, target: &Target) -> Result<Link, AttachError> {
     match target {
         Target::Xdp(xdp) => xdp::attach(program, xdp),
+        Target::Kprobe(probe) => kprobe::attach(kernel, program, probe),
+        Target::KprobeMulti(multi) => kprobe_multi::attach(kernel, program, multi),
+        Target::Ksyscall(call) => kprobe::attach_syscall(kernel, program, call),
+        Target::Tracepoint(point) => tracepoint::attach(kernel, program, point),
+        Target::RawTracepoint(point) => raw_tracepoint::attach(kernel, program, point),
+        Target::Trace(trace) => trace::attach(kernel, program, trace),
+    }
+}
+
+/// Attaches a program to what its section name says. `None` if that does not say all that is needed:
+/// an interface, a cgroup, the function of a bare `kprobe` ... ([`Target::missing`] tells which).
+///
+/// # Errors
+/// As for [`attach`], and [`AttachError::Hook`] for a section name that says something wrong.
+pub fn auto(kernel: &Kernel, program: &Program) -> Result<Option<Link>, AttachError> {
+    match Target::of_section(program.section())? {
+        Some(target) => attach_on(kernel, program, &target).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -91,6 +149,45 @@ pub enum AttachError {
         /// What to do.
         advice: String,
     },
+    /// The hook is not described right.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// There is no such function, symbol, tracepoint or file.
+    #[error("cannot attach `{program}` to {hook}: there is no {what} `{name}`{near}")]
+    NotFound {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// What there is none of.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it was looked for, and what is near: it begins with a blank or a punctuation mark, or is empty.
+        near: String,
+    },
+    /// This kernel cannot do it.
+    #[error("cannot attach `{program}` to {hook}: {why}")]
+    Unsupported {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// What is missing.
+        why: String,
+    },
+    /// A file that the attachment depends on could not be read.
+    #[error("cannot attach `{program}` to {hook}: {path} {why}")]
+    File {
+        /// The program.
+        program: String,
+        /// The hook.
+        hook: String,
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The kernel refused.
     #[error("cannot attach `{program}` to {hook}{why}")]
     Refused {
@@ -110,7 +207,19 @@ pub enum AttachError {
 #[derive(Debug)]
 pub struct Link {
     hold: Hold,
+    // After `hold`: it is dropped when the program is detached already.
+    after: Option<After>,
     note: Option<String>,
+    skipped: Vec<Skipped>,
+}
+
+/// A function that an attachment to many left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The function.
+    pub name: String,
+    /// Why.
+    pub why: String,
 }
 
 /// What keeps an attachment up.
@@ -118,6 +227,8 @@ pub struct Link {
 enum Hold {
     /// A link object of the kernel: it ends with its last descriptor and pin.
     Object(OwnedFd),
+    /// Several of them: one for each CPU, or for each place in a file. Never empty.
+    Objects(Vec<OwnedFd>),
     /// An attachment from before there were links for the hook, or one that never got any: something has
     /// to be undone. `None` once it is.
     Undo(Option<Box<dyn Undo>>),
@@ -127,17 +238,58 @@ enum Hold {
 pub(crate) trait Undo: std::fmt::Debug + Send + Sync {
     /// Ends the attachment.
     fn undo(&mut self) -> Result<(), SysError>;
+
+    /// False if the attachment ends with this process in any case.
+    fn outlives_process(&self) -> bool {
+        true
+    }
+}
+
+/// Something to clean up once a program is detached, unless the attachment outlives this process by a pin.
+#[derive(Debug)]
+struct After {
+    undo: Box<dyn Undo>,
+    pinned: AtomicBool,
+}
+
+impl Drop for After {
+    fn drop(&mut self) {
+        if !self.pinned.load(Ordering::Relaxed) {
+            let _ = self.undo.undo();
+        }
+    }
 }
 
 impl Link {
     pub(crate) fn new(fd: OwnedFd) -> Link {
-        Link { hold: Hold::Object(fd), note: None }
+        Link::holding(Hold::Object(fd))
+    }
+
+    fn holding(hold: Hold) -> Link {
+        Link { hold, after: None, note: None, skipped: Vec::new() }
+    }
+
+    /// An attachment that consists of several link objects, or of one.
+    pub(crate) fn of_objects(mut fds: Vec<OwnedFd>) -> Option<Link> {
+        match fds.len() {
+            0 => None,
+            1 => fds.pop().map(Link::new),
+            _ => Some(Link::holding(Hold::Objects(fds))),
+        }
     }
 
     /// An attachment that has no link object.
-    #[allow(dead_code, reason = "for hooks of older kernels")]
     pub(crate) fn undone_by(undo: impl Undo + 'static) -> Link {
-        Link { hold: Hold::Undo(Some(Box::new(undo))), note: None }
+        Link::holding(Hold::Undo(Some(Box::new(undo))))
+    }
+
+    /// Cleans up with `undo` once the program is detached by this value.
+    fn and_then(self, undo: impl Undo + 'static) -> Link {
+        Link { after: Some(After { undo: Box::new(undo), pinned: AtomicBool::new(false) }), ..self }
+    }
+
+    fn skipping(self, skipped: Vec<Skipped>) -> Link {
+        Link { skipped, ..self }
     }
 
     fn noting(self, note: String) -> Link {
@@ -159,12 +311,40 @@ impl Link {
         self.note.as_deref()
     }
 
-    /// The descriptor of the link object; `None` if the kernel has no link for this attachment.
+    /// What an attachment to many functions left out because the kernel does not let it be probed.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// The descriptor of the link object, the first if it has several; `None` if the kernel has no link for
+    /// this attachment.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fds().next()
+    }
+
+    /// The descriptors of all link objects of the attachment.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let fds = match &self.hold {
+            Hold::Object(fd) => std::slice::from_ref(fd),
+            Hold::Objects(fds) => fds.as_slice(),
+            Hold::Undo(_) => &[],
+        };
+        fds.iter().map(AsFd::as_fd)
+    }
+
+    /// False if the attachment ends with this process whatever is done: the kernel has no link for it that
+    /// could be pinned. So it is with perf events before Linux 5.15.
+    pub fn can_outlive_process(&self) -> bool {
         match &self.hold {
-            Hold::Object(fd) => Some(fd.as_fd()),
-            Hold::Undo(_) => None,
+            Hold::Object(_) | Hold::Objects(_) => true,
+            Hold::Undo(undo) => undo.as_ref().is_none_or(|u| u.outlives_process()),
         }
+    }
+
+    /// Starts an iterator: a file whose reading runs the program. `EINVAL` for other links.
+    #[doc(alias = "BPF_ITER_CREATE")]
+    pub fn iterate(&self) -> Result<std::fs::File, SysError> {
+        sys::iter_create(self.object()?).map(std::fs::File::from)
     }
 
     /// The link object, or the error that says that there is none.
@@ -178,10 +358,21 @@ impl Link {
         LinkInfo::of(self.object()?)
     }
 
-    /// Gives it a name in a bpffs: the program stays attached when this process ends. `EOPNOTSUPP` for
-    /// attachments that have no link object.
+    /// Gives it a name in a bpffs: the program stays attached when this process ends. An attachment of
+    /// several link objects gets one name for each: the others are called `PATH+1`, `PATH+2` ...
+    ///
+    /// `EOPNOTSUPP` for attachments that have no link object.
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), SysError> {
-        sys::obj_pin(self.object()?, path.as_ref())
+        sys::obj_pin(self.object()?, path.as_ref())?;
+        for (i, fd) in self.fds().enumerate().skip(1) {
+            let mut name = path.as_ref().as_os_str().to_owned();
+            name.push(format!("+{i}"));
+            sys::obj_pin(fd, Path::new(&name))?;
+        }
+        if let Some(after) = &self.after {
+            after.pinned.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Puts another program behind it, in one step: no packet or event passes without one. With `old`, only
@@ -196,6 +387,7 @@ impl Link {
     pub fn detach(mut self) -> Result<(), SysError> {
         match &mut self.hold {
             Hold::Object(fd) => sys::link_detach(&*fd),
+            Hold::Objects(fds) => fds.iter().try_for_each(sys::link_detach),
             Hold::Undo(undo) => undo.take().map_or(Ok(()), |mut undo| undo.undo()),
         }
     }

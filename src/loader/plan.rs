@@ -88,6 +88,8 @@ pub struct ProgPlan {
     pub name: String,
     /// Section it stands in.
     pub section: String,
+    /// What it is and where it attaches, as a section name; see [`ProgDef::hook`].
+    pub hook: String,
     /// What kind of program it is.
     pub prog_type: ProgType,
     /// The hook it is verified for.
@@ -446,6 +448,7 @@ impl Planner<'_> {
             ix,
             name: def.name().into(),
             section: def.section.clone(),
+            hook: def.hook(),
             prog_type,
             attach_type: self.attach_type(def),
             flags: self.flags(def, prog_type),

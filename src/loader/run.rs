@@ -433,7 +433,7 @@ impl Run<'_> {
         };
         let fd = self.verified(program, parts)?;
         let loaded = Program::loaded(fd, program.name.clone(), program.prog_type, program.attach_type);
-        self.programs.push(loaded);
+        self.programs.push(loaded.in_section(program.hook.clone()));
         Ok(())
     }
 

@@ -43,8 +43,12 @@ pub mod info;
 pub mod map;
 mod mmap;
 pub mod netlink;
+mod perf;
 
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use mmap::Mapping;
+pub use perf::{
+    PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type,
+};

@@ -122,6 +122,19 @@ pub(crate) struct HowArgs {
     /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) xdp_mode: XdpModeArg,
+    /// Attach PROGRAM to a hook, written as its section name would be: `kprobe/tcp_connect`,
+    /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
+    #[arg(long, value_name = "PROGRAM=HOOK")]
+    pub(crate) attach: Vec<String>,
+    /// Do not attach programs to what their section names say
+    #[arg(long)]
+    pub(crate) no_attach: bool,
+    /// Only this process: for uprobes, USDT probes and perf events
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// What programs get by bpf_get_attach_cookie, for --attach
+    #[arg(long, value_name = "N", requires = "attach")]
+    pub(crate) cookie: Option<u64>,
     /// Load only this program (may be given several times)
     #[arg(long = "program", value_name = "NAME")]
     pub(crate) programs: Vec<String>,

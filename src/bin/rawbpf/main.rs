@@ -13,6 +13,7 @@
 //! that other programs cannot reach.
 
 mod args;
+mod attach;
 mod bpffs;
 mod disasm;
 mod error;
