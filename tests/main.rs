@@ -9,4 +9,7 @@ mod insn_layout;
 mod insn_llvm;
 mod insn_run;
 mod insn_text;
+// The objects read the registers of x86-64.
+#[cfg(target_arch = "x86_64")]
+mod live_tracing;
 mod smoke;

@@ -78,10 +78,7 @@ pub(super) fn traceable(kernel: &Kernel, pattern: &str) -> Option<Vec<Traceable>
 }
 
 /// Lines `ADDRESS NAME [MODULE]`. Linux 6.5.
-fn with_addresses(
-    mut file: impl BufRead,
-    wanted: impl Fn(&str, Option<&str>) -> bool,
-) -> Vec<Traceable> {
+fn with_addresses(mut file: impl BufRead, wanted: impl Fn(&str, Option<&str>) -> bool) -> Vec<Traceable> {
     let mut out = Vec::new();
     let mut line = String::new();
     while matches!(file.read_line(&mut line), Ok(1..)) {
@@ -215,7 +212,8 @@ mod tests {
         let kernel = Kernel::fixture(crate::uapi::Release(6, 1, 0))
             .with_symbols("00000010 t a_one\n00000020 d a_data\n00000030 t a_two\t[m]\n00000040 t a_one\n");
         let any = |name: &str, _: Option<&str>| name.starts_with("a_");
-        let names = |found: Vec<Traceable>| found.into_iter().map(|f| (f.address, f.name)).collect::<Vec<_>>();
+        let names =
+            |found: Vec<Traceable>| found.into_iter().map(|f| (f.address, f.name)).collect::<Vec<_>>();
         let text = "a_one\na_data\na_two [m]\nb\n";
         assert_eq!(
             names(by_symbols(&kernel, text.as_bytes(), any)),

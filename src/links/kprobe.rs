@@ -312,10 +312,19 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
             Some(m) if m != "vmlinux" && !symbols.all().iter().any(|s| s.module.as_deref() == Some(m)) => {
                 format!("; module `{m}` is not loaded")
             }
-            _ => why::nearest(name, symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str())),
+            _ => why::nearest(
+                name,
+                symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str()),
+            ),
         };
         let (program, hook) = (program.name().into(), probe.to_string());
-        return AttachError::NotFound { program, hook, what: "kernel function", name: probe.function.clone(), near };
+        return AttachError::NotFound {
+            program,
+            hook,
+            what: "kernel function",
+            name: probe.function.clone(),
+            near,
+        };
     }
     let guess = match source.errno {
         Errno::EINVAL if blacklist().contains(name) => {
@@ -326,7 +335,9 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
         }
         Errno::EINVAL if probe.cookie != 0 => "cookies came with Linux 5.15",
         Errno::EOPNOTSUPP if probe.cookie != 0 => "cookies came with Linux 5.15",
-        Errno::EADDRNOTAVAIL => "several functions have this name, and their addresses are hidden from this process (kernel.kptr_restrict)",
+        Errno::EADDRNOTAVAIL => {
+            "several functions have this name, and their addresses are hidden from this process (kernel.kptr_restrict)"
+        }
         _ => "",
     };
     why::refused_because(kernel, program, probe, source, OPTIONS, guess)

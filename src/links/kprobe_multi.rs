@@ -85,7 +85,8 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &KprobeMulti) ->
         }
         Functions::Pattern(pattern) => return by_pattern(kernel, program, multi, pattern),
         Functions::Names(names) => {
-            let items: Vec<_> = names.iter().enumerate().map(|(i, n)| (n.clone(), cookie(multi, i))).collect();
+            let items: Vec<_> =
+                names.iter().enumerate().map(|(i, n)| (n.clone(), cookie(multi, i))).collect();
             let attach = |some: &[(String, u64)]| by_names(program, multi, some);
             functions::attach_most(&items, |(name, _)| name.clone(), attach)
         }
@@ -120,7 +121,13 @@ fn by_pattern(
     if found.is_empty() {
         let what = "traceable kernel function";
         let near = " (see /sys/kernel/tracing/available_filter_functions)".into();
-        return Err(AttachError::NotFound { program: name(), hook: hook(), what, name: pattern.into(), near });
+        return Err(AttachError::NotFound {
+            program: name(),
+            hook: hook(),
+            what,
+            name: pattern.into(),
+            near,
+        });
     }
     let attach = |some: &[Traceable]| {
         let items: Vec<_> = some.iter().map(|f| (f.address, cookie(multi, 0))).collect();
@@ -207,7 +214,9 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
             "the program was loaded for another hook; load it as `kprobe.multi` or `kprobe.session`"
         }
         Errno::EINVAL if kernel.release() < crate::uapi::Release(5, 18, 0) => "it came with Linux 5.18",
-        Errno::EINVAL if multi.kind == MultiKind::Session && kernel.release() < crate::uapi::Release(6, 10, 0) => {
+        Errno::EINVAL
+            if multi.kind == MultiKind::Session && kernel.release() < crate::uapi::Release(6, 10, 0) =>
+        {
             "sessions came with Linux 6.10"
         }
         Errno::ESRCH | Errno::ENOENT | Errno::EINVAL if name.is_some() => {

@@ -50,7 +50,9 @@ fn explain(kernel: &Kernel, program: &Program, point: &RawTracepoint, source: Sy
         };
     }
     let guess = match source.errno {
-        Errno::E2BIG | Errno::EINVAL if point.cookie != 0 => "cookies of raw tracepoints came with Linux 6.10",
+        Errno::E2BIG | Errno::EINVAL if point.cookie != 0 => {
+            "cookies of raw tracepoints came with Linux 6.10"
+        }
         Errno::EINVAL if program.attach_type() != AttachType::default() => "the program is of another kind",
         Errno::EINVAL => "the program reads or writes more arguments than this tracepoint has",
         _ => "",

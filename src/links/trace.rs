@@ -12,7 +12,7 @@ use std::fmt;
 use super::{AttachError, Link, why};
 use crate::btf::BtfKind;
 use crate::kernel::Kernel;
-use crate::progs::{Program, ProgInfo, loaded_btf};
+use crate::progs::{ProgInfo, Program, loaded_btf};
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType};
@@ -58,7 +58,8 @@ fn create(program: &Program, cookie: u64) -> Result<std::os::fd::OwnedFd, SysErr
         Err(e) if e.errno == Errno::EINVAL && cookie == 0 => {
             // The answer of the newer command is the better one if both fail, but for a kernel that has
             // only the older.
-            sys::raw_tracepoint_open(None, program, 0).map_err(|old| if old.errno == Errno::EINVAL { e } else { old })
+            sys::raw_tracepoint_open(None, program, 0)
+                .map_err(|old| if old.errno == Errno::EINVAL { e } else { old })
         }
         other => other,
     }
@@ -88,7 +89,9 @@ fn explain(kernel: &Kernel, program: &Program, trace: &Trace, source: SysError) 
     let lsm = program.prog_type() == ProgType::Lsm;
     let options: &[&str] = match program.prog_type() {
         ProgType::Lsm => &["BPF_LSM"],
-        ProgType::Tracing if program.attach_type() != AttachType::TraceRawTp => &["BPF_EVENTS", "FUNCTION_TRACER"],
+        ProgType::Tracing if program.attach_type() != AttachType::TraceRawTp => {
+            &["BPF_EVENTS", "FUNCTION_TRACER"]
+        }
         _ => &[],
     };
     let guess = match source.errno {

@@ -100,11 +100,7 @@ pub(super) fn unconfigured(kernel: &Kernel, options: &[&str]) -> Option<String> 
 }
 
 /// Programs of another type cannot be attached.
-pub(super) fn check_type(
-    program: &Program,
-    hook: &'static str,
-    wanted: ProgType,
-) -> Result<(), AttachError> {
+pub(super) fn check_type(program: &Program, hook: &'static str, wanted: ProgType) -> Result<(), AttachError> {
     let found = program.prog_type();
     if found == wanted {
         return Ok(());

@@ -49,6 +49,4 @@ pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use mmap::Mapping;
-pub use perf::{
-    PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type,
-};
+pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};

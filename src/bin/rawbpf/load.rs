@@ -392,7 +392,8 @@ fn report(
     }
     let mut links = Vec::new();
     for a in attached {
-        let info = a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
+        let info =
+            a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
         let note = a.link.note().map(String::from);
         let row = |s: &rawbpf::links::Skipped| SkippedRow { program: s.name.clone(), why: s.why.clone() };
         let skipped = a.link.skipped().iter().map(row).collect();
@@ -451,7 +452,11 @@ impl Report for LoadReport {
             writeln!(out, "not loaded: {}: {}", s.program, s.why)?;
         }
         for l in self.links.iter().filter(|l| !l.skipped.is_empty()) {
-            attach::write_skipped(out, &l.hook, l.skipped.iter().map(|s| (s.program.as_str(), s.why.as_str())))?;
+            attach::write_skipped(
+                out,
+                &l.hook,
+                l.skipped.iter().map(|s| (s.program.as_str(), s.why.as_str())),
+            )?;
         }
         for s in &self.not_attached {
             writeln!(out, "not attached: {}: {}", s.program, s.why)?;
