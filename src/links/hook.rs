@@ -8,13 +8,18 @@
 //!   kprobe/[MODULE:]FUNCTION[+OFFSET]    kretprobe/[MODULE:]FUNCTION     kprobe/0xADDRESS
 //!   kprobe.multi/PATTERN                 kretprobe.multi/PATTERN         kprobe.session/PATTERN
 //!   ksyscall/NAME                        kretsyscall/NAME
+//!   uprobe/FILE:FUNCTION[+OFFSET]        uretprobe/FILE:FUNCTION         uprobe/FILE:0xOFFSET
+//!   uprobe.multi/FILE:PATTERN            uretprobe.multi/FILE:PATTERN    uprobe.session/FILE:PATTERN
 //!   tracepoint/CATEGORY/NAME             raw_tracepoint/NAME             (tp/ and raw_tp/ for short)
 //!   fentry/...  fexit/...  lsm/...  iter/...  tp_btf/...                 bound at load time
 //! ```
 
 use std::fmt;
 
-use super::{Functions, Kprobe, KprobeMulti, Ksyscall, MultiKind, RawTracepoint, Target, Trace, Tracepoint};
+use super::{
+    Functions, Kprobe, KprobeMulti, Ksyscall, MultiKind, RawTracepoint, Spots, Target, Trace, Tracepoint,
+    Uprobe, UprobeMulti,
+};
 use crate::elf::section::{self, AutoAttach};
 
 /// A section name that does not describe a hook.
@@ -78,6 +83,13 @@ impl Target {
             AutoAttach::RawTracepoint => {
                 Target::RawTracepoint(RawTracepoint { name: rest.into(), cookie: 0 })
             }
+            AutoAttach::Uprobe => Target::Uprobe(Uprobe::parse(rest, exit).map_err(fail)?),
+            AutoAttach::UprobeMulti => match rest.rsplit_once(':') {
+                Some((file, pattern)) if !file.is_empty() && !pattern.is_empty() => {
+                    Target::UprobeMulti(UprobeMulti::new(file, Spots::Pattern(pattern.into()), kind))
+                }
+                _ => return Err(fail(syntax(def.auto).into())),
+            },
             _ => return Ok(None),
         };
         Ok(Some(target))
@@ -107,6 +119,8 @@ impl Target {
             Target::KprobeMulti(t) => t.cookies = vec![value],
             Target::Ksyscall(t) => t.cookie = value,
             Target::Tracepoint(t) => t.cookie = value,
+            Target::Uprobe(t) => t.cookie = value,
+            Target::UprobeMulti(t) => t.cookies = vec![value],
             Target::RawTracepoint(t) => t.cookie = value,
             Target::Trace(t) => t.cookie = value,
             _ => return false,
@@ -116,8 +130,12 @@ impl Target {
 
     /// Limits the hook to one process. False if it is of all processes in any case.
     pub fn set_pid(&mut self, pid: u32) -> bool {
-        let _ = pid;
-        false
+        match self {
+            Target::Uprobe(t) => t.pid = Some(pid),
+            Target::UprobeMulti(t) => t.pid = Some(pid),
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -182,6 +200,8 @@ impl fmt::Display for Target {
             Target::KprobeMulti(t) => t.fmt(f),
             Target::Ksyscall(t) => t.fmt(f),
             Target::Tracepoint(t) => t.fmt(f),
+            Target::Uprobe(t) => t.fmt(f),
+            Target::UprobeMulti(t) => t.fmt(f),
             Target::RawTracepoint(t) => t.fmt(f),
             Target::Trace(t) => t.fmt(f),
         }

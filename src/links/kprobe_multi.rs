@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
 use crate::sys::{self, Errno, SysError};
-use crate::uapi::{AttachType, ProgType};
+use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of the kernel to probe together. Linux 5.18; sessions 6.10.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,9 +213,9 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
         Errno::EINVAL if loaded_for != wanted && loaded_for != AttachType::default() => {
             "the program was loaded for another hook; load it as `kprobe.multi` or `kprobe.session`"
         }
-        Errno::EINVAL if kernel.release() < crate::uapi::Release(5, 18, 0) => "it came with Linux 5.18",
+        Errno::EINVAL if kernel.release() < Release(5, 18, 0) => "it came with Linux 5.18",
         Errno::EINVAL
-            if multi.kind == MultiKind::Session && kernel.release() < crate::uapi::Release(6, 10, 0) =>
+            if multi.kind == MultiKind::Session && kernel.release() < Release(6, 10, 0) =>
         {
             "sessions came with Linux 6.10"
         }
@@ -224,5 +224,6 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
         }
         _ => "",
     };
-    why::refused_because(kernel, program, multi, source, OPTIONS, guess)
+    let options = if kernel.release() < Release(5, 18, 0) { &[] } else { OPTIONS };
+    why::refused_because(kernel, program, multi, source, options, guess)
 }

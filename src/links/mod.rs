@@ -24,6 +24,7 @@ use crate::sys::info::RawLinkInfo;
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::{AttachType, LinkType};
 
+mod exe;
 mod functions;
 mod hook;
 mod interface;
@@ -34,6 +35,8 @@ mod raw_tracepoint;
 mod trace;
 mod tracefs;
 mod tracepoint;
+mod uprobe;
+mod uprobe_multi;
 mod why;
 pub mod xdp;
 
@@ -44,6 +47,8 @@ pub use kprobe_multi::{Functions, KprobeMulti, MultiKind};
 pub use raw_tracepoint::RawTracepoint;
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;
+pub use uprobe::{Spot, Uprobe};
+pub use uprobe_multi::{Spots, UprobeMulti};
 pub use xdp::{Xdp, XdpMode};
 
 /// Where a program is to be attached.
@@ -62,6 +67,10 @@ pub enum Target {
     Tracepoint(Tracepoint),
     /// A tracepoint, with its arguments as the kernel passes them.
     RawTracepoint(RawTracepoint),
+    /// A function of a user-space program or library.
+    Uprobe(Uprobe),
+    /// Many functions of a program or library at once.
+    UprobeMulti(UprobeMulti),
     /// What the program was bound to when it was loaded: fentry and its kin, `tp_btf`, LSM, freplace.
     Trace(Trace),
 }
@@ -97,6 +106,8 @@ pub fn attach_on(kernel: &Kernel, program: &Program, target: &Target) -> Result<
         Target::Ksyscall(call) => kprobe::attach_syscall(kernel, program, call),
         Target::Tracepoint(point) => tracepoint::attach(kernel, program, point),
         Target::RawTracepoint(point) => raw_tracepoint::attach(kernel, program, point),
+        Target::Uprobe(probe) => uprobe::attach(kernel, program, probe),
+        Target::UprobeMulti(multi) => uprobe_multi::attach(kernel, program, multi),
         Target::Trace(trace) => trace::attach(kernel, program, trace),
     }
 }

@@ -50,6 +50,7 @@ fn explain(kernel: &Kernel, program: &Program, point: &RawTracepoint, source: Sy
         };
     }
     let guess = match source.errno {
+        Errno::EEXIST => "this program is attached there already, and this kernel takes a program once",
         Errno::E2BIG | Errno::EINVAL if point.cookie != 0 => {
             "cookies of raw tracepoints came with Linux 6.10"
         }

@@ -31,7 +31,7 @@ fn a_kprobe_by_offset_and_by_address() {
     require!(ROOT);
     leaves_nothing(|| {
         let loaded = load("kprobe", &["anywhere"]).expect("it loads");
-        let kernel = Kernel::host();
+        let kernel = kernel();
         require!(
             KPROBE,
             !kernel.symbols().hidden() && attach(&loaded, "anywhere", "kprobe/__sys_socket+0").is_ok()
@@ -74,7 +74,7 @@ fn a_name_of_several_functions_attaches_to_one_of_them() {
         let loaded = load("kprobe", &["anywhere"]).expect("it loads");
         drop(require!(KPROBE, attach(&loaded, "anywhere", "kprobe/__sys_socket")));
         // Every file system has a function of this name.
-        let many = Kernel::host().symbols().named("init_once").filter(|s| "tT".contains(s.kind)).count();
+        let many = kernel().symbols().named("init_once").filter(|s| "tT".contains(s.kind)).count();
         assert!(many > 1, "{many}");
         let link = attach(&loaded, "anywhere", "kprobe/init_once").expect("it attaches");
         // Since 6.6 the kernel refuses such names; before it takes the first.
@@ -289,7 +289,8 @@ fn many_functions_by_one_link() {
         let exits = auto(&loaded, "exits").expect("it attaches");
         call_fentry_test(&caller);
         assert!(seen(&loaded, 0) >= 8, "test1 to test8 at least, {}", seen(&loaded, 0));
-        assert_eq!(seen(&loaded, 2), 8, "`?` is one letter");
+        let tests = (1..=9).filter(|n| kernel().symbols().named(&format!("bpf_fentry_test{n}")).next().is_some());
+        assert_eq!(seen(&loaded, 2), tests.count() as u64, "`?` is one letter");
         drop((entries, exits));
         let at = |functions, cookies| {
             Target::KprobeMulti(KprobeMulti { functions, kind: MultiKind::Entry, cookies })
@@ -305,7 +306,7 @@ fn many_functions_by_one_link() {
         assert_eq!((seen(&loaded, 0) - before, seen(&loaded, 1)), (2, 21), "test2 is called last");
         drop(link);
         // By address, one of which is no function.
-        let kernel = Kernel::host();
+        let kernel = kernel();
         let of = |name: &str| kernel.symbols().named(name).next().expect("it has it").address;
         let addresses = vec![of("bpf_fentry_test1"), of("bpf_fentry_test1") + 1, of("bpf_fentry_test2")];
         let before = seen(&loaded, 0);
@@ -401,7 +402,8 @@ fn attaching_again_and_again_leaks_nothing() {
     leaves_nothing(|| {
         let loaded = load("tracepoint", &["raw_entry"]).expect("it loads");
         // To switch a tracepoint off for the last program takes the kernel a while; one keeps it on.
-        let kept = require!(RAW_TRACEPOINT, auto(&loaded, "raw_entry"));
+        let other = load("tracepoint", &["raw_entry"]).expect("it loads");
+        let kept = require!(RAW_TRACEPOINT, auto(&other, "raw_entry"));
         for _ in 0..200 {
             drop(auto(&loaded, "raw_entry").expect("it attaches"));
         }

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rawbpf::links::{self, AttachError};
 use rawbpf::{Error, Kernel, Link, Loaded, Object, Options, Target};
 
 mod kernel_side;
+mod user_side;
 
 /// Reads an object of bpf/.
 fn object(name: &str) -> Object {
@@ -27,8 +28,14 @@ fn load_object(mut object: Object, programs: &[&str]) -> Result<Loaded, Error> {
         data.contents = Some(std::process::id().to_ne_bytes().to_vec());
     }
     let only = programs.iter().map(|p| p.to_string()).collect();
-    let plan = object.plan(&Kernel::host(), &Options { only, ..Options::default() })?;
+    let plan = object.plan(kernel(), &Options { only, ..Options::default() })?;
     Ok(plan.run()?)
+}
+
+/// This kernel; its types and symbols are read once for all tests.
+fn kernel() -> &'static Kernel {
+    static KERNEL: OnceLock<Kernel> = OnceLock::new();
+    KERNEL.get_or_init(Kernel::host)
 }
 
 /// What a program counted or noted in element `n`.
@@ -45,13 +52,13 @@ fn seen(loaded: &Loaded, n: usize) -> u64 {
 /// Attaches a program to what its section says.
 fn auto(loaded: &Loaded, program: &str) -> Result<Link, AttachError> {
     let program = loaded.program(program).expect("it was loaded");
-    links::auto(&Kernel::host(), program).map(|link| link.expect("its section says where"))
+    links::auto(kernel(), program).map(|link| link.expect("its section says where"))
 }
 
 /// Attaches a program to a hook in the language of section names.
 fn attach(loaded: &Loaded, program: &str, hook: &str) -> Result<Link, AttachError> {
     let target = Target::of_section(hook).expect("it is a hook").expect("it is one by itself");
-    rawbpf::attach(loaded.program(program).expect("it was loaded"), &target)
+    links::attach_on(kernel(), loaded.program(program).expect("it was loaded"), &target)
 }
 
 /// Everything that an attachment may leave behind: this process's descriptors, the kernel's links, probes
