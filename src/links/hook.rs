@@ -11,14 +11,16 @@
 //!   uprobe/FILE:FUNCTION[+OFFSET]        uretprobe/FILE:FUNCTION         uprobe/FILE:0xOFFSET
 //!   uprobe.multi/FILE:PATTERN            uretprobe.multi/FILE:PATTERN    uprobe.session/FILE:PATTERN
 //!   tracepoint/CATEGORY/NAME             raw_tracepoint/NAME             (tp/ and raw_tp/ for short)
+//!   fentry.multi/[MODULE:]PATTERN        fexit.multi/PATTERN             fsession.multi/PATTERN
+//!   perf_event/EVENT[,freq=HZ|,period=N][,cpu=N]
 //!   fentry/...  fexit/...  lsm/...  iter/...  tp_btf/...                 bound at load time
 //! ```
 
 use std::fmt;
 
 use super::{
-    Functions, Kprobe, KprobeMulti, Ksyscall, MultiKind, RawTracepoint, Spots, Target, Trace, Tracepoint,
-    Uprobe, UprobeMulti,
+    Functions, Iter, Kprobe, KprobeMulti, Ksyscall, MultiKind, PerfEvent, RawTracepoint, Spots, Target,
+    Trace, Tracepoint, TracingMulti, Uprobe, UprobeMulti,
 };
 use crate::elf::section::{self, AutoAttach};
 
@@ -49,10 +51,17 @@ impl Target {
     /// [`HookError`] for a name that begins as a hook and does not go on as one.
     pub fn of_section(section: &str) -> Result<Option<Target>, HookError> {
         let fail = |why: String| HookError { section: section.into(), why };
+        // Not a section name, as that says only `perf_event`.
+        if let Some(event) = section.strip_prefix("perf_event/") {
+            return PerfEvent::parse(event).map(Target::PerfEvent).map(Some).map_err(fail);
+        }
         let Some(def) = section::find(section) else { return Ok(None) };
         // What was found at load time needs no name here.
         if matches!(def.auto, AutoAttach::Trace | AutoAttach::Lsm) {
             return Ok(Some(Target::Trace(Trace::default())));
+        }
+        if def.auto == AutoAttach::Iter {
+            return Ok(Some(Target::Iter(Iter::Everything)));
         }
         let (base, rest) = match section.split_once('/') {
             Some((base, rest)) => (base, rest),
@@ -90,6 +99,9 @@ impl Target {
                 }
                 _ => return Err(fail(syntax(def.auto).into())),
             },
+            AutoAttach::TracingMulti => {
+                Target::TracingMulti(TracingMulti { pattern: rest.into(), cookie: 0 })
+            }
             _ => return Ok(None),
         };
         Ok(Some(target))
@@ -123,6 +135,8 @@ impl Target {
             Target::UprobeMulti(t) => t.cookies = vec![value],
             Target::RawTracepoint(t) => t.cookie = value,
             Target::Trace(t) => t.cookie = value,
+            Target::TracingMulti(t) => t.cookie = value,
+            Target::PerfEvent(t) => t.cookie = value,
             _ => return false,
         }
         true
@@ -133,6 +147,7 @@ impl Target {
         match self {
             Target::Uprobe(t) => t.pid = Some(pid),
             Target::UprobeMulti(t) => t.pid = Some(pid),
+            Target::PerfEvent(t) => t.pid = Some(pid),
             _ => return false,
         }
         true
@@ -157,7 +172,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("sk_reuseport", "a socket has to be given"),
     ("socket", "a socket has to be given"),
     ("netfilter", "a protocol family and a hook have to be named"),
-    ("perf_event", "an event has to be named"),
+    ("perf_event", "an event has to be named; write perf_event/EVENT[,freq=HZ|,period=N]"),
     ("lwt", "a route has to be named"),
     ("action", "a tc filter has to name it"),
     ("lirc", "a device has to be named"),
@@ -204,6 +219,10 @@ impl fmt::Display for Target {
             Target::UprobeMulti(t) => t.fmt(f),
             Target::RawTracepoint(t) => t.fmt(f),
             Target::Trace(t) => t.fmt(f),
+            Target::TracingMulti(t) => t.fmt(f),
+            Target::Iter(t) => t.fmt(f),
+            Target::PerfEvent(t) => t.fmt(f),
+            Target::LsmCgroup(t) => t.fmt(f),
         }
     }
 }

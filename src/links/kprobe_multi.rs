@@ -214,9 +214,7 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
             "the program was loaded for another hook; load it as `kprobe.multi` or `kprobe.session`"
         }
         Errno::EINVAL if kernel.release() < Release(5, 18, 0) => "it came with Linux 5.18",
-        Errno::EINVAL
-            if multi.kind == MultiKind::Session && kernel.release() < Release(6, 10, 0) =>
-        {
+        Errno::EINVAL if multi.kind == MultiKind::Session && kernel.release() < Release(6, 10, 0) => {
             "sessions came with Linux 6.10"
         }
         Errno::ESRCH | Errno::ENOENT | Errno::EINVAL if name.is_some() => {

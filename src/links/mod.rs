@@ -28,13 +28,18 @@ mod exe;
 mod functions;
 mod hook;
 mod interface;
+mod iter;
 mod kprobe;
 mod kprobe_multi;
+mod lsm_cgroup;
+mod perf_event;
 mod perf_link;
 mod raw_tracepoint;
+pub mod struct_ops;
 mod trace;
 mod tracefs;
 mod tracepoint;
+mod tracing_multi;
 mod uprobe;
 mod uprobe_multi;
 mod why;
@@ -42,11 +47,15 @@ pub mod xdp;
 
 pub use hook::HookError;
 pub use interface::{Interface, interfaces};
+pub use iter::{CgroupOrder, Iter};
 pub use kprobe::{Kprobe, Ksyscall, ProbeVia};
 pub use kprobe_multi::{Functions, KprobeMulti, MultiKind};
+pub use lsm_cgroup::LsmCgroup;
+pub use perf_event::PerfEvent;
 pub use raw_tracepoint::RawTracepoint;
 pub use trace::Trace;
 pub use tracepoint::Tracepoint;
+pub use tracing_multi::TracingMulti;
 pub use uprobe::{Spot, Uprobe};
 pub use uprobe_multi::{Spots, UprobeMulti};
 pub use xdp::{Xdp, XdpMode};
@@ -73,6 +82,14 @@ pub enum Target {
     UprobeMulti(UprobeMulti),
     /// What the program was bound to when it was loaded: fentry and its kin, `tp_btf`, LSM, freplace.
     Trace(Trace),
+    /// Many functions of the kernel at once, by BTF.
+    TracingMulti(TracingMulti),
+    /// A walk that reading a file makes.
+    Iter(Iter),
+    /// A counter of the CPU or of the kernel.
+    PerfEvent(PerfEvent),
+    /// A security module's hook, for a cgroup.
+    LsmCgroup(LsmCgroup),
 }
 
 impl Target {
@@ -109,6 +126,10 @@ pub fn attach_on(kernel: &Kernel, program: &Program, target: &Target) -> Result<
         Target::Uprobe(probe) => uprobe::attach(kernel, program, probe),
         Target::UprobeMulti(multi) => uprobe_multi::attach(kernel, program, multi),
         Target::Trace(trace) => trace::attach(kernel, program, trace),
+        Target::TracingMulti(multi) => tracing_multi::attach(kernel, program, multi),
+        Target::Iter(iter) => iter::attach(kernel, program, iter),
+        Target::PerfEvent(event) => perf_event::attach(kernel, program, event),
+        Target::LsmCgroup(target) => lsm_cgroup::attach(kernel, program, target),
     }
 }
 

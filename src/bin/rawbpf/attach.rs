@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use rawbpf::elf::section;
 use rawbpf::links::HookError;
+use rawbpf::loader::Onto;
 use rawbpf::uapi::LinkType;
 use rawbpf::{Link, Object, Plan, Program, Target};
 
@@ -72,6 +73,42 @@ pub(crate) fn targets(plan: &Plan, how: &HowArgs) -> Result<Vec<(String, Target)
         }
     }
     Ok(out)
+}
+
+/// `--onto PROGRAM=TARGET[:FUNCTION]`
+pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
+    let wrong =
+        |arg: &str| CliError::Option(format!("--onto: `{arg}` is not of the form PROGRAM=TARGET[:FUNCTION]"));
+    let one = |arg: &String| {
+        let (program, target) = arg.split_once('=').ok_or_else(|| wrong(arg))?;
+        let (target, function) = match target.split_once(':') {
+            Some((target, function)) => (target, Some(function.to_string())),
+            None => (target, None),
+        };
+        Ok(Onto { program: program.into(), target: program_id(target)?, function })
+    };
+    args.iter().map(one).collect()
+}
+
+/// A loaded program by its id, the path of its pin, or its name.
+fn program_id(wanted: &str) -> Result<u32, CliError> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(id);
+    }
+    if wanted.starts_with('/') {
+        let program = Program::open_pin(wanted).and_then(|p| p.info());
+        return Ok(program.map_err(CliError::sys(format!("open the program {wanted}")))?.id);
+    }
+    let all = rawbpf::progs::list().map_err(CliError::sys("list the programs"))?;
+    let found: Vec<u32> = all.iter().filter(|p| p.name == wanted).map(|p| p.id).collect();
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(CliError::NoSuch { what: "program", wanted: format!("`{wanted}`"), near: String::new() }),
+        many => {
+            let list = many.iter().map(|id| format!("  id {id}")).collect::<Vec<_>>().join("\n");
+            Err(CliError::Ambiguous { what: "program", name: wanted.into(), count: many.len(), list })
+        }
+    }
 }
 
 /// Why a program that was loaded is not attached.

@@ -103,7 +103,8 @@ pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliE
         Some(file) => Kernel::host().with_btf_file(file)?,
         None => Kernel::host(),
     };
-    let options = Options { only: how.programs.clone(), ..Options::default() };
+    let onto = attach::onto(&how.onto)?;
+    let options = Options { only: how.programs.clone(), onto, ..Options::default() };
     let plan = object.plan(&kernel, &options)?;
     Ok((object, plan))
 }
@@ -199,6 +200,9 @@ fn attach_one(kernel: &Kernel, program: &Program, target: &Target) -> Result<Att
     let link = rawbpf::links::attach_on(kernel, program, target)?;
     let (hook, pin) = names(target);
     let pin = if pin.is_empty() { program.name().into() } else { pin };
+    // What it was bound to when it was loaded, only its section says.
+    let hook =
+        if matches!(target, Target::Trace(_) | Target::Iter(_)) { program.section().into() } else { hook };
     Ok(Attached { link, program: program.name().into(), hook, pin })
 }
 

@@ -18,6 +18,7 @@ mod bpffs;
 mod disasm;
 mod error;
 mod inspect;
+mod iter;
 mod link;
 mod load;
 mod map;
@@ -68,6 +69,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
+        Command::Iter(args) => iter::run(&args, out),
     }
 }
 
