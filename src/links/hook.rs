@@ -10,6 +10,7 @@
 //!   ksyscall/NAME                        kretsyscall/NAME
 //!   uprobe/FILE:FUNCTION[+OFFSET]        uretprobe/FILE:FUNCTION         uprobe/FILE:0xOFFSET
 //!   uprobe.multi/FILE:PATTERN            uretprobe.multi/FILE:PATTERN    uprobe.session/FILE:PATTERN
+//!   usdt/FILE:PROVIDER:NAME
 //!   tracepoint/CATEGORY/NAME             raw_tracepoint/NAME             (tp/ and raw_tp/ for short)
 //!   fentry.multi/[MODULE:]PATTERN        fexit.multi/PATTERN             fsession.multi/PATTERN
 //!   perf_event/EVENT[,freq=HZ|,period=N][,cpu=N]
@@ -20,7 +21,7 @@ use std::fmt;
 
 use super::{
     Functions, Iter, Kprobe, KprobeMulti, Ksyscall, MultiKind, PerfEvent, RawTracepoint, Spots, Target,
-    Trace, Tracepoint, TracingMulti, Uprobe, UprobeMulti,
+    Trace, Tracepoint, TracingMulti, Uprobe, UprobeMulti, Usdt,
 };
 use crate::elf::section::{self, AutoAttach};
 
@@ -99,6 +100,7 @@ impl Target {
                 }
                 _ => return Err(fail(syntax(def.auto).into())),
             },
+            AutoAttach::Usdt => Target::Usdt(Usdt::parse(rest).ok_or_else(|| fail(syntax(def.auto).into()))?),
             AutoAttach::TracingMulti => {
                 Target::TracingMulti(TracingMulti { pattern: rest.into(), cookie: 0 })
             }
@@ -134,6 +136,7 @@ impl Target {
             Target::Uprobe(t) => t.cookie = value,
             Target::UprobeMulti(t) => t.cookies = vec![value],
             Target::RawTracepoint(t) => t.cookie = value,
+            Target::Usdt(t) => t.cookie = value,
             Target::Trace(t) => t.cookie = value,
             Target::TracingMulti(t) => t.cookie = value,
             Target::PerfEvent(t) => t.cookie = value,
@@ -147,6 +150,7 @@ impl Target {
         match self {
             Target::Uprobe(t) => t.pid = Some(pid),
             Target::UprobeMulti(t) => t.pid = Some(pid),
+            Target::Usdt(t) => t.pid = Some(pid),
             Target::PerfEvent(t) => t.pid = Some(pid),
             _ => return false,
         }
@@ -217,6 +221,7 @@ impl fmt::Display for Target {
             Target::Tracepoint(t) => t.fmt(f),
             Target::Uprobe(t) => t.fmt(f),
             Target::UprobeMulti(t) => t.fmt(f),
+            Target::Usdt(t) => t.fmt(f),
             Target::RawTracepoint(t) => t.fmt(f),
             Target::Trace(t) => t.fmt(f),
             Target::TracingMulti(t) => t.fmt(f),

@@ -42,6 +42,7 @@ mod tracepoint;
 mod tracing_multi;
 mod uprobe;
 mod uprobe_multi;
+mod usdt;
 mod why;
 pub mod xdp;
 
@@ -58,6 +59,7 @@ pub use tracepoint::Tracepoint;
 pub use tracing_multi::TracingMulti;
 pub use uprobe::{Spot, Uprobe};
 pub use uprobe_multi::{Spots, UprobeMulti};
+pub use usdt::Usdt;
 pub use xdp::{Xdp, XdpMode};
 
 /// Where a program is to be attached.
@@ -80,6 +82,8 @@ pub enum Target {
     Uprobe(Uprobe),
     /// Many functions of a program or library at once.
     UprobeMulti(UprobeMulti),
+    /// A probe that the developers of a program placed in it.
+    Usdt(Usdt),
     /// What the program was bound to when it was loaded: fentry and its kin, `tp_btf`, LSM, freplace.
     Trace(Trace),
     /// Many functions of the kernel at once, by BTF.
@@ -125,6 +129,7 @@ pub fn attach_on(kernel: &Kernel, program: &Program, target: &Target) -> Result<
         Target::RawTracepoint(point) => raw_tracepoint::attach(kernel, program, point),
         Target::Uprobe(probe) => uprobe::attach(kernel, program, probe),
         Target::UprobeMulti(multi) => uprobe_multi::attach(kernel, program, multi),
+        Target::Usdt(usdt) => usdt::attach(kernel, program, usdt),
         Target::Trace(trace) => trace::attach(kernel, program, trace),
         Target::TracingMulti(multi) => tracing_multi::attach(kernel, program, multi),
         Target::Iter(iter) => iter::attach(kernel, program, iter),
@@ -275,6 +280,9 @@ pub(crate) trait Undo: std::fmt::Debug + Send + Sync {
     fn outlives_process(&self) -> bool {
         true
     }
+
+    /// There will be nothing to undo: the attachment outlives this value.
+    fn keep(&mut self) {}
 }
 
 /// Something to clean up once a program is detached, unless the attachment outlives this process by a pin.
@@ -286,7 +294,9 @@ struct After {
 
 impl Drop for After {
     fn drop(&mut self) {
-        if !self.pinned.load(Ordering::Relaxed) {
+        if self.pinned.load(Ordering::Relaxed) {
+            self.undo.keep();
+        } else {
             let _ = self.undo.undo();
         }
     }

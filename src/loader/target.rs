@@ -164,8 +164,9 @@ fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetErr
         }
         Err(_) => {
             let functions = btf.iter().flatten().filter(|ty| ty.tag() == BtfKind::Func);
-            let known = functions.map(|ty| ty.name.to_string()).collect::<Vec<_>>().join(", ");
-            Err(lost(&format!("has no function `{name}`; it has: {known}")))
+            let mut known: Vec<String> = functions.map(|ty| ty.name.to_string()).collect();
+            known.sort();
+            Err(lost(&format!("has no function `{name}`; it has: {}", known.join(", "))))
         }
     }
 }

@@ -11,6 +11,7 @@ use rawbpf::{Error, Kernel, Link, Loaded, Object, Options, Target};
 
 mod kernel_side;
 mod others;
+mod usdt;
 mod user_side;
 
 /// Reads an object of bpf/.
