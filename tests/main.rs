@@ -13,3 +13,5 @@ mod insn_text;
 #[cfg(target_arch = "x86_64")]
 mod live_tracing;
 mod smoke;
+#[cfg(target_arch = "x86_64")]
+mod zz_lockdown;

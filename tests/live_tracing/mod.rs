@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rawbpf::links::{self, AttachError};
 use rawbpf::{Error, Kernel, Link, Loaded, Object, Options, Target};
 
+mod cli;
 mod kernel_side;
 mod others;
 mod usdt;
