@@ -18,7 +18,12 @@ fn load(name: &str, program: &str) -> Result<Loaded, Box<dyn std::error::Error>>
 }
 
 /// Attaches and detaches some times; the shortest time that attaching took.
-fn best(kernel: &Kernel, loaded: &Loaded, program: &str, target: &Target) -> Result<Duration, links::AttachError> {
+fn best(
+    kernel: &Kernel,
+    loaded: &Loaded,
+    program: &str,
+    target: &Target,
+) -> Result<Duration, links::AttachError> {
     let program = loaded.program(program).expect("it was loaded");
     let mut best = Duration::MAX;
     for _ in 0..5 {
@@ -44,7 +49,16 @@ fn write_executable(path: &Path, count: u32) -> std::io::Result<u64> {
         list.iter().try_for_each(|(value, len)| f.write_all(&value.to_le_bytes()[..*len]))
     };
     // The ELF header: class 64, little-endian, executable, x86-64; a program header; four section headers.
-    words(&[(0x0001_0102_464c_457f, 8), (0, 8), (2, 2), (62, 2), (1, 4), (CODE, 8), (64, 8), (sections_at, 8)])?;
+    words(&[
+        (0x0001_0102_464c_457f, 8),
+        (0, 8),
+        (2, 2),
+        (62, 2),
+        (1, 4),
+        (CODE, 8),
+        (64, 8),
+        (sections_at, 8),
+    ])?;
     words(&[(0, 4), (64, 2), (56, 2), (1, 2), (64, 2), (4, 2), (3, 2)])?;
     // PT_LOAD, readable and executable, all of the file.
     words(&[(1, 4), (5, 4), (0, 8), (0, 8), (0, 8), (symbols_at, 8), (symbols_at, 8), (0x1000, 8)])?;
@@ -64,7 +78,8 @@ fn write_executable(path: &Path, count: u32) -> std::io::Result<u64> {
     }
     f.write_all(&vec![0; (sections_at - names_at - names) as usize])?;
     let mut section = |kind: u64, flags: u64, at: u64, len: u64, link: u64, each: u64| {
-        let list = [(0, 4), (kind, 4), (flags, 8), (at, 8), (at, 8), (len, 8), (link, 4), (1, 4), (8, 8), (each, 8)];
+        let list =
+            [(0, 4), (kind, 4), (flags, 8), (at, 8), (at, 8), (len, 8), (link, 4), (1, 4), (8, 8), (each, 8)];
         list.iter().try_for_each(|(value, len): &(u64, usize)| f.write_all(&value.to_le_bytes()[..*len]))
     };
     section(0, 0, 0, 0, 0, 0)?;
@@ -81,7 +96,8 @@ fn uprobe(kernel: &Kernel) -> Result<(), Box<dyn std::error::Error>> {
     let size = write_executable(&path, COUNT)?;
     let symbol = format!("a_function_with_a_usual_name_{:07}", COUNT - 1);
     let target = Target::Uprobe(Uprobe::entry(&path.display().to_string(), &symbol));
-    let result = load("uprobe", "anywhere").and_then(|loaded| Ok(best(kernel, &loaded, "anywhere", &target)?));
+    let result =
+        load("uprobe", "anywhere").and_then(|loaded| Ok(best(kernel, &loaded, "anywhere", &target)?));
     if std::env::var_os("RAWBPF_BENCH_KEEP").is_none() {
         std::fs::remove_file(&path)?;
     }

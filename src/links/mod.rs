@@ -11,6 +11,26 @@
 //!                                          ▼ detach   by force, though others hold it
 //! ```
 //!
+//! What there is to attach to:
+//!
+//! ```text
+//!   the kernel's functions   any instruction          kprobe, kretprobe, ksyscall       Kprobe, Ksyscall
+//!                            many functions           kprobe.multi, kprobe.session      KprobeMulti
+//!                            with types, from BTF     fentry, fexit, fmod_ret, fsession Trace
+//!                            many, with types         fentry.multi ...                  TracingMulti
+//!   its tracepoints          a record, or arguments   tracepoint, raw_tracepoint        Tracepoint, RawTracepoint
+//!   its security hooks       all, or of a cgroup      lsm, lsm_cgroup                   Trace, LsmCgroup
+//!   its counters             every Nth time           perf_event                        PerfEvent
+//!   its objects              on reading a file        iter                              Iter
+//!   user space               functions of a file      uprobe, uprobe.multi              Uprobe, UprobeMulti
+//!                            probes put there         usdt                              Usdt
+//!   another program          a function of it         freplace                          Trace
+//!   packets                  as they come in          xdp                               Xdp
+//! ```
+//!
+//! Section names are the language in which a tracing hook is said ([`Target::of_section`]), in a program's
+//! source as on the command line; [`auto`] attaches a program to what its own section says.
+//!
 //! [`attach`] makes the link that a [`Target`] describes. One file a kind of hook; each knows why the
 //! kernel may refuse and asks it for the reason.
 

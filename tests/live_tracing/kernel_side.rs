@@ -405,7 +405,7 @@ fn attaching_again_and_again_leaks_nothing() {
         // To switch a tracepoint off for the last program takes the kernel a while; one keeps it on.
         let other = load("tracepoint", &["raw_entry"]).expect("it loads");
         let kept = require!(RAW_TRACEPOINT, auto(&other, "raw_entry"));
-        for _ in 0..200 {
+        for _ in 0..50 {
             drop(auto(&loaded, "raw_entry").expect("it attaches"));
         }
         drop(kept);

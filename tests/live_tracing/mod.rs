@@ -91,8 +91,9 @@ fn leaves_nothing(test: impl FnOnce()) {
     // One at a time: each looks at what the whole process holds.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = traces();
+    let (before, start) = (traces(), std::time::Instant::now());
     test();
+    eprintln!("took {:?}", start.elapsed());
     for _ in 0..100 {
         if traces().is_subset(&before) {
             return;
