@@ -97,6 +97,7 @@ impl Error {
             | Error::Attach(AttachError::NoInterface { .. } | AttachError::NoTarget { .. }) => {
                 ErrorKind::NotFound
             }
+            Error::Attach(AttachError::NotFound { .. }) => ErrorKind::NotFound,
             Error::Attach(AttachError::Unsupported { .. }) => ErrorKind::Unsupported,
             Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
             | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))

@@ -81,6 +81,20 @@ mod table {
     pub(crate) const SOCKMAP_LINK: Feature = feature("sockmap link", (6, 10), &["NET_SOCK_MSG"]);
     pub(crate) const CGROUP_ORDER: Feature = feature("order in cgroups", (6, 17), &["CGROUP_BPF"]);
     pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
+    pub(crate) const KPROBE_SESSION: Feature = feature("kprobe.session", (6, 10), &["FPROBE"]);
+    pub(crate) const UPROBE_SESSION: Feature = feature("uprobe.session", (6, 13), &["UPROBES", "BPF_EVENTS"]);
+    pub(crate) const UPROBE: Feature = feature("uprobe", (4, 3), &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const TRACEFS: Feature = feature("tracefs", (4, 1), &["TRACING"]);
+    pub(crate) const RAW_TRACEPOINT: Feature = feature("raw tracepoint", (4, 17), &["BPF_EVENTS"]);
+    pub(crate) const TRACE_COOKIE: Feature =
+        feature("cookie of fentry", (6, 0), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const FSESSION: Feature =
+        feature("fsession", (7, 0), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const TRACING_MULTI: Feature =
+        feature("tracing multi", (7, 2), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const ITER: Feature = feature("iterators", (5, 8), &["DEBUG_INFO_BTF"]);
+    pub(crate) const PERF_EVENT: Feature = feature("perf events", (4, 9), &["PERF_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const FREPLACE: Feature = feature("freplace", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);

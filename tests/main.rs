@@ -17,6 +17,8 @@ mod insn_text;
 mod layers;
 mod live_load;
 mod live_net;
+mod live_tracing;
 mod net;
 mod plan;
 mod smoke;
+mod zz_lockdown;

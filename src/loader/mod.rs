@@ -37,7 +37,7 @@ pub use self::core::{CoreError, CoreFault};
 pub use externs::ExternError;
 pub use info::Records;
 pub use map_plan::MapPlan;
-pub use options::Options;
+pub use options::{Onto, Options};
 pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
 pub use run::{LoadError, Loaded, VerifierLog};
 pub use target::{AttachTarget, TargetError};

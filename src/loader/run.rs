@@ -177,6 +177,7 @@ impl Plan {
             maps: self.maps.iter().map(|_| None).collect(),
             programs: Vec::new(),
             modules: HashMap::new(),
+            onto: None,
             pins: Vec::new(),
             reused: Vec::new(),
             logs: Vec::new(),
@@ -207,6 +208,8 @@ struct Run<'p> {
     maps: Vec<Option<Map>>,
     programs: Vec<Program>,
     modules: HashMap<u32, OwnedFd>,
+    /// The program that the one being loaded is bound to.
+    onto: Option<OwnedFd>,
     /// Pins that this run made.
     pins: Vec<PathBuf>,
     /// Maps that existed already: they keep their contents.
@@ -417,6 +420,9 @@ impl Run<'_> {
                 slot.insert(sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?);
             }
         }
+        let onto = program.attach.as_ref().and_then(|a| a.program);
+        let open = |id| sys::fd_by_id(ObjectKind::Prog, id);
+        self.onto = onto.map(open).transpose().map_err(part("open the target"))?;
         let insns = self.patched(program);
         let license = CString::new(program.license.as_str()).unwrap_or_default();
         let fd_array: Vec<i32> =
@@ -433,7 +439,7 @@ impl Run<'_> {
         };
         let fd = self.verified(program, parts)?;
         let loaded = Program::loaded(fd, program.name.clone(), program.prog_type, program.attach_type);
-        self.programs.push(loaded);
+        self.programs.push(loaded.in_section(program.hook.clone()));
         Ok(())
     }
 
@@ -473,7 +479,7 @@ impl Run<'_> {
                 Fd::borrow(self.btf.as_ref().map(AsFd::as_fd))
             },
             attach_btf_id: program.attach.as_ref().map_or(0, |a| a.btf_id.0),
-            attach_prog_fd: Fd::borrow(module.map(AsFd::as_fd)),
+            attach_prog_fd: Fd::borrow(self.onto.as_ref().or(module).map(AsFd::as_fd)),
             prog_token_fd: token,
             ..Default::default()
         }

@@ -483,14 +483,15 @@ pub fn btf_info(btf: impl AsFd) -> Result<BtfObject, SysError> {
     let mut name = [0u8; 64];
     let mut info = RawBtfInfo { name: PtrMut::to(&mut name).address(), name_len: 64, ..Default::default() };
     // SAFETY: one pointer, with its length.
-    let mut asked = unsafe { obj_info(&btf, &mut info) };
-    // Kernels before 5.11 know no names, and refuse a question with bytes beyond what they know.
-    if asked.is_err_and(|e| e.errno == Errno::E2BIG) {
-        info = RawBtfInfo::default();
-        // SAFETY: no pointer is set.
-        asked = unsafe { obj_info(&btf, &mut info) };
+    match unsafe { obj_info(&btf, &mut info) } {
+        // Before Linux 5.11 there are no names, and asking for one is an error.
+        Err(e) if e.errno == Errno::E2BIG => {
+            info = RawBtfInfo::default();
+            // SAFETY: no pointer is set.
+            unsafe { obj_info(&btf, &mut info) }?;
+        }
+        other => other?,
     }
-    asked?;
     let text = name.split(|&b| b == 0).next().unwrap_or_default();
     let name = String::from_utf8_lossy(text).into_owned();
     Ok(BtfObject { id: info.id, name, kernel: info.kernel_btf != 0, size: info.btf_size })

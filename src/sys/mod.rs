@@ -46,6 +46,7 @@ mod mmap;
 pub mod netlink;
 mod query;
 mod socket;
+mod perf;
 
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpus};
@@ -54,3 +55,4 @@ pub use link_info::*;
 pub use mmap::Mapping;
 pub use query::*;
 pub use socket::*;
+pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};

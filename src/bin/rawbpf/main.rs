@@ -14,10 +14,12 @@
 
 mod args;
 mod asm;
+mod attach;
 mod bpffs;
 mod disasm;
 mod error;
 mod inspect;
+mod iter;
 mod link;
 mod load;
 mod map;
@@ -69,6 +71,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
+        Command::Iter(args) => iter::run(&args, out),
     }
 }
 
