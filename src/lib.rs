@@ -27,6 +27,7 @@
 pub mod btf;
 pub mod bytes;
 pub mod elf;
+pub mod events;
 mod error;
 mod hint;
 pub mod insn;
@@ -35,6 +36,7 @@ pub mod links;
 pub mod loader;
 pub mod maps;
 pub mod progs;
+pub mod symbolize;
 pub mod sys;
 pub mod uapi;
 

@@ -35,6 +35,7 @@
 #![allow(unsafe_code)]
 
 pub mod attr;
+mod batch;
 mod cmd;
 mod cpu;
 mod errno;
@@ -42,9 +43,21 @@ mod fd;
 pub mod info;
 pub mod map;
 mod mmap;
+pub(crate) mod net;
 pub mod netlink;
+pub mod perf_buffer;
+mod pidfd;
+mod plain;
+pub(crate) mod plain_types;
+pub mod ring;
+mod stream;
+pub mod user_ring;
 
+pub use batch::{Batch, Partly};
 pub use cmd::*;
-pub use cpu::{online_cpus, possible_cpus};
+pub use cpu::{online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
-pub use mmap::Mapping;
+pub use mmap::{Mapping, SharedMapping};
+pub use pidfd::pidfd_open;
+pub use plain::Plain;
+pub use stream::prog_stream_read;
