@@ -9,4 +9,5 @@ mod insn_layout;
 mod insn_llvm;
 mod insn_run;
 mod insn_text;
+mod live_maps;
 mod smoke;

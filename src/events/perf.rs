@@ -142,8 +142,6 @@ impl PerfBuffer {
         self.map.set(cpu.bytes(), fd.bytes(), 0).map_err(fail("put a CPU's buffer into"))?;
         self.poller.add(&ring, cpu.into(), EpollFlags::EPOLLIN).map_err(fail("wait for"))?;
         self.rings.insert(cpu, ring);
-        // It may have something before the poller says so.
-        self.ready.push_back(cpu);
         Ok(true)
     }
 
@@ -190,20 +188,18 @@ impl PerfBuffer {
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let scan = self.options.rescan.map(|every| every.saturating_sub(self.scanned.elapsed()));
-            let wait = [left, scan].into_iter().flatten().min();
-            let ready = self.poller.wait(wait).map_err(MapError::sys(&self.map, "wait for"))?;
-            let hung = ready.iter().any(|(_, hung)| *hung);
-            for (cpu, _) in ready {
-                let cpu = cpu as u32;
-                if !self.ready.contains(&cpu) && self.rings.get(&cpu).is_some_and(|r| r.waiting() > 0) {
-                    self.ready.push_back(cpu);
-                }
+            let unread = self.has_unread().then_some(Duration::ZERO);
+            let wait = [left, scan, unread].into_iter().flatten().min();
+            let woken = self.poller.wait(wait).map_err(MapError::sys(&self.map, "wait for"))?;
+            if !woken.is_empty() {
+                self.mark_ready();
             }
-            if hung || self.options.rescan.is_some_and(|every| self.scanned.elapsed() >= every) {
+            let hung: Vec<u32> = woken.iter().filter(|(_, hung)| *hung).map(|(cpu, _)| *cpu as u32).collect();
+            self.close(&hung);
+            if !hung.is_empty() || self.options.rescan.is_some_and(|every| self.scanned.elapsed() >= every) {
                 self.rescan()?;
-                self.close_hung(hung);
             }
-            if !self.ready.is_empty() {
+            if self.has_unread() {
                 return Ok(true);
             }
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -212,17 +208,33 @@ impl PerfBuffer {
         }
     }
 
-    /// An event whose CPU went offline hangs up for ever, also after the CPU is back: its buffer is opened anew
-    /// once it is read to its end.
-    fn close_hung(&mut self, hung: bool) {
-        if !hung {
-            return;
+    /// True if a buffer that is known to be ready has not been read to its end.
+    fn has_unread(&mut self) -> bool {
+        while let Some(cpu) = self.ready.front() {
+            if self.rings.get(cpu).is_some_and(|ring| ring.waiting() > 0) {
+                return true;
+            }
+            self.ready.pop_front();
         }
-        let events = self.poller.wait(Some(Duration::ZERO)).unwrap_or_default();
-        for (cpu, _) in events.into_iter().filter(|(_, hung)| *hung) {
-            let cpu = cpu as u32;
-            if self.rings.get(&cpu).is_some_and(|ring| ring.waiting() == 0) {
-                if let Some(ring) = self.rings.remove(&cpu) {
+        false
+    }
+
+    /// Looks into all buffers for something to read. The kernel says of a buffer only once that it is ready, and
+    /// the one who hears it may be a poller around this one's.
+    pub(super) fn mark_ready(&mut self) {
+        for (cpu, ring) in &self.rings {
+            if ring.waiting() > 0 && !self.ready.contains(cpu) {
+                self.ready.push_back(*cpu);
+            }
+        }
+    }
+
+    /// Closes buffers whose CPU went offline, once they are read to their end: such an event hangs up for ever,
+    /// also after the CPU is back, and has to be opened anew.
+    fn close(&mut self, cpus: &[u32]) {
+        for cpu in cpus {
+            if self.rings.get(cpu).is_some_and(|ring| ring.waiting() == 0) {
+                if let Some(ring) = self.rings.remove(cpu) {
                     self.poller.remove(&ring);
                 }
             }

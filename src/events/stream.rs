@@ -119,12 +119,14 @@ impl Stream for PerfStream {
             }
             match this.0.poll_read_ready_mut(cx) {
                 Poll::Ready(Ok(mut guard)) => {
-                    // What is ready is found by the buffer's own poller, and only then is the guard clear.
                     guard.clear_ready();
                     drop(guard);
-                    if let Err(e) = this.0.get_mut().poll(Some(std::time::Duration::ZERO)) {
+                    let buffer = this.0.get_mut();
+                    // A look at the CPUs, and at what the inner poller knows; then into all buffers.
+                    if let Err(e) = buffer.poll(Some(std::time::Duration::ZERO)) {
                         return Poll::Ready(Some(Err(e)));
                     }
+                    buffer.mark_ready();
                 }
                 Poll::Ready(Err(e)) => return Poll::Ready(Some(Err(this.0.get_ref().wait_error(e)))),
                 Poll::Pending => return Poll::Pending,

@@ -153,7 +153,7 @@ impl Map {
 
     /// Gives it a name in a bpffs; it then outlives this process. Linux 4.4.
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), SysError> {
-        sys::obj_pin(&self.fd, path.as_ref())
+        sys::obj_pin(self, path.as_ref())
     }
 }
 

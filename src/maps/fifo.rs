@@ -1,13 +1,12 @@
 //! Maps without keys: queues, stacks and bloom filters. Linux 4.20, bloom filters 5.16.
 
-use std::borrow::Borrow;
 
 use super::typed::{self, typed_map};
 use super::{ElemFlags, Map, MapError, Plain};
 
 macro_rules! fifo {
     ($name:ident) => {
-        impl<V: Plain, M: Borrow<Map>> $name<V, M> {
+        impl<V: Plain> $name<V> {
             /// Puts a value in. `E2BIG` when it is full.
             pub fn push(&self, value: &V) -> Result<(), MapError> {
                 typed::set(self.map(), &[], value.bytes(), ElemFlags::ANY)
@@ -51,7 +50,7 @@ typed_map! {
     BloomFilter<V>: [BloomFilter], key: Exactly(0), value: Exactly(size_of::<V>())
 }
 
-impl<V: Plain, M: Borrow<Map>> BloomFilter<V, M> {
+impl<V: Plain> BloomFilter<V> {
     /// Puts a value in, for ever.
     pub fn add(&self, value: &V) -> Result<(), MapError> {
         typed::set(self.map(), &[], value.bytes(), ElemFlags::ANY)

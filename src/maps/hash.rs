@@ -1,6 +1,5 @@
 //! Hashes and arrays: one value for each key.
 
-use std::borrow::Borrow;
 use std::marker::PhantomData;
 
 use super::typed::{self, typed_map};
@@ -27,7 +26,7 @@ typed_map! {
     HashMap<K, V>: [Hash, LruHash, Rhash], key: Exactly(size_of::<K>()), value: Exactly(size_of::<V>())
 }
 
-impl<K: Plain, V: Plain, M: Borrow<Map>> HashMap<K, V, M> {
+impl<K: Plain, V: Plain> HashMap<K, V> {
     /// Reads the value of a key.
     pub fn get(&self, key: &K) -> Result<Option<V>, MapError> {
         typed::get(self.map(), key.bytes(), ElemFlags::ANY)
@@ -82,7 +81,7 @@ typed_map! {
     Array<V>: [Array], key: Exactly(4), value: Exactly(size_of::<V>())
 }
 
-impl<V: Plain, M: Borrow<Map>> Array<V, M> {
+impl<V: Plain> Array<V> {
     /// How many elements it has.
     #[allow(clippy::len_without_is_empty, reason = "the kernel makes no empty array")]
     pub fn len(&self) -> u32 {

@@ -1,6 +1,5 @@
 //! Tries of prefixes: routing tables, allow lists.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -86,7 +85,7 @@ typed_map! {
     LpmTrie<K, V>: [LpmTrie], key: Exactly(4 + size_of::<K>()), value: Exactly(size_of::<V>())
 }
 
-impl<K: Plain, V: Plain, M: Borrow<Map>> LpmTrie<K, V, M> {
+impl<K: Plain, V: Plain> LpmTrie<K, V> {
     /// The value of the longest prefix that matches. [`Prefix::whole`] looks an address up.
     pub fn get(&self, key: &Prefix<K>) -> Result<Option<V>, MapError> {
         let (key, len) = key.key();

@@ -42,7 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A typed map owns its [`Map`], or borrows it (`HashMap::<u32, u64, &Map>`) from what was loaded.
+//! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
 
 mod build;
 mod bytes;
@@ -94,10 +94,10 @@ use crate::sys::map::{MapFd, is_per_cpu};
 use crate::sys::{self, ObjectKind, SysError};
 use crate::uapi::MapType;
 
-/// An open map.
-#[derive(Debug)]
+/// An open map. Clones share the descriptor.
+#[derive(Debug, Clone)]
 pub struct Map {
-    fd: MapFd,
+    fd: Arc<MapFd>,
     info: MapInfo,
     btf: Option<Arc<Btf>>,
 }
@@ -165,7 +165,7 @@ impl Map {
     pub(crate) fn created(fd: OwnedFd, name: &str, btf: Option<Arc<Btf>>) -> Result<Map, SysError> {
         let (fd, raw) = MapFd::new(fd)?;
         let info = MapInfo { name: name.into(), ..MapInfo::new(&raw) };
-        Ok(Map { fd, info, btf })
+        Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a map.
@@ -176,7 +176,7 @@ impl Map {
         if let Some(full) = btf.as_deref().and_then(|btf| full_name(btf, &info)) {
             info.name = full;
         }
-        Ok(Map { fd, info, btf })
+        Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Opens the map with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.

@@ -2,7 +2,6 @@
 //!
 //! The value goes in as a descriptor and comes out as an id: the map holds the object, whoever closes what.
 
-use std::borrow::Borrow;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
@@ -25,7 +24,7 @@ typed_map! {
     ArrayOfMaps<>: [ArrayOfMaps], key: Exactly(4), value: Exactly(4)
 }
 
-impl<M: Borrow<Map>> ArrayOfMaps<M> {
+impl ArrayOfMaps {
     /// Puts a map at an index. `EINVAL` if it is not like the others.
     pub fn set(&self, index: u32, inner: impl AsFd) -> Result<(), MapError> {
         set_fd(self.map(), index.bytes(), inner)
@@ -58,7 +57,7 @@ typed_map! {
     HashOfMaps<K>: [HashOfMaps], key: Exactly(size_of::<K>()), value: Exactly(4)
 }
 
-impl<K: Plain, M: Borrow<Map>> HashOfMaps<K, M> {
+impl<K: Plain> HashOfMaps<K> {
     /// Puts a map under a key. `EINVAL` if it is not like the others.
     pub fn set(&self, key: &K, inner: impl AsFd) -> Result<(), MapError> {
         set_fd(self.map(), key.bytes(), inner)
@@ -92,7 +91,7 @@ typed_map! {
     ProgArray<>: [ProgArray], key: Exactly(4), value: Exactly(4)
 }
 
-impl<M: Borrow<Map>> ProgArray<M> {
+impl ProgArray {
     /// Puts a program at an index. `EINVAL` if it is of another type than the others.
     pub fn set(&self, index: u32, program: &Program) -> Result<(), MapError> {
         set_fd(self.map(), index.bytes(), program)
@@ -120,7 +119,7 @@ typed_map! {
     CgroupArray<>: [CgroupArray], key: Exactly(4), value: Exactly(4)
 }
 
-impl<M: Borrow<Map>> CgroupArray<M> {
+impl CgroupArray {
     /// Puts a cgroup, an open directory of a cgroup2 file system, at an index.
     pub fn set(&self, index: u32, cgroup: impl AsFd) -> Result<(), MapError> {
         set_fd(self.map(), index.bytes(), cgroup)

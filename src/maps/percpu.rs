@@ -5,7 +5,6 @@
 //!   | CPU 0's, 4 bytes | pad to 8 | CPU 2's, 4 bytes | pad to 8 |
 //! ```
 
-use std::borrow::Borrow;
 use std::iter::Sum;
 use std::ops::Deref;
 
@@ -82,7 +81,7 @@ typed_map! {
     PerCpuArray<V>: [PercpuArray], key: Exactly(4), value: Exactly(size_of::<V>())
 }
 
-impl<V: Plain, M: Borrow<Map>> PerCpuArray<V, M> {
+impl<V: Plain> PerCpuArray<V> {
     /// How many elements it has.
     #[allow(clippy::len_without_is_empty, reason = "the kernel makes no empty array")]
     pub fn len(&self) -> u32 {
@@ -129,7 +128,7 @@ typed_map! {
     PerCpuHash<K, V>: [PercpuHash, LruPercpuHash], key: Exactly(size_of::<K>()), value: Exactly(size_of::<V>())
 }
 
-impl<K: Plain, V: Plain, M: Borrow<Map>> PerCpuHash<K, V, M> {
+impl<K: Plain, V: Plain> PerCpuHash<K, V> {
     /// Reads all CPUs' values of a key.
     pub fn get(&self, key: &K) -> Result<Option<PerCpu<V>>, MapError> {
         get(self.map(), key.bytes())

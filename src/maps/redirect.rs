@@ -1,6 +1,5 @@
 //! Where XDP programs send packets: interfaces, CPUs, sockets.
 
-use std::borrow::Borrow;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
@@ -38,7 +37,7 @@ fn read(map: &Map, key: u32) -> Result<Option<(u32, u32)>, MapError> {
 
 macro_rules! devices {
     ($name:ident) => {
-        impl<M: Borrow<Map>> $name<M> {
+        impl $name {
             /// Puts an interface there, and perhaps a program for what is sent to it.
             pub fn set(&self, key: u32, ifindex: u32, program: Option<&Program>) -> Result<(), MapError> {
                 let value = target(self.map(), ifindex, program)?;
@@ -88,7 +87,7 @@ typed_map! {
     CpuMap<>: [Cpumap], key: Exactly(4), value: Any
 }
 
-impl<M: Borrow<Map>> CpuMap<M> {
+impl CpuMap {
     /// Gives a CPU a queue for so many packets (1 to 16384), and perhaps a program for what is sent to it.
     pub fn set(&self, cpu: u32, queue: u32, program: Option<&Program>) -> Result<(), MapError> {
         let value = target(self.map(), queue, program)?;
@@ -112,7 +111,7 @@ typed_map! {
     XskMap<>: [Xskmap], key: Exactly(4), value: Exactly(4)
 }
 
-impl<M: Borrow<Map>> XskMap<M> {
+impl XskMap {
     /// Puts a socket at an index. `EOPNOTSUPP` if it is no `AF_XDP` socket.
     pub fn set(&self, index: u32, socket: impl AsFd) -> Result<(), MapError> {
         let fd = socket.as_fd().as_raw_fd();

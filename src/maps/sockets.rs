@@ -3,7 +3,6 @@
 //! A socket goes in as a descriptor. What comes out is its cookie, a number that names it as long as the machine
 //! runs, if the map has 8 bytes for a value; user space may read them since Linux 5.7.
 
-use std::borrow::Borrow;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
@@ -27,7 +26,7 @@ fn cookie(map: &Map, key: &[u8]) -> Result<Option<u64>, MapError> {
 
 macro_rules! by_index {
     ($name:ident) => {
-        impl<M: Borrow<Map>> $name<M> {
+        impl $name {
             /// Puts a socket at an index.
             pub fn set(&self, index: u32, socket: impl AsFd) -> Result<(), MapError> {
                 set(self.map(), index.bytes(), socket, ElemFlags::ANY)
@@ -67,7 +66,7 @@ typed_map! {
     SockHash<K>: [Sockhash], key: Exactly(size_of::<K>()), value: Any
 }
 
-impl<K: Plain, M: Borrow<Map>> SockHash<K, M> {
+impl<K: Plain> SockHash<K> {
     /// Puts a socket under a key.
     pub fn set(&self, key: &K, socket: impl AsFd) -> Result<(), MapError> {
         set(self.map(), key.bytes(), socket, ElemFlags::ANY)

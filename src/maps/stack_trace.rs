@@ -3,7 +3,6 @@
 //! The id that the helper returned is the key; the value is up to 127 frames, the innermost first: addresses, or,
 //! in a map made with `BPF_F_STACK_BUILD_ID`, places in files. [`crate::symbolize`] turns both into names.
 
-use std::borrow::Borrow;
 
 use super::typed::{self, typed_map};
 use super::{BuildIdFrame, Map, MapError, Plain};
@@ -38,7 +37,7 @@ impl Frames {
     }
 }
 
-impl<M: Borrow<Map>> StackTraces<M> {
+impl StackTraces {
     /// The frames of a trace; `None` if it is not there (any more).
     pub fn get(&self, id: u32) -> Result<Option<Frames>, MapError> {
         let value = self.map().get(id.bytes()).map_err(MapError::sys(self.map(), "read a trace of"))?;

@@ -3,7 +3,6 @@
 //! There is no table to look into. The key is a descriptor of the owner, and the value goes when the owner goes.
 //! Programs reach the same value from the owner itself (`bpf_sk_storage_get` and its kin).
 
-use std::borrow::Borrow;
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
@@ -12,7 +11,7 @@ use crate::sys;
 
 macro_rules! storage {
     ($name:ident, $owner:literal) => {
-        impl<V: Plain, M: Borrow<Map>> $name<V, M> {
+        impl<V: Plain> $name<V> {
             #[doc = concat!("Reads the value of ", $owner, "; `None` if it has none.")]
             pub fn get(&self, owner: impl AsFd) -> Result<Option<V>, MapError> {
                 let fd = owner.as_fd().as_raw_fd();
@@ -60,7 +59,7 @@ typed_map! {
 }
 storage!(TaskStorage, "a process (a pidfd)");
 
-impl<V: Plain, M: Borrow<Map>> TaskStorage<V, M> {
+impl<V: Plain> TaskStorage<V> {
     /// Reads the value of the process with this number; `None` if it has none.
     pub fn get_pid(&self, pid: u32) -> Result<Option<V>, MapError> {
         self.get(sys::pidfd_open(pid).map_err(MapError::sys(self.map(), "open the process for"))?)

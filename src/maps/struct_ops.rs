@@ -3,7 +3,6 @@
 //! Such a map has one element: the struct of callbacks, after a head that says how it is doing. The struct's
 //! layout is the kernel's own, by its BTF type; here it is bytes.
 
-use std::borrow::Borrow;
 
 use super::typed::typed_map;
 use super::{Map, MapError, Plain};
@@ -29,7 +28,7 @@ pub enum StructOpsState {
     Other(u32),
 }
 
-impl<M: Borrow<Map>> StructOps<M> {
+impl StructOps {
     /// The value as it is: reference count and state (4 bytes each), padding up to the alignment of the struct,
     /// and the struct, in which programs stand as their ids. `None` before it is filled in.
     pub fn value(&self) -> Result<Option<Vec<u8>>, MapError> {

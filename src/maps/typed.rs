@@ -1,6 +1,5 @@
 //! What all typed maps share: a map that was checked once, and access to its elements as Rust values.
 
-use std::borrow::Borrow;
 
 use super::{ElemFlags, Map, MapError, Mismatch, Plain};
 use crate::uapi::MapType;
@@ -39,37 +38,23 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Declares a typed map: a struct around a [`Map`] that is owned or borrowed, made by `try_from`, which checks
-/// the type and the sizes.
+/// Declares a typed map: a struct around a [`Map`], made by `try_from`, which checks the type and the sizes.
 macro_rules! typed_map {
     (
         $(#[$meta:meta])*
         $name:ident<$($g:ident),*>: [$($map_type:ident),+], key: $key:expr, value: $value:expr
     ) => {
         $(#[$meta])*
-        #[derive(Debug)]
-        pub struct $name<$($g,)* M = $crate::maps::Map> {
-            map: M,
+        #[derive(Debug, Clone)]
+        pub struct $name<$($g),*> {
+            map: $crate::maps::Map,
             types: std::marker::PhantomData<fn() -> ($($g,)*)>,
         }
 
-        impl<$($g: $crate::maps::Plain,)* M: std::borrow::Borrow<$crate::maps::Map>> $name<$($g,)* M> {
-            fn checked(map: M) -> Result<Self, $crate::maps::MapError> {
-                const TYPES: &[$crate::uapi::MapType] = &[$($crate::uapi::MapType::$map_type),+];
-                #[allow(unused_imports, reason = "not every map uses both")]
-                use $crate::maps::typed::Size::{Any, Exactly};
-                $crate::maps::typed::check(map.borrow(), TYPES, $key, $value)?;
-                Ok($name { map, types: std::marker::PhantomData })
-            }
-
+        impl<$($g: $crate::maps::Plain),*> $name<$($g),*> {
             /// The map itself.
             pub fn map(&self) -> &$crate::maps::Map {
-                self.map.borrow()
-            }
-
-            /// Gives the map back.
-            pub fn into_map(self) -> M {
-                self.map
+                &self.map
             }
         }
 
@@ -77,21 +62,25 @@ macro_rules! typed_map {
             type Error = $crate::maps::MapError;
             /// Takes a map, if its type and sizes are these.
             fn try_from(map: $crate::maps::Map) -> Result<Self, Self::Error> {
-                Self::checked(map)
+                const TYPES: &[$crate::uapi::MapType] = &[$($crate::uapi::MapType::$map_type),+];
+                #[allow(unused_imports, reason = "not every map uses both")]
+                use $crate::maps::typed::Size::{Any, Exactly};
+                $crate::maps::typed::check(&map, TYPES, $key, $value)?;
+                Ok($name { map, types: std::marker::PhantomData })
             }
         }
 
-        impl<'m, $($g: $crate::maps::Plain),*> TryFrom<&'m $crate::maps::Map> for $name<$($g,)* &'m $crate::maps::Map> {
+        impl<$($g: $crate::maps::Plain),*> TryFrom<&$crate::maps::Map> for $name<$($g),*> {
             type Error = $crate::maps::MapError;
-            /// Borrows a map, if its type and sizes are these.
-            fn try_from(map: &'m $crate::maps::Map) -> Result<Self, Self::Error> {
-                Self::checked(map)
+            /// Shares a map, if its type and sizes are these.
+            fn try_from(map: &$crate::maps::Map) -> Result<Self, Self::Error> {
+                Self::try_from(map.clone())
             }
         }
 
-        impl<$($g: $crate::maps::Plain,)* M: std::borrow::Borrow<$crate::maps::Map>> std::os::fd::AsFd for $name<$($g,)* M> {
+        impl<$($g: $crate::maps::Plain),*> std::os::fd::AsFd for $name<$($g),*> {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                std::borrow::Borrow::<$crate::maps::Map>::borrow(&self.map).as_fd()
+                self.map.as_fd()
             }
         }
     };
@@ -100,11 +89,10 @@ pub(super) use typed_map;
 
 /// Reads a value; `None` if there is no such element.
 pub(super) fn get<V: Plain>(
-    map: impl Borrow<Map>,
+    map: &Map,
     key: &[u8],
     flags: ElemFlags,
 ) -> Result<Option<V>, MapError> {
-    let map = map.borrow();
     let mut value = V::zeroed();
     let found = map.get_into(key, value.bytes_mut(), flags);
     Ok(found.map_err(MapError::sys(map, "read an element of"))?.then_some(value))
