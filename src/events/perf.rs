@@ -101,27 +101,20 @@ impl PerfBuffer {
         self.lost
     }
 
-    /// Bytes that wait to be read, of each CPU, and how many its buffer holds.
+    /// How many bytes of each CPU's buffer are taken, and how many it holds.
     pub fn fill(&self) -> impl Iterator<Item = (u32, u64, u64)> {
-        self.rings.iter().map(|(cpu, ring)| (*cpu, ring.waiting(), ring.size() as u64))
+        self.rings.iter().map(|(cpu, ring)| (*cpu, ring.used(), ring.size() as u64))
     }
 
-    /// Opens buffers on CPUs that came online, and closes those of CPUs that went, once they are read to their
-    /// end. [`PerfBuffer::poll`] does it by itself, as often as the options say. Returns true if something
+    /// Opens buffers on CPUs that came online, and closes those of CPUs that went (and perhaps came back: the
+    /// kernel stops a buffer for ever), once they are read to their end. [`PerfBuffer::poll`] does it by itself, as often as the options say. Returns true if something
     /// changed.
     pub fn rescan(&mut self) -> Result<bool, MapError> {
         self.scanned = Instant::now();
         let online = sys::online_cpus();
-        let gone: Vec<u32> = self.cpus().filter(|cpu| !online.contains(cpu)).collect();
-        let mut changed = false;
-        for cpu in gone {
-            if self.rings.get(&cpu).is_some_and(|ring| ring.waiting() == 0) {
-                if let Some(ring) = self.rings.remove(&cpu) {
-                    self.poller.remove(&ring);
-                    changed = true;
-                }
-            }
-        }
+        let dead = |(cpu, ring): (&u32, &mut PerfRing)| (!online.contains(cpu) || !ring.is_running()).then_some(*cpu);
+        let dead: Vec<u32> = self.rings.iter_mut().filter_map(dead).collect();
+        let mut changed = self.close(&dead);
         let most = self.map.info().max_entries;
         for cpu in online.into_iter().filter(|cpu| *cpu < most) {
             if !self.rings.contains_key(&cpu) {
@@ -194,9 +187,7 @@ impl PerfBuffer {
             if !woken.is_empty() {
                 self.mark_ready();
             }
-            let hung: Vec<u32> = woken.iter().filter(|(_, hung)| *hung).map(|(cpu, _)| *cpu as u32).collect();
-            self.close(&hung);
-            if !hung.is_empty() || self.options.rescan.is_some_and(|every| self.scanned.elapsed() >= every) {
+            if self.options.rescan.is_some_and(|every| self.scanned.elapsed() >= every) {
                 self.rescan()?;
             }
             if self.has_unread() {
@@ -229,16 +220,18 @@ impl PerfBuffer {
         }
     }
 
-    /// Closes buffers whose CPU went offline, once they are read to their end: such an event hangs up for ever,
-    /// also after the CPU is back, and has to be opened anew.
-    fn close(&mut self, cpus: &[u32]) {
+    /// Closes buffers that get nothing any more, once they are read to their end; true if one was closed.
+    fn close(&mut self, cpus: &[u32]) -> bool {
+        let mut closed = false;
         for cpu in cpus {
             if self.rings.get(cpu).is_some_and(|ring| ring.waiting() == 0) {
                 if let Some(ring) = self.rings.remove(cpu) {
                     self.poller.remove(&ring);
+                    closed = true;
                 }
             }
         }
+        closed
     }
 
     /// The map itself.

@@ -29,8 +29,8 @@ impl Poller {
     }
 
     /// Waits until some are ready, or the time is over; without a time, for ever. The data of those that are
-    /// ready, with whether they hung up. A signal ends the wait early, with none.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> Result<Vec<(u64, bool)>, SysError> {
+    /// ready, 64 at a time. A signal ends the wait early, with none.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> Result<Vec<u64>, SysError> {
         let timeout = match timeout {
             None => EpollTimeout::NONE,
             // Rounded up, so that waiting for a short time is no busy loop.
@@ -44,8 +44,7 @@ impl Poller {
             Err(nix::errno::Errno::EINTR) => 0,
             other => other.map_err(|e| SysError::other("epoll_wait", e))?,
         };
-        let hung = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
-        Ok(events.iter().take(count).map(|e| (e.data(), e.events().intersects(hung))).collect())
+        Ok(events.iter().take(count).map(EpollEvent::data).collect())
     }
 }
 

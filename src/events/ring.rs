@@ -32,7 +32,8 @@ pub struct RingBuf {
 pub struct Positions {
     /// Where the producers are.
     pub producer: u64,
-    /// Where the consumer is.
+    /// Up to where the consumer has given room back: at least every eighth of the ring, and whenever it has read
+    /// everything.
     pub consumer: u64,
     /// Bytes that the ring holds.
     pub size: u64,
@@ -41,7 +42,7 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// Bytes that wait to be read.
+    /// Bytes that are taken: they wait to be read, or have been read just now.
     pub fn lag(&self) -> u64 {
         self.producer.wrapping_sub(self.consumer).min(self.size)
     }

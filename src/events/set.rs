@@ -73,7 +73,7 @@ impl RingSet {
         mut each: impl FnMut(RingIx, &[u8]),
     ) -> Result<u64, SysError> {
         let mut count = 0;
-        for (data, _) in self.poller.wait(timeout)? {
+        for data in self.poller.wait(timeout)? {
             let ix = data as usize;
             if let Some(ring) = self.rings.get_mut(ix) {
                 count += ring.consume(|record| each(RingIx(ix), record));

@@ -2,7 +2,7 @@
 
 
 use super::typed::{self, typed_map};
-use super::{ElemFlags, Map, MapError, Plain};
+use super::{ElemFlags, MapError, Plain};
 
 macro_rules! fifo {
     ($name:ident) => {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::typed::{self, typed_map};
-use super::{ElemFlags, Ip4, Ip6, Map, MapError, Plain, Walk};
+use super::{ElemFlags, Ip4, Ip6, MapError, Plain, Walk};
 
 /// The first bits of some data: the key of an LPM trie, `struct bpf_lpm_trie_key`.
 ///

@@ -5,7 +5,7 @@
 
 
 use super::typed::{self, typed_map};
-use super::{BuildIdFrame, Map, MapError, Plain};
+use super::{BuildIdFrame, MapError, Plain};
 use crate::sys::map::flags;
 
 typed_map! {

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
-use super::{ElemFlags, Map, MapError, Plain};
+use super::{ElemFlags, MapError, Plain};
 use crate::sys;
 
 macro_rules! storage {

@@ -5,7 +5,7 @@
 
 
 use super::typed::typed_map;
-use super::{Map, MapError, Plain};
+use super::{MapError, Plain};
 
 typed_map! {
     /// A struct_ops map, as user space may read it.

@@ -9,6 +9,7 @@
 //! the count is written as a record of its own once there is room.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
 
 use super::errno::{Errno, SysError};
 use super::fd;
@@ -40,8 +41,10 @@ pub struct PerfRing {
     /// Up to here everything has been read.
     at: u64,
     head: u64,
-    /// A record that wraps, in one piece.
+    /// The last record, in one piece.
     copy: Vec<u8>,
+    /// For how long the event had been running when it was last asked, in nanoseconds.
+    ran: u64,
 }
 
 /// What a record is.
@@ -80,6 +83,8 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
     const SOFTWARE: u32 = 1;
     const BPF_OUTPUT: u64 = 10;
     const SAMPLE_RAW: u64 = 1 << 10;
+    /// `PERF_FORMAT_TOTAL_TIME_RUNNING`: what [`PerfRing::is_running`] reads.
+    const TIME_RUNNING: u64 = 1 << 1;
     /// The bit field `watermark`; bit fields are laid out from the other end on big-endian machines.
     const WATERMARK: u64 = if cfg!(target_endian = "big") { 1 << (63 - 14) } else { 1 << 14 };
     let (flags, number) = match wakeup {
@@ -92,7 +97,7 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
         config: BPF_OUTPUT,
         sample_period: 1,
         sample_type: SAMPLE_RAW,
-        read_format: 0,
+        read_format: TIME_RUNNING,
         flags,
         wakeup: number,
         bp_type: 0,
@@ -128,7 +133,7 @@ impl PerfRing {
         let size = size.ok_or(SysError::other("mmap", Errno::EINVAL))?;
         let event = open_event(cpu, wakeup)?;
         let shared = SharedMapping::new(&event, 0, page + size, true)?;
-        let ring = PerfRing { event, shared, page, size, at: 0, head: 0, copy: Vec::new() };
+        let ring = PerfRing { event, shared, page, size, at: 0, head: 0, copy: Vec::new(), ran: 0 };
         ring.enable()?;
         Ok(ring)
     }
@@ -144,9 +149,32 @@ impl PerfRing {
         }
     }
 
+    /// True if the event has run since this was asked last. When its CPU goes offline the kernel stops an event
+    /// for ever, without a word, also when the CPU comes back.
+    pub fn is_running(&mut self) -> bool {
+        let mut answer = [0; 16]; // the count, and the time
+        let len = nix::unistd::read(&self.event, &mut answer).unwrap_or(0);
+        let [.., a, b, c, d, e, f, g, h] = answer;
+        let ran = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        let runs = len == answer.len() && ran != self.ran;
+        self.ran = ran;
+        runs
+    }
+
     /// Bytes that wait to be read.
     pub fn waiting(&self) -> u64 {
         self.load_head().wrapping_sub(self.at)
+    }
+
+    /// Bytes that are taken: they wait to be read, or have been read just now.
+    pub fn used(&self) -> u64 {
+        self.load_head().wrapping_sub(self.told())
+    }
+
+    /// Up to where the kernel has its room back.
+    fn told(&self) -> u64 {
+        let tail = self.shared.atomic_u64(DATA_TAIL);
+        tail.map_or(0, |tail| tail.load(Ordering::Relaxed))
     }
 
     /// Bytes for records.
@@ -156,7 +184,7 @@ impl PerfRing {
 
     fn load_head(&self) -> u64 {
         let loaded = self.shared.atomic_u64(DATA_HEAD);
-        loaded.map_or(self.at, |head| head.load(std::sync::atomic::Ordering::Acquire))
+        loaded.map_or(self.at, |head| head.load(Ordering::Acquire))
     }
 
     /// Goes past the last record and finds the next. `None` if there is none now; then the kernel has all the
@@ -179,8 +207,7 @@ impl PerfRing {
         self.fetch(size);
         self.at = self.at.wrapping_add(size as u64);
         // The record has been copied, so its room can go back; a quarter at a time.
-        let told = self.shared.atomic_u64(DATA_TAIL).map_or(0, |t| t.load(std::sync::atomic::Ordering::Relaxed));
-        if self.at == self.head || self.at.wrapping_sub(told) >= self.size as u64 / 4 {
+        if self.at == self.head || self.at.wrapping_sub(self.told()) >= self.size as u64 / 4 {
             self.tell();
         }
         Some(self.parse(header, size))
@@ -208,7 +235,7 @@ impl PerfRing {
 
     fn tell(&self) {
         if let Some(tail) = self.shared.atomic_u64(DATA_TAIL) {
-            tail.store(self.at, std::sync::atomic::Ordering::Release);
+            tail.store(self.at, Ordering::Release);
         }
     }
 

@@ -85,9 +85,9 @@ impl Ring {
         self.shared.load_word(PRODUCER).unwrap_or(self.at)
     }
 
-    /// How far this consumer is.
+    /// How far this consumer is, as the kernel knows it: what is behind has been given back.
     pub fn consumer(&self) -> usize {
-        self.at
+        self.told
     }
 
     /// Overwrite mode: bytes that were overwritten before they were read.

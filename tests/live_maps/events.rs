@@ -338,7 +338,8 @@ fn a_program_stream_has_the_kernels_reports() {
     assert_eq!(stream.read_now().expect("read"), b"");
     run(&program, 1);
     let text = String::from_utf8(stream.read_now().expect("read")).expect("text");
-    eprintln!("{text}");
+    // Not on every build of a kernel that has streams.
+    require!(STREAMS, if text.is_empty() { Err("the kernel reports nothing") } else { Ok(()) });
     assert!(text.contains("Timeout detected for may_goto"), "{text}");
     assert_eq!(stream.read_now().expect("read"), b"");
 }

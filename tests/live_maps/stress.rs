@@ -18,18 +18,19 @@ rawbpf::plain! {
     struct Counts { sent: u64, taken_back: u64, dropped: u64 }
 }
 
-/// How long the producers go on.
-const FOR: Duration = Duration::from_millis(1500);
+/// How often the reader lets the buffer fill up.
+const ROUNDS: u32 = 10;
 
-/// Runs the program on every CPU from a thread of its own, while `read` runs here until it is told to stop.
-fn produce(program: &Program, read: impl FnOnce(&AtomicBool)) -> u64 {
+/// Runs the program on every CPU from a thread of its own for as long as `read` takes; how often it ran.
+fn produce(program: &Program, read: impl FnOnce()) -> u64 {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let done = &done;
         let producer = |cpu: u32| {
             move || {
                 pin(cpu);
-                let (mut runs, begin) = (0, Instant::now());
-                while begin.elapsed() < FOR {
+                let mut runs = 0;
+                while !done.load(Ordering::SeqCst) {
                     run(program, 500);
                     runs += 500;
                 }
@@ -37,22 +38,19 @@ fn produce(program: &Program, read: impl FnOnce(&AtomicBool)) -> u64 {
             }
         };
         let producers: Vec<_> = sys::online_cpus().into_iter().map(|cpu| scope.spawn(producer(cpu))).collect();
-        let waiter = scope.spawn(|| {
-            let runs: u64 = producers.into_iter().map(|p| p.join().expect("it ran")).sum();
-            done.store(true, Ordering::SeqCst);
-            runs
-        });
-        read(&done);
-        waiter.join().expect("it waited")
+        read();
+        done.store(true, Ordering::SeqCst);
+        producers.into_iter().map(|p| p.join().expect("it ran")).sum()
     })
 }
 
-/// Slow by turns: it sleeps while the producers fill the ring, then reads what is there.
-fn slow(turn: &mut u32) {
-    *turn += 1;
-    if *turn % 4 == 0 {
-        std::thread::sleep(Duration::from_millis(20));
+/// The slow reader: sleeps until it is too late.
+fn sleep_until(full: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !full() && begin.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(1));
     }
+    std::thread::sleep(Duration::from_millis(5));
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn a_ring_buffer_loses_nothing_unseen() {
     let loaded = load("ring_events");
     let mut ring = RingBuf::new(map(&loaded, "events")).expect("mapped");
     let program = loaded.program("send_event").expect("it is there");
-    let (mut read, mut last, mut turn) = (0u64, StdMap::<u32, u64>::new(), 0);
+    let (mut read, mut last) = (0u64, StdMap::<u32, u64>::new());
     let mut each = |record: &[u8]| {
         let event = Event::read(record).expect("an event");
         assert_eq!((record.len(), event.size), (16, 16), "a torn record");
@@ -71,19 +69,17 @@ fn a_ring_buffer_loses_nothing_unseen() {
         }
         read += 1;
     };
-    let runs = produce(program, |done| {
-        while !done.load(Ordering::SeqCst) {
-            slow(&mut turn);
-            if ring.poll(Some(Duration::from_millis(5))).expect("poll") {
-                // A bounded number, so that the ring fills up.
-                for _ in 0..300 {
-                    let Some(record) = ring.next() else { break };
-                    each(&record);
-                }
+    let runs = produce(program, || {
+        for _ in 0..ROUNDS {
+            sleep_until(|| ring.positions().fill() > 0.99);
+            assert!(ring.poll(None).expect("poll"));
+            // Not all: producers and reader meet in the middle of the ring too.
+            for _ in 0..1000 {
+                each(&ring.next().expect("it was full"));
             }
         }
-        ring.consume(&mut each);
     });
+    ring.consume(&mut each);
     let counts = PerCpuArray::<Counts>::try_from(map(&loaded, "event_counts")).expect("its type");
     let counts = counts.get(0).expect("get").expect("there");
     let sum = |f: fn(&Counts) -> u64| counts.iter().map(f).sum::<u64>();
@@ -102,7 +98,7 @@ fn a_perf_buffer_loses_nothing_unseen() {
     let options = PerfOptions { pages: 4, ..PerfOptions::default() };
     let mut buffer = PerfBuffer::new(map(&loaded, "events"), options).expect("opened");
     let program = loaded.program("send_event").expect("it is there");
-    let (mut read, mut last, mut turn) = (0u64, StdMap::<u32, u64>::new(), 0);
+    let (mut read, mut last) = (0u64, StdMap::<u32, u64>::new());
     let mut each = |event: PerfEvent<'_>| {
         let PerfEvent::Sample { cpu, data } = event else { return };
         let event = Event::read(data).expect("an event");
@@ -112,18 +108,16 @@ fn a_perf_buffer_loses_nothing_unseen() {
         }
         read += 1;
     };
-    let mut runs = produce(program, |done| {
-        while !done.load(Ordering::SeqCst) {
-            slow(&mut turn);
-            if buffer.poll(Some(Duration::from_millis(5))).expect("poll") {
-                for _ in 0..500 {
-                    let Some(event) = buffer.next() else { break };
-                    each(event);
-                }
+    let mut runs = produce(program, || {
+        for _ in 0..ROUNDS {
+            sleep_until(|| buffer.fill().all(|(_, used, size)| used + 64 > size));
+            assert!(buffer.poll(None).expect("poll"));
+            for _ in 0..200 {
+                each(buffer.next().expect("it was full"));
             }
         }
-        buffer.consume(&mut each);
     });
+    buffer.consume(&mut each);
     // The kernel tells of the last losses with the next event on each CPU.
     for cpu in sys::online_cpus() {
         pin(cpu);
