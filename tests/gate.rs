@@ -63,6 +63,24 @@ mod table {
     /// neither a pass nor a skip in the ledger of the kernels.
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
 
+    pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
+    pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
+    pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);
+    pub(crate) const USER_RINGBUF: Feature = feature("user ring buffer", (6, 1), &["BPF_SYSCALL"]);
+    pub(crate) const STREAMS: Feature = feature("program streams", (6, 17), &["BPF_JIT"]);
+    pub(crate) const MAP_BTF: Feature = feature("BTF of maps", (4, 18), &["BPF_SYSCALL"]);
+    pub(crate) const INODE_STORAGE: Feature = feature("inode storage", (5, 10), &["BPF_LSM"]);
+    pub(crate) const TASK_STORAGE: Feature = feature("task storage", (5, 11), &["BPF_SYSCALL"]);
+    pub(crate) const CGRP_STORAGE: Feature = feature("cgroup storage of cgroup2", (6, 2), &["CGROUPS"]);
+    pub(crate) const BLOOM_FILTER: Feature = feature("bloom filter", (5, 16), &["BPF_SYSCALL"]);
+    pub(crate) const INSN_ARRAY: Feature = feature("instruction array", (6, 19), &["BPF_SYSCALL"]);
+    pub(crate) const RHASH: Feature = feature("resizable hash", (7, 2), &["BPF_SYSCALL"]);
+    pub(crate) const ALL_CPUS: Feature = feature("flags for one CPU's value", (7, 0), &["BPF_SYSCALL"]);
+    pub(crate) const TRACE_INSTANCE: Feature = feature("trace instances", (5, 9), &["BPF_EVENTS", "FTRACE"]);
+    pub(crate) const STACKTRACE: Feature =
+        feature("kernel stack traces", (4, 6), &["STACKTRACE", "PERF_EVENTS"]);
+    pub(crate) const HOTPLUG: Feature = feature("CPU hotplug", (2, 6), &["HOTPLUG_CPU"]);
+
     pub(crate) const VETH: Feature = feature("veth", (2, 6), &["VETH"]);
     pub(crate) const CLS_BPF: Feature = feature("tc filters", (4, 1), &["NET_CLS_BPF", "NET_SCH_INGRESS"]);
     pub(crate) const BTF: Feature = feature("vmlinux BTF", (5, 2), &["DEBUG_INFO_BTF"]);

@@ -16,6 +16,7 @@ mod insn_run;
 mod insn_text;
 mod layers;
 mod live_load;
+mod live_maps;
 mod live_net;
 mod live_tracing;
 mod net;

@@ -17,7 +17,6 @@
 //!   fentry/...  fexit/...  lsm/...  iter/...  tp_btf/...                 bound at load time
 //! ```
 
-
 use super::{
     Functions, Iter, Kprobe, KprobeMulti, Ksyscall, MultiKind, PerfEvent, RawTracepoint, Spots, Target,
     Trace, Tracepoint, TracingMulti, Uprobe, UprobeMulti, Usdt,

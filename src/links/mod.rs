@@ -598,7 +598,9 @@ impl Link {
     pub fn update(&self, program: &Program, old: Option<&Program>) -> Result<(), SysError> {
         match &self.hold {
             Hold::Object(fd) => sys::link_update(fd, program, old.map(AsFd::as_fd)),
-            Hold::Objects(fds) => fds.iter().try_for_each(|fd| sys::link_update(fd, program, old.map(AsFd::as_fd))),
+            Hold::Objects(fds) => {
+                fds.iter().try_for_each(|fd| sys::link_update(fd, program, old.map(AsFd::as_fd)))
+            }
             Hold::Undo(Some(undo)) => undo.update(program),
             Hold::Undo(None) => Err(SysError::other("an attachment that has ended", Errno::ENOENT)),
         }

@@ -35,6 +35,7 @@
 #![allow(unsafe_code)]
 
 pub mod attr;
+mod batch;
 mod cmd;
 mod cpu;
 mod errno;
@@ -43,16 +44,28 @@ pub mod info;
 mod link_info;
 pub mod map;
 mod mmap;
+pub(crate) mod net;
 pub mod netlink;
-mod query;
-mod socket;
 mod perf;
+pub mod perf_buffer;
+mod pidfd;
+mod plain;
+pub(crate) mod plain_types;
+mod query;
+pub mod ring;
+mod socket;
+mod stream;
+pub mod user_ring;
 
+pub use batch::{Batch, Partly};
 pub use cmd::*;
-pub use cpu::{online_cpus, possible_cpus};
+pub use cpu::{online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use link_info::*;
-pub use mmap::Mapping;
+pub use mmap::{Mapping, SharedMapping};
+pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};
+pub use pidfd::pidfd_open;
+pub use plain::Plain;
 pub use query::*;
 pub use socket::*;
-pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};
+pub use stream::prog_stream_read;
