@@ -31,12 +31,11 @@ fn a_kprobe_by_offset_and_by_address() {
     require!(ROOT);
     leaves_nothing(|| {
         let loaded = load("kprobe", &["anywhere"]).expect("it loads");
-        let kernel = kernel();
         require!(
             KPROBE,
-            !kernel.symbols().hidden() && attach(&loaded, "anywhere", "kprobe/__sys_socket+0").is_ok()
+            !kernel().symbols().hidden() && attach(&loaded, "anywhere", "kprobe/__sys_socket+0").is_ok()
         );
-        let address = kernel.symbols().named("__sys_socket").next().expect("every kernel has it").address;
+        let address = kernel().symbols().named("__sys_socket").next().expect("every kernel has it").address;
         let link = attach(&loaded, "anywhere", &format!("kprobe/{address:#x}")).expect("it attaches");
         call_socket(77);
         assert_eq!(seen(&loaded, 6), 1);
@@ -311,8 +310,7 @@ fn many_functions_by_one_link() {
         assert_eq!((seen(&loaded, 0) - before, seen(&loaded, 1)), (2, 21), "test2 is called last");
         drop(link);
         // By address, one of which is no function.
-        let kernel = kernel();
-        let of = |name: &str| kernel.symbols().named(name).next().expect("it has it").address;
+        let of = |name: &str| kernel().symbols().named(name).next().expect("it has it").address;
         let addresses = vec![of("bpf_fentry_test1"), of("bpf_fentry_test1") + 1, of("bpf_fentry_test2")];
         let before = seen(&loaded, 0);
         let link = links::attach_on(kernel(), program, &at(Functions::Addresses(addresses), vec![5]))
