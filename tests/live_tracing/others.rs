@@ -220,3 +220,29 @@ fn many_functions_by_their_types() {
         drop(link);
     });
 }
+
+#[test]
+fn a_process_without_privileges_is_told_which() {
+    require!(ROOT);
+    let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    require!(PERF_EVENT, if paranoid.trim() >= "1" { Ok(()) } else { Err("anybody may") });
+    let loaded = load("perf_event", &[]).expect("it loads");
+    let attached = std::thread::scope(|scope| {
+        let unprivileged = scope.spawn(|| {
+            // The system call, unlike the C library's function, is for this thread alone.
+            // SAFETY: plain numbers.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+            attach(&loaded, "sample", "perf_event/cpu-clock").map(drop)
+        });
+        unprivileged.join().expect("it ends")
+    });
+    let e = attached.expect_err("it may not");
+    assert_eq!(
+        e.to_string(),
+        format!(
+            "cannot attach `sample` to perf_event/cpu-clock,freq=99: this process has neither CAP_PERFMON nor CAP_SYS_ADMIN, which tracing needs (kernel.perf_event_paranoid is {})",
+            paranoid.trim()
+        )
+    );
+    assert_eq!(Error::from(e).kind(), rawbpf::ErrorKind::NotPermitted);
+}
