@@ -163,23 +163,33 @@ pub(super) fn attach_syscall(
     program: &Program,
     call: &Ksyscall,
 ) -> Result<Link, AttachError> {
-    let names = SYSCALL_PREFIXES.iter().map(|prefix| format!("{prefix}{}", call.name));
-    let symbols = kernel.symbols();
-    let name = names.into_iter().find(|name| symbols.is_empty() || symbols.named(name).next().is_some());
-    let Some(function) = name else {
-        let of = |s: &'static str| move |n: &Symbol| n.name.strip_prefix(s).map(String::from);
-        let known: Vec<String> =
-            SYSCALL_PREFIXES.iter().flat_map(|p| symbols.all().iter().filter_map(of(p))).collect();
-        return Err(AttachError::NotFound {
-            program: program.name().into(),
-            hook: call.to_string(),
-            what: "system call",
-            name: call.name.clone(),
-            near: why::nearest(&call.name, known.iter().map(String::as_str)),
-        });
-    };
-    let probe = Kprobe { function, exit: call.exit, cookie: call.cookie, ..Kprobe::default() };
-    attach(kernel, program, &probe)
+    why::check_type(program, "ksyscall", ProgType::Kprobe)?;
+    let base = Kprobe { exit: call.exit, cookie: call.cookie, ..Kprobe::default() };
+    let names = || SYSCALL_PREFIXES.iter().map(|prefix| format!("{prefix}{}", call.name));
+    if pmu("kprobe").is_none() {
+        let function = names().next().unwrap_or_default();
+        return attach(kernel, program, &Kprobe { function, ..base });
+    }
+    for name in names() {
+        let refused =
+            |source| explain(kernel, program, &Kprobe { function: name.clone(), ..base.clone() }, source);
+        match open(&base, &name) {
+            Ok(event) => return perf_link::attach(program, vec![event], call.cookie).map_err(refused),
+            Err(e) if e.errno == Errno::ENOENT => {}
+            Err(e) => return Err(refused(e)),
+        }
+    }
+    let of = |prefix: &'static str| move |s: &Symbol| s.name.strip_prefix(prefix).map(String::from);
+    let symbols = kernel.symbols().all();
+    let known: Vec<String> =
+        SYSCALL_PREFIXES.iter().flat_map(|prefix| symbols.iter().filter_map(of(prefix))).collect();
+    Err(AttachError::NotFound {
+        program: program.name().into(),
+        hook: call.to_string(),
+        what: "system call",
+        name: call.name.clone(),
+        near: why::nearest(&call.name, known.iter().map(String::as_str)),
+    })
 }
 
 /// How the functions behind system calls are called: wrapped ones (Linux 4.17) by architecture, then

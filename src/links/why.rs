@@ -79,7 +79,7 @@ fn lockdown() -> Option<String> {
 }
 
 fn has_capability(number: u32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let Some(set) = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()) else { return true };
     set & (1 << number) != 0

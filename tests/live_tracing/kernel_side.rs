@@ -31,12 +31,11 @@ fn a_kprobe_by_offset_and_by_address() {
     require!(ROOT);
     leaves_nothing(|| {
         let loaded = load("kprobe", &["anywhere"]).expect("it loads");
-        let kernel = kernel();
         require!(
             KPROBE,
-            !kernel.symbols().hidden() && attach(&loaded, "anywhere", "kprobe/__sys_socket+0").is_ok()
+            !kernel().symbols().hidden() && attach(&loaded, "anywhere", "kprobe/__sys_socket+0").is_ok()
         );
-        let address = kernel.symbols().named("__sys_socket").next().expect("every kernel has it").address;
+        let address = kernel().symbols().named("__sys_socket").next().expect("every kernel has it").address;
         let link = attach(&loaded, "anywhere", &format!("kprobe/{address:#x}")).expect("it attaches");
         call_socket(77);
         assert_eq!(seen(&loaded, 6), 1);
@@ -97,16 +96,18 @@ fn kprobes_through_tracefs() {
         let loaded = load("kprobe", &["socket_entry", "socket_exit"]).expect("it loads");
         let probe = |function: Kprobe| Target::Kprobe(Kprobe { via: ProbeVia::Tracefs, ..function });
         let program = |name| loaded.program(name).expect("it was loaded");
-        let entry = rawbpf::attach(program("socket_entry"), &probe(Kprobe::entry("__sys_socket")));
+        let entry =
+            links::attach_on(kernel(), program("socket_entry"), &probe(Kprobe::entry("__sys_socket")));
         let entry = require!(KPROBE, entry);
-        let exit = rawbpf::attach(program("socket_exit"), &probe(Kprobe::exit("__sys_socket")))
+        let exit = links::attach_on(kernel(), program("socket_exit"), &probe(Kprobe::exit("__sys_socket")))
             .expect("it attaches");
         let text = fs::read_to_string("/sys/kernel/tracing/kprobe_events").expect("it is there");
         assert_eq!(text.matches("rawbpf").count(), 4, "two probes, by group and name: {text}");
         call_socket(77);
         assert_eq!((seen(&loaded, 0), seen(&loaded, 1), seen(&loaded, 2)), (1, 77, 1));
         drop((entry, exit));
-        let missing = rawbpf::attach(program("socket_entry"), &probe(Kprobe::entry("no_such_function")));
+        let missing =
+            links::attach_on(kernel(), program("socket_entry"), &probe(Kprobe::entry("no_such_function")));
         assert!(matches!(missing, Err(AttachError::NotFound { .. })), "{missing:?}");
     });
 }
@@ -134,7 +135,7 @@ fn cookies_of_perf_events() {
         let on = |program: &str, hook: &str, cookie| {
             let mut target = Target::of_section(hook).expect("a hook").expect("one by itself");
             assert!(target.set_cookie(cookie));
-            rawbpf::attach(loaded.program(program).expect("it was loaded"), &target)
+            links::attach_on(kernel(), loaded.program(program).expect("it was loaded"), &target)
         };
         let first = require!(KPROBE, on("probe_cookie", "kprobe/__sys_socket", 11));
         call_socket(77);
@@ -226,8 +227,10 @@ fn a_cookie_of_fentry() {
         let loaded = require!(TRACE_COOKIE, load("trace_cookie", &[]));
         let mut target = Target::of_section("fentry/bpf_fentry_test1").expect("a hook").expect("by itself");
         assert!(target.set_cookie(99));
-        let link =
-            require!(TRACE_COOKIE, rawbpf::attach(loaded.program("with_cookie").expect("loaded"), &target));
+        let link = require!(
+            TRACE_COOKIE,
+            links::attach_on(kernel(), loaded.program("with_cookie").expect("loaded"), &target)
+        );
         call_fentry_test(&loaded);
         assert_eq!((seen(&loaded, 0), seen(&loaded, 1)), (1, 99));
         drop(link);
@@ -300,19 +303,18 @@ fn many_functions_by_one_link() {
         // By name, one of which the kernel does not have: the others are attached.
         let names = ["bpf_fentry_test2", "no_such_function", "bpf_fentry_test1"].map(String::from).to_vec();
         let before = seen(&loaded, 0);
-        let link =
-            rawbpf::attach(program, &at(Functions::Names(names), vec![21, 22, 23])).expect("it attaches");
+        let link = links::attach_on(kernel(), program, &at(Functions::Names(names), vec![21, 22, 23]))
+            .expect("it attaches");
         assert_eq!(link.skipped().iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["no_such_function"]);
         call_fentry_test(&caller);
         assert_eq!((seen(&loaded, 0) - before, seen(&loaded, 1)), (2, 21), "test2 is called last");
         drop(link);
         // By address, one of which is no function.
-        let kernel = kernel();
-        let of = |name: &str| kernel.symbols().named(name).next().expect("it has it").address;
+        let of = |name: &str| kernel().symbols().named(name).next().expect("it has it").address;
         let addresses = vec![of("bpf_fentry_test1"), of("bpf_fentry_test1") + 1, of("bpf_fentry_test2")];
         let before = seen(&loaded, 0);
-        let link =
-            rawbpf::attach(program, &at(Functions::Addresses(addresses), vec![5])).expect("it attaches");
+        let link = links::attach_on(kernel(), program, &at(Functions::Addresses(addresses), vec![5]))
+            .expect("it attaches");
         assert_eq!(link.skipped().len(), 1, "{:?}", link.skipped());
         call_fentry_test(&caller);
         assert_eq!((seen(&loaded, 0) - before, seen(&loaded, 1)), (2, 5));

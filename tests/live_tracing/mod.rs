@@ -10,6 +10,7 @@ use rawbpf::links::{self, AttachError};
 use rawbpf::{Error, Kernel, Link, Loaded, Object, Options, Target};
 
 mod cli;
+mod files;
 mod kernel_side;
 mod others;
 mod usdt;

@@ -26,7 +26,7 @@ fn an_iterator_prints_the_tasks() {
         assert!(read(&link).contains(&format!("task {pid} of {pid}\n")), "{}", read(&link));
         let program = loaded.program("dump_task").expect("it was loaded");
         // Only this process: since 6.1.
-        if let Ok(link) = rawbpf::attach(program, &Target::Iter(Iter::Process(pid))) {
+        if let Ok(link) = links::attach_on(kernel(), program, &Target::Iter(Iter::Process(pid))) {
             let text = read(&link);
             assert!(text.lines().all(|line| line.ends_with(&format!("of {pid}"))), "{text}");
         }
@@ -43,7 +43,7 @@ fn an_iterator_prints_a_map() {
             map.set(&n.to_ne_bytes(), &u64::from(n * n).to_ne_bytes(), 0).expect("it is written");
         }
         let program = loaded.program("dump_elements").expect("it was loaded");
-        let link = rawbpf::attach(program, &Target::Iter(Iter::Map(map.info().id)));
+        let link = links::attach_on(kernel(), program, &Target::Iter(Iter::Map(map.info().id)));
         let link = require!(ITER, link);
         assert_eq!(read(&link), "0: 0\n1: 1\n2: 4\n3: 9\n");
         let e = auto(&loaded, "dump_elements").expect_err("it has to be told which map");
@@ -97,7 +97,7 @@ fn page_faults_of_this_process() {
             ..PerfEvent::new("page-faults")
         };
         // The event is of the thread that is the process; a test runs in another.
-        let link = require!(PERF_EVENT, rawbpf::attach(program, &Target::PerfEvent(event)));
+        let link = require!(PERF_EVENT, links::attach_on(kernel(), program, &Target::PerfEvent(event)));
         drop(link);
         let e = attach(&loaded, "sample", "perf_event/cpu-clock,cpu=4095").expect_err("no such CPU");
         assert!(e.to_string().ends_with("there is no such CPU, or it is offline"), "{e}");
@@ -194,7 +194,7 @@ fn a_security_module_for_one_cgroup() {
         let loaded = require!(LSM_CGROUP, load("lsm_cgroup", &[]));
         let program = loaded.program("no_raw_sockets").expect("it was loaded");
         let target = Target::LsmCgroup(LsmCgroup { cgroup: "/sys/fs/cgroup".into() });
-        let link = require!(LSM_CGROUP, rawbpf::attach(program, &target));
+        let link = require!(LSM_CGROUP, links::attach_on(kernel(), program, &target));
         // SAFETY: plain numbers.
         let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, 1) };
         assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EPERM), "{fd}");
@@ -219,4 +219,30 @@ fn many_functions_by_their_types() {
         assert_eq!(seen(&loaded, 1), 5);
         drop(link);
     });
+}
+
+#[test]
+fn a_process_without_privileges_is_told_which() {
+    require!(ROOT);
+    let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    require!(PERF_EVENT, if paranoid.trim() >= "1" { Ok(()) } else { Err("anybody may") });
+    let loaded = load("perf_event", &[]).expect("it loads");
+    let attached = std::thread::scope(|scope| {
+        let unprivileged = scope.spawn(|| {
+            // The system call, unlike the C library's function, is for this thread alone.
+            // SAFETY: plain numbers.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+            attach(&loaded, "sample", "perf_event/cpu-clock").map(drop)
+        });
+        unprivileged.join().expect("it ends")
+    });
+    let e = attached.expect_err("it may not");
+    assert_eq!(
+        e.to_string(),
+        format!(
+            "cannot attach `sample` to perf_event/cpu-clock,freq=99: this process has neither CAP_PERFMON nor CAP_SYS_ADMIN, which tracing needs (kernel.perf_event_paranoid is {})",
+            paranoid.trim()
+        )
+    );
+    assert_eq!(Error::from(e).kind(), rawbpf::ErrorKind::NotPermitted);
 }

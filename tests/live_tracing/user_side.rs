@@ -44,19 +44,19 @@ fn a_uprobe_of_one_process_by_offset_and_through_tracefs() {
         let loaded = load("uprobe", &["anywhere"]).expect("it loads");
         let program = loaded.program("anywhere").expect("it was loaded");
         let mine = Uprobe { pid: Some(std::process::id()), ..Uprobe::entry(SELF, "rawbpf_test_function") };
-        let link = require!(UPROBE, rawbpf::attach(program, &Target::Uprobe(mine.clone())));
+        let link = require!(UPROBE, links::attach_on(kernel(), program, &Target::Uprobe(mine.clone())));
         rawbpf_test_function(1);
         assert_eq!(seen(&loaded, 4), 1);
         drop(link);
         let other = Uprobe { pid: Some(1), ..mine.clone() };
-        let link = rawbpf::attach(program, &Target::Uprobe(other));
+        let link = links::attach_on(kernel(), program, &Target::Uprobe(other));
         if std::process::id() != 1 {
             // The file is that of process 1, or ours if it sees ours.
             drop(link);
         }
         let written = Uprobe { via: ProbeVia::Tracefs, ..mine };
         if std::path::Path::new("/sys/kernel/tracing/uprobe_events").exists() {
-            let link = rawbpf::attach(program, &Target::Uprobe(written)).expect("it attaches");
+            let link = links::attach_on(kernel(), program, &Target::Uprobe(written)).expect("it attaches");
             rawbpf_test_function(1);
             assert_eq!(seen(&loaded, 4), 2);
             drop(link);
@@ -90,7 +90,8 @@ fn a_function_that_a_file_does_not_have() {
     let target =
         |pid| Target::Uprobe(Uprobe { pid: Some(pid), ..Uprobe::entry(SELF, "rawbpf_test_function") });
     let program = loaded.program("anywhere").expect("it was loaded");
-    let text = rawbpf::attach(program, &target(u32::MAX / 4)).expect_err("no such process").to_string();
+    let text =
+        links::attach_on(kernel(), program, &target(u32::MAX / 4)).expect_err("no such process").to_string();
     assert!(text.ends_with("there is no process `1073741823`"), "{text}");
 }
 
@@ -109,7 +110,7 @@ fn many_functions_of_a_file_by_one_link() {
         let cookies = vec![7, 8];
         let target = UprobeMulti { cookies, ..UprobeMulti::new(SELF, Spots::Names(names), MultiKind::Entry) };
         let program = loaded.program("entries").expect("it was loaded");
-        let link = rawbpf::attach(program, &Target::UprobeMulti(target)).expect("it attaches");
+        let link = links::attach_on(kernel(), program, &Target::UprobeMulti(target)).expect("it attaches");
         rawbpf_test_function(1);
         assert_eq!(seen(&loaded, 1), 8);
         rawbpf_test_other(1);
@@ -138,8 +139,11 @@ fn a_cookie_of_a_uprobe() {
     leaves_nothing(|| {
         let loaded = require!(PERF_LINK, load("kprobe_cookie", &["probe_cookie"]));
         let probe = Uprobe { cookie: 33, ..Uprobe::entry(SELF, "rawbpf_test_function") };
-        let link =
-            rawbpf::attach(loaded.program("probe_cookie").expect("it was loaded"), &Target::Uprobe(probe));
+        let link = links::attach_on(
+            kernel(),
+            loaded.program("probe_cookie").expect("it was loaded"),
+            &Target::Uprobe(probe),
+        );
         let link = require!(PERF_LINK, link);
         rawbpf_test_function(1);
         assert_eq!((seen(&loaded, 0), seen(&loaded, 1)), (1, 33));
