@@ -146,7 +146,7 @@ impl PerfBuffer {
     pub fn next(&mut self) -> Option<PerfEvent<'_>> {
         let (cpu, record) = loop {
             let cpu = *self.ready.front()?;
-            match self.rings.get_mut(&cpu).and_then(PerfRing::next) {
+            match self.rings.get_mut(&cpu).and_then(PerfRing::next_record) {
                 Some(record) => break (cpu, record),
                 None => self.ready.pop_front(),
             };

@@ -112,7 +112,7 @@ impl TracePipe {
     }
 
     /// The next event that is there now, if there is one.
-    pub fn next(&mut self) -> Result<Option<TraceEvent>, TraceError> {
+    pub fn next_event(&mut self) -> Result<Option<TraceEvent>, TraceError> {
         loop {
             while let Some(line) = self.line() {
                 if let Some(event) = self.take(&line) {

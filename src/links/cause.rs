@@ -149,7 +149,7 @@ pub(super) fn lacking(caps: &[Cap]) -> Option<String> {
     let effective = u64::from_str_radix(effective.trim(), 16).ok()?;
     let has = |cap: Cap| effective & (1 << cap.0) != 0;
     let missing: Vec<&str> =
-        caps.iter().filter(|c| !has(**c) && !(**c == BPF && has(SYS_ADMIN))).map(|c| c.1).collect();
+        caps.iter().filter(|c| !(has(**c) || **c == BPF && has(SYS_ADMIN))).map(|c| c.1).collect();
     (!missing.is_empty()).then(|| missing.join(" and "))
 }
 

@@ -31,6 +31,9 @@ pub struct Walk {
     pub complete: bool,
 }
 
+/// The bytes of an element: of its key, and of its value.
+pub type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// A walk over the elements of a map, see [`Map::elements`]. Each is lent until the next is asked for.
 #[derive(Debug)]
 pub struct Elements<'m> {
@@ -83,8 +86,7 @@ impl<'m> Elements<'m> {
     ///
     /// # Errors
     /// The map cannot be read: `ENOTSUPP` or `EINVAL` for types without elements, such as ring buffers.
-    #[allow(clippy::should_implement_trait, reason = "it lends")]
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, SysError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry<'_>>, SysError> {
         loop {
             match self.from {
                 From::Batch { .. } => {
@@ -244,7 +246,7 @@ impl Map {
     /// Calls `each` with every element, and says whether that was all of them. See [`Map::elements`].
     pub fn for_each(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<Walk, SysError> {
         let mut elements = self.elements();
-        while let Some((key, value)) = elements.next()? {
+        while let Some((key, value)) = elements.next_entry()? {
             each(key, value);
         }
         Ok(elements.walk())

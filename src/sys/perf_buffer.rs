@@ -189,7 +189,7 @@ impl PerfRing {
 
     /// Goes past the last record and finds the next. `None` if there is none now; then the kernel has all the
     /// room again.
-    pub fn next(&mut self) -> Option<Record> {
+    pub fn next_record(&mut self) -> Option<Record> {
         if self.at == self.head {
             self.head = self.load_head();
             if self.at == self.head {

@@ -9,7 +9,7 @@ use rawbpf::events::{TraceEvent, TracePipe};
 fn wait_for(pipe: &mut TracePipe, count: usize) -> Vec<TraceEvent> {
     let (mut found, begin) = (Vec::new(), Instant::now());
     while found.len() < count && begin.elapsed() < Duration::from_secs(10) {
-        while let Some(event) = pipe.next().expect("read") {
+        while let Some(event) = pipe.next_event().expect("read") {
             if event.message.starts_with("hello from 64 bytes") {
                 found.push(event);
             }
