@@ -230,7 +230,7 @@ impl PerfRing {
         }
     }
 
-    /// The data of the sample that [`PerfRing::next`] returned last.
+    /// The data of the sample that [`PerfRing::next_record`] returned last.
     pub fn data(&self, start: usize, len: usize) -> &[u8] {
         start.checked_add(len).and_then(|end| self.copy.get(start..end)).unwrap_or_default()
     }

@@ -8,8 +8,6 @@ mod stress;
 mod symbols;
 mod trace;
 
-use std::process::Command;
-
 use rawbpf::bytes::Endian;
 use rawbpf::insn::Asm;
 use rawbpf::maps::{Builder, Map, MapError};
@@ -71,15 +69,4 @@ fn errno(e: &MapError) -> Option<Errno> {
         }
         _ => None,
     }
-}
-
-/// The command, on this kernel.
-fn rawbpf(args: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_rawbpf")).args(args).output().expect("rawbpf starts")
-}
-
-fn stdout(args: &[&str]) -> String {
-    let out = rawbpf(args);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).expect("text")
 }

@@ -54,6 +54,17 @@ fn listeners() -> u16 {
     RAWBPF_TEST_SEMAPHORE.load(Ordering::Relaxed)
 }
 
+/// The kernel takes what was detached away in the background.
+fn nobody_listens() {
+    for _ in 0..250 {
+        if listeners() == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{} still listen", listeners());
+}
+
 /// Attaches to this process: before 5.15 there is no other way.
 fn probe(cookie: u64) -> Target {
     let (file, provider, name) = ("/proc/self/exe".into(), "rawbpf_test".into(), "args".into());
@@ -71,8 +82,10 @@ fn arguments_by_the_older_layout() {
     leaves_nothing(|| {
         let loaded = load("usdt", &[]).expect("it loads");
         let program = loaded.program("on_args").expect("it was loaded");
+        nobody_listens();
         let link = require!(UPROBE, links::attach_on(kernel(), program, &probe(77)));
-        assert_eq!(listeners(), 1);
+        // The kernel counts each mapping of the file; a printed backtrace leaves a second one.
+        assert!(listeners() >= 1);
         fire(1 << 40, -2, &[10, 20, 30, 40], 3);
         assert_eq!((seen(&loaded, 0), seen(&loaded, 1), seen(&loaded, 2)), (1, 6, 77));
         // No argument by two registers in this layout.
@@ -84,7 +97,7 @@ fn arguments_by_the_older_layout() {
             "{note}"
         );
         drop(link);
-        assert_eq!(listeners(), 0);
+        nobody_listens();
         fire(1, 1, &[0; 4], 0);
         assert_eq!(seen(&loaded, 0), 1);
     });
