@@ -96,9 +96,12 @@ impl Error {
             {
                 ErrorKind::NotPermitted
             }
-            Error::Plan(PlanError::NoSuch { .. }) | Error::Attach(AttachError::NoInterface { .. }) => {
+            Error::Plan(PlanError::NoSuch { .. })
+            | Error::Attach(AttachError::NoInterface { .. } | AttachError::NoTarget { .. }) => {
                 ErrorKind::NotFound
             }
+            Error::Attach(AttachError::NotFound { .. }) => ErrorKind::NotFound,
+            Error::Attach(AttachError::Unsupported { .. }) => ErrorKind::Unsupported,
             Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
             | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
             | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,

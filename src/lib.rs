@@ -28,6 +28,7 @@ pub mod btf;
 pub mod bytes;
 pub mod elf;
 mod error;
+pub mod events;
 mod hint;
 pub mod insn;
 pub mod kernel;
@@ -35,6 +36,7 @@ pub mod links;
 pub mod loader;
 pub mod maps;
 pub mod progs;
+pub mod symbolize;
 pub mod sys;
 pub mod uapi;
 

@@ -87,21 +87,24 @@ fn every_truncation_is_an_error_or_an_object_in_bounded_time() {
 
 #[test]
 fn every_flipped_byte_is_an_error_or_an_object_in_bounded_time() {
+    let kernel = rawbpf::Kernel::fixture(rawbpf::uapi::Release(6, 18, 0));
     for (name, bytes) in fixtures() {
         let since = Instant::now();
         let mut changed = bytes.clone();
-        let step = (bytes.len() / 8192).max(1);
-        for at in (0..bytes.len()).step_by(step) {
-            for flip in [0xff, 0x80, 0x01] {
-                changed[at] ^= flip;
+        // All bytes of one file, and some of each other: they are made of the same parts.
+        let all = name.ends_with("packet_count.o");
+        let step = if all { 1 } else { (bytes.len() / 300).max(1) };
+        for (n, at) in (0..bytes.len()).step_by(step).enumerate() {
+            let flips = [0xff, 0x80, 0x01];
+            for flip in if all { &flips[..] } else { &flips[n % 3..=n % 3] } {
+                changed[at] ^= *flip;
                 if let Ok(object) = Object::parse("x", &changed) {
                     // Whatever was read can be printed, and does not claim more than the file could hold.
                     let total: usize = object.programs.iter().map(|p| p.func.insns.len()).sum();
                     assert!(total <= bytes.len() * 8, "{name}");
-                    let _ = object
-                        .plan(&rawbpf::Kernel::fixture(rawbpf::uapi::Release(6, 18, 0)), &Default::default());
+                    let _ = object.plan(&kernel, &Default::default());
                 }
-                changed[at] ^= flip;
+                changed[at] ^= *flip;
             }
         }
         assert!(since.elapsed().as_secs() < 120, "{name}: {:?}", since.elapsed());

@@ -110,7 +110,7 @@ impl Info {
         let file = string(file!());
         let lines = code.lines().flat_map(|l| [l.at.0, file, file, l.line << 10 | l.col]).collect();
         let (types_len, strings_len) = (types.len() as u32 * 4, strings.len() as u32);
-        let mut blob = vec![0x9f, 0xeb, 1, 0];
+        let mut blob = [0xeb9fu16.to_ne_bytes(), [1, 0]].concat();
         for word in [24, 0, types_len, types_len, strings_len].iter().chain(&types) {
             blob.extend(word.to_ne_bytes());
         }
@@ -568,7 +568,14 @@ fn functions_callbacks_and_loops() {
     a.begin(double).mov64(R0, R1).lsh64(R0, 1).exit();
     let code = a.finish().unwrap();
     assert_eq!(code.funcs().len(), 3);
-    assert_eq!(run(&code, &mut [100]), 9900);
+    match load(&code, SYSCALL) {
+        Ok(prog) => assert_eq!(run_loaded(&prog, &mut [100]), 9900),
+        // The interpreter calls no callbacks, and some kernels have the JIT compiler off.
+        Err(log) => {
+            assert!(log.contains("non-JITed"), "{log}");
+            eprintln!("skipped: {}", log.lines().nth(1).unwrap_or_default());
+        }
+    }
 }
 
 #[test]

@@ -18,10 +18,15 @@ const RULES: &[(&str, &[&str])] = &[
     ("maps", &["bytes", "uapi", "btf", "sys", "progs"]),
     ("links", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
     ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
+    ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
+    ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("hint", &["error", "sys", "uapi"]),
     (
         "error",
-        &["hint", "bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "links", "loader"],
+        &[
+            "hint", "bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "links",
+            "loader", "events",
+        ],
     ),
 ];
 

@@ -280,6 +280,15 @@ impl ProgDef {
         self.target.as_deref().or_else(|| self.section.split_once('/').map(|(_, target)| target))
     }
 
+    /// What it is and where it attaches, as a section name: that of its own section, with the hook that the
+    /// user gave, if one was given.
+    pub fn hook(&self) -> String {
+        match &self.target {
+            Some(target) => format!("{}/{target}", self.section.split('/').next().unwrap_or_default()),
+            None => self.section.clone(),
+        }
+    }
+
     /// Makes it another kind of program, as if it stood in section `name`. `None` if there is no such
     /// section name.
     pub fn set_section(&mut self, name: &str) -> Option<()> {

@@ -211,6 +211,13 @@ impl Kernel {
         self.modules.get_or_init(|| self.btf().map(read_modules).unwrap_or_default())
     }
 
+    /// The name of a type of the kernel's or a module's, by the id of its BTF object. `None` if it cannot be found.
+    pub fn type_name(&self, btf_obj_id: u32, type_id: u32) -> Option<String> {
+        let module = self.modules().iter().find(|m| m.btf_id == btf_obj_id);
+        let btf = module.map_or_else(|| self.btf().ok(), |m| Some(&m.btf))?;
+        btf.ty(crate::btf::TypeId(type_id)).ok().map(|ty| ty.name.to_string()).filter(|name| !name.is_empty())
+    }
+
     /// Its symbols.
     pub fn symbols(&self) -> &Symbols {
         self.symbols.get_or_init(Symbols::host)

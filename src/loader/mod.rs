@@ -41,7 +41,7 @@ pub use externs::ExternError;
 pub use info::Records;
 pub use jump_table::JumpTable;
 pub use map_plan::MapPlan;
-pub use options::Options;
+pub use options::{Onto, Options};
 pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
 pub use run::{LoadError, Loaded, VerifierLog};
 pub use struct_ops::{StructOpsError, StructOpsPlan};

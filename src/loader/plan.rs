@@ -9,7 +9,7 @@ use super::externs::{self, ExternError, Resolved};
 use super::info::{self, Records};
 use super::jump_table::{self, JumpTable};
 use super::map_plan::{self, MapPlan};
-use super::options::Options;
+use super::options::{Onto, Options};
 use super::reloc;
 use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
@@ -97,6 +97,8 @@ pub struct ProgPlan {
     pub name: String,
     /// Section it stands in.
     pub section: String,
+    /// What it is and where it attaches, as a section name; see [`ProgDef::hook`].
+    pub hook: String,
     /// What kind of program it is.
     pub prog_type: ProgType,
     /// The hook it is verified for.
@@ -368,7 +370,8 @@ impl Planner<'_> {
     /// Which programs will be loaded.
     fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
         let names = || self.object.programs.iter().map(ProgDef::name).collect::<Vec<_>>().join(", ");
-        for wanted in &self.options.only {
+        let bound = self.options.onto.iter().map(|onto| &onto.program);
+        for wanted in self.options.only.iter().chain(bound) {
             if self.object.program(wanted).is_none() {
                 return Err(PlanError::NoSuch { what: "program", name: wanted.clone(), known: names() });
             }
@@ -492,12 +495,13 @@ impl Planner<'_> {
             ix,
             name: def.name().into(),
             section: def.section.clone(),
+            hook: def.hook(),
             prog_type,
             attach_type: place.map_or_else(|| self.attach_type(def), |place| place.member),
             flags: self.flags(def, prog_type),
             attach: match place {
                 Some(place) => Some(place.target.clone()),
-                None => target::find(self.object, def, self.kernel)?,
+                None => target::find(def, self.kernel, self.onto(def))?,
             },
             insns: code.insns,
             patches,
@@ -563,6 +567,11 @@ impl Planner<'_> {
             info::collect(btf, ext.func_info(), &code.parts, endian).map_err(missing("func_info"))?;
         let lines = info::collect(btf, ext.line_info(), &code.parts, endian).map_err(missing("line_info"))?;
         Ok((functions, lines))
+    }
+
+    /// The loaded program that the caller binds this one to.
+    fn onto(&self, def: &ProgDef) -> Option<&Onto> {
+        self.options.onto.iter().find(|onto| onto.program == def.name())
     }
 
     fn attach_type(&self, def: &ProgDef) -> AttachType {

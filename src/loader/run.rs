@@ -71,7 +71,8 @@ impl Loaded {
         &self.logs
     }
 
-    /// The value of a struct_ops map, with the descriptors of its programs: what registers it when it is written.
+    /// The value of a struct_ops map, with the descriptors of its programs: what
+    /// [`struct_ops::register`](crate::links::struct_ops::register) takes.
     #[doc(alias = "bpf_map__attach_struct_ops")]
     pub fn struct_ops_value(&self, map: &str) -> Option<&[u8]> {
         self.callbacks.iter().find(|(name, _)| name == map).map(|(_, value)| value.as_slice())
@@ -191,22 +192,21 @@ impl Plan {
             maps: self.maps.iter().map(|_| None).collect(),
             programs: Vec::new(),
             modules: HashMap::new(),
+            onto: None,
             pins: Vec::new(),
             reused: Vec::new(),
             logs: Vec::new(),
-            callbacks: Vec::new(),
             arenas: Vec::new(),
         };
         let result = run.token().and_then(|()| self.steps.iter().try_for_each(|step| run.step(step)));
-        run.callbacks = run.callbacks();
         match result {
             Ok(()) => Ok(Loaded {
+                callbacks: run.callbacks(),
                 name: self.object.clone(),
                 maps: run.maps,
                 programs: run.programs,
                 new_pins: run.pins,
                 logs: run.logs,
-                callbacks: run.callbacks,
                 arenas: run.arenas,
             }),
             Err(e) => {
@@ -226,12 +226,13 @@ struct Run<'p> {
     maps: Vec<Option<Map>>,
     programs: Vec<Program>,
     modules: HashMap<u32, OwnedFd>,
+    /// The program that the one being loaded is bound to.
+    onto: Option<OwnedFd>,
     /// Pins that this run made.
     pins: Vec<PathBuf>,
     /// Maps that existed already: they keep their contents.
     reused: Vec<MapIx>,
     logs: Vec<VerifierLog>,
-    callbacks: Vec<(String, Vec<u8>)>,
     arenas: Vec<(String, ArenaMapping)>,
 }
 
@@ -535,6 +536,9 @@ impl Run<'_> {
         for id in modules.chain(patched).collect::<Vec<_>>() {
             self.open_module(id).map_err(part("open the module's types"))?;
         }
+        let onto = program.attach.as_ref().and_then(|a| a.program);
+        let open = |id| sys::fd_by_id(ObjectKind::Prog, id);
+        self.onto = onto.map(open).transpose().map_err(part("open the target"))?;
         let tables = self.jump_tables(program).map_err(part("make a jump table"))?;
         let insns = self.patched(program, &tables);
         let license = CString::new(program.license.as_str()).unwrap_or_default();
@@ -552,7 +556,7 @@ impl Run<'_> {
         };
         let fd = self.verified(program, parts)?;
         let loaded = Program::loaded(fd, program.name.clone(), program.prog_type, program.attach_type);
-        self.programs.push(loaded);
+        self.programs.push(loaded.in_section(program.hook.clone()));
         Ok(())
     }
 
@@ -592,7 +596,7 @@ impl Run<'_> {
                 Fd::borrow(self.btf.as_ref().map(AsFd::as_fd))
             },
             attach_btf_id: program.attach.as_ref().map_or(0, |a| a.btf_id.0),
-            attach_prog_fd: Fd::borrow(module.map(AsFd::as_fd)),
+            attach_prog_fd: Fd::borrow(self.onto.as_ref().or(module).map(AsFd::as_fd)),
             prog_token_fd: token,
             ..Default::default()
         }

@@ -305,8 +305,12 @@ impl Layout<'_, '_> {
         if !is_ops {
             return wrong("what stands there is no struct_ops program");
         }
-        let target =
-            AttachTarget { name: format!("{ty}.{member}"), btf_id: self.found.ty, module: self.found.module };
+        let target = AttachTarget {
+            name: format!("{ty}.{member}"),
+            btf_id: self.found.ty,
+            module: self.found.module,
+            program: None,
+        };
         let slot = Slot { target, member: AttachType(u32::try_from(index).unwrap_or(u32::MAX)) };
         let known = self.callbacks.programs.entry(ix.0).or_insert_with(|| slot.clone());
         if *known == slot {

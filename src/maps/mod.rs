@@ -1,18 +1,87 @@
 //! Maps: tables that programs and user space share.
 //!
-//! A map is a kernel object with a type, a key size, a value size and a limit. User space reaches its
-//! elements by system calls, one element or (since Linux 5.6) one batch at a time; keys and values are
-//! bytes, and BTF, if the map has it, says what they mean. [`Map`] is an open map with its full name and
-//! its types.
+//! A map is a kernel object with a type, a key size, a value size and a limit. A program reaches an element by a
+//! pointer; user space reaches it by a system call, one element at a time or, since Linux 5.6, one batch. Keys
+//! and values are bytes, and nothing in the kernel says what they mean: that is what BTF is for, on the command
+//! line, and what Rust types are for, in programs.
 //!
 //! ```text
-//!            key (key_size bytes)           value
-//!   hash     anything                       value_size bytes
-//!   array    u32 index                      value_size bytes
-//!   per-CPU  as hash or array               (value_size rounded up to 8) × possible CPUs
-//!   queue    none                           value_size bytes
-//!   ringbuf  none: memory-mapped            -
+//!                 key (key_size bytes)       value
+//!   hash          anything                   value_size bytes
+//!   array         u32 index                  value_size bytes; never deleted, all there from the start
+//!   per-CPU       as hash or array           (value_size rounded up to 8) x possible CPUs
+//!   lpm_trie      u32 length, then bits      value_size bytes
+//!   queue, stack  none                       value_size bytes
+//!   bloom_filter  none                       value_size bytes; can be asked about, not listed
+//!   of maps       as hash or array           in: a descriptor. out: an id
+//!   prog_array, devmap, cpumap, xskmap, sockmap, cgroup_array ...   what programs call, send to, ask about
+//!   *_storage     a descriptor of the owner  value_size bytes, kept with the owner and gone with it
+//!   arena         none: memory-mapped        pages
+//!   ringbuf ...   none: see crate::events    records
 //! ```
+//!
+//! # Two layers
+//!
+//! ```text
+//!   HashMap<u32, Stats>   Array<u64>   PerCpuArray<u64>   LpmTrie<Ip4, u32>   Queue<V>   ProgArray ...
+//!        keys and values are Rust types; the sizes were checked once, by `try_from`
+//!                                     |
+//!   Map                  keys and values are bytes; the lengths are checked at each call
+//!                                     |
+//!   sys::map::MapFd      the descriptor and the kernel's sizes; the system calls
+//! ```
+//!
+//! ```no_run
+//! use rawbpf::maps::{HashMap, Map};
+//! let counts = HashMap::<u32, u64>::try_from(Map::open_pin("/sys/fs/bpf/counts")?)?;
+//! counts.set(&80, &0)?;
+//! for element in counts.iter() {
+//!     let (port, count) = element?;
+//!     println!("{port}: {count}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
+
+mod build;
+mod bytes;
+mod error;
+mod fdinfo;
+mod fifo;
+mod flags;
+mod hash;
+mod lpm;
+mod mapped;
+mod nested;
+mod percpu;
+mod redirect;
+mod sockets;
+mod stack_trace;
+mod storage;
+mod struct_ops;
+mod typed;
+mod walk;
+
+pub use crate::sys::net::{Be16, Be32, Be64, Ip4, Ip6, Mac};
+pub use crate::sys::plain_types::{BuildIdFrame, CgroupStorageKey};
+pub use crate::sys::{Partly, Plain, SharedMapping};
+pub use build::{Builder, Limit, RULES, Rule};
+pub use error::{MapError, Mismatch};
+pub use fdinfo::FdInfo;
+pub use fifo::{BloomFilter, Queue, Stack};
+pub use flags::ElemFlags;
+pub use hash::{Array, HashMap, Iter};
+pub use lpm::{LpmTrie, Prefix, PrefixSyntax};
+pub use mapped::{Arena, MappedArray};
+pub use nested::{ArrayOfMaps, CgroupArray, HashOfMaps, ProgArray};
+pub use percpu::{PerCpu, PerCpuArray, PerCpuHash};
+pub use redirect::{CpuMap, CpuQueue, DevMap, DevMapHash, Device, XskMap};
+pub use sockets::{ReuseportSockArray, SockHash, SockMap};
+pub use stack_trace::{Frames, StackTraces};
+pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
+pub use struct_ops::{StructOps, StructOpsState};
+pub use walk::{Elements, Entry, Walk};
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -21,14 +90,14 @@ use std::sync::Arc;
 use crate::btf::{Btf, BtfKind, Kind, TypeId};
 use crate::progs::loaded_btf;
 use crate::sys::info::RawMapInfo;
-use crate::sys::map::{Batch, MapFd, is_per_cpu};
-use crate::sys::{self, Errno, ObjectKind, SysError};
+use crate::sys::map::{MapFd, is_per_cpu};
+use crate::sys::{self, ObjectKind, SysError};
 use crate::uapi::MapType;
 
-/// An open map.
-#[derive(Debug)]
+/// An open map. Clones share the descriptor.
+#[derive(Debug, Clone)]
 pub struct Map {
-    fd: MapFd,
+    fd: Arc<MapFd>,
     info: MapInfo,
     btf: Option<Arc<Btf>>,
 }
@@ -96,7 +165,7 @@ impl Map {
     pub(crate) fn created(fd: OwnedFd, name: &str, btf: Option<Arc<Btf>>) -> Result<Map, SysError> {
         let (fd, raw) = MapFd::new(fd)?;
         let info = MapInfo { name: name.into(), ..MapInfo::new(&raw) };
-        Ok(Map { fd, info, btf })
+        Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a map.
@@ -107,7 +176,7 @@ impl Map {
         if let Some(full) = btf.as_deref().and_then(|btf| full_name(btf, &info)) {
             info.name = full;
         }
-        Ok(Map { fd, info, btf })
+        Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Opens the map with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
@@ -118,6 +187,12 @@ impl Map {
     /// Opens a pinned map. Linux 4.4.
     pub fn open_pin(path: impl AsRef<Path>) -> Result<Map, SysError> {
         Map::from_fd(sys::obj_get(path.as_ref(), 0)?)
+    }
+
+    /// Opens a pinned map for reading alone: writes through it are refused with `EPERM`. Linux 4.15.
+    #[doc(alias = "BPF_F_RDONLY")]
+    pub fn open_pin_read_only(path: impl AsRef<Path>) -> Result<Map, SysError> {
+        Map::from_fd(sys::obj_get(path.as_ref(), sys::map::flags::RDONLY)?)
     }
 
     /// Its full name, as far as it is known.
@@ -144,104 +219,6 @@ impl Map {
     pub fn value_len(&self) -> usize {
         self.fd.value_len()
     }
-
-    /// Reads an element. `None` if there is none. `flags`: `BPF_F_LOCK`.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, SysError> {
-        let mut value = vec![0; self.value_len()];
-        Ok(self.fd.lookup(key, &mut value, 0)?.then_some(value))
-    }
-
-    /// Writes an element. `flags`: 0 any, 1 only a new one (`BPF_NOEXIST`), 2 only an existing one (`BPF_EXIST`).
-    pub fn set(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), SysError> {
-        self.fd.update(key, value, flags)
-    }
-
-    /// Removes an element; false if there was none.
-    pub fn delete(&self, key: &[u8]) -> Result<bool, SysError> {
-        self.fd.delete(key)
-    }
-
-    /// Forbids writes from user space from now on. Linux 5.2.
-    pub fn freeze(&self) -> Result<(), SysError> {
-        self.fd.freeze()
-    }
-
-    /// Gives it a name in a bpffs; it then outlives this process. Linux 4.4.
-    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), SysError> {
-        sys::obj_pin(&self.fd, path.as_ref())
-    }
-
-    /// Calls `each` with every element, and says whether that was all of them.
-    ///
-    /// Reads in batches where the kernel can (hashes since Linux 5.6), else key by key. A map that is
-    /// written to meanwhile may hide elements or, in a hash, send the key-by-key walk back to its start; the
-    /// walk ends all the same, after twice as many keys as the map can hold.
-    pub fn for_each(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<Walk, SysError> {
-        match self.batches(&mut each) {
-            Err(e) if is_unsupported(e.errno) => self.keys(each),
-            other => other,
-        }
-    }
-
-    fn batches(&self, each: &mut impl FnMut(&[u8], &[u8])) -> Result<Walk, SysError> {
-        let mut batch = Batch::new(4096.min(self.info.max_entries.max(1) as usize));
-        let mut walk = Walk { elements: 0, complete: true };
-        loop {
-            let more = match self.fd.lookup_batch(&mut batch, false) {
-                // A bucket with more elements than fit: ask for more at a time.
-                Err(e) if e.errno == Errno::ENOSPC && batch.max < 1 << 20 => {
-                    batch.max *= 4;
-                    continue;
-                }
-                other => other?,
-            };
-            let (key, value) = (self.key_len().max(1), self.value_len().max(1));
-            for (key, value) in batch.keys.chunks_exact(key).zip(batch.values.chunks_exact(value)) {
-                walk.elements += 1;
-                each(key, value);
-            }
-            if !more {
-                return Ok(walk);
-            }
-        }
-    }
-
-    fn keys(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<Walk, SysError> {
-        let mut walk = Walk { elements: 0, complete: true };
-        let (mut key, mut value) = (vec![0; self.key_len()], vec![0; self.value_len()]);
-        let mut more = self.fd.next_key(None, &mut key)?;
-        let limit = u64::from(self.info.max_entries).saturating_mul(2);
-        let mut steps = 0;
-        while more {
-            // An element may be gone by now; then there is nothing to show.
-            if self.fd.lookup(&key, &mut value, 0)? {
-                walk.elements += 1;
-                each(&key, &value);
-            }
-            steps += 1;
-            if steps > limit {
-                walk.complete = false;
-                break;
-            }
-            let last = key.clone();
-            more = self.fd.next_key(Some(&last), &mut key)?;
-        }
-        Ok(walk)
-    }
-}
-
-/// What a walk over a map saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walk {
-    /// How many elements.
-    pub elements: u64,
-    /// False if the map changed so much meanwhile that the walk was ended.
-    pub complete: bool,
-}
-
-/// What kernels answer to batch reads of map types that have none, and before 5.6.
-fn is_unsupported(errno: Errno) -> bool {
-    [Errno::EINVAL, Errno::ENOTSUPP, Errno::EOPNOTSUPP].contains(&errno)
 }
 
 impl AsFd for Map {

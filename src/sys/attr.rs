@@ -35,6 +35,11 @@ impl<'a> Ptr<'a, u8> {
     pub fn to_str(s: &'a CStr) -> Self {
         Ptr(s.as_ptr() as u64, PhantomData)
     }
+
+    /// The address, for structs that hold pointers as plain numbers.
+    pub(super) fn address(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A pointer that the kernel writes through. It borrows its target exclusively.

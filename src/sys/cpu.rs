@@ -1,13 +1,25 @@
 //! Which CPUs this machine can have, and has.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// How many CPUs can ever be online: the number of slots in a per-CPU value.
 ///
 /// It is the number of bits set in `/sys/devices/system/cpu/possible`, which is not "the highest
 /// number plus one" on machines with holes in that list. One, if the file cannot be read.
 pub fn possible_cpus() -> usize {
-    read_list("/sys/devices/system/cpu/possible").len().max(1)
+    possible_cpu_list().len()
+}
+
+/// The numbers of the CPUs that can ever be online, ascending: the order of the slots of a per-CPU value. CPU 0,
+/// if the file cannot be read.
+pub fn possible_cpu_list() -> &'static [u32] {
+    /// It does not change before the next boot.
+    static POSSIBLE: OnceLock<Vec<u32>> = OnceLock::new();
+    POSSIBLE.get_or_init(|| match read_list("/sys/devices/system/cpu/possible") {
+        none if none.is_empty() => vec![0],
+        cpus => cpus,
+    })
 }
 
 /// The numbers of the CPUs that are online now, ascending.

@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::attr::{Fd, MapBatch, MapElem, Ptr, PtrMut};
+use super::attr::{Fd, MapElem, Ptr, PtrMut};
 use super::cmd::{call, obj_info};
 use super::cpu::possible_cpus;
 use super::errno::{Errno, SysError};
@@ -94,6 +94,7 @@ pub struct MapFd {
     fd: OwnedFd,
     key_len: usize,
     value_len: usize,
+    slot_len: usize,
 }
 
 impl MapFd {
@@ -107,13 +108,13 @@ impl MapFd {
 
     fn with_info(fd: OwnedFd, info: &RawMapInfo) -> MapFd {
         let value_size = info.value_size as usize;
-        let value_len = match info.map_type {
-            t if is_per_cpu(t) => value_size.next_multiple_of(8).saturating_mul(possible_cpus()),
+        let (slot_len, slots) = match info.map_type {
+            t if is_per_cpu(t) => (value_size.next_multiple_of(8), possible_cpus()),
             // The value of these is a descriptor on the way in and an id on the way out.
-            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => 4,
-            _ => value_size,
+            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => (4, 1),
+            _ => (value_size, 1),
         };
-        MapFd { fd, key_len: info.key_size as usize, value_len }
+        MapFd { fd, key_len: info.key_size as usize, value_len: slot_len.saturating_mul(slots), slot_len }
     }
 
     /// Bytes of a key.
@@ -126,7 +127,13 @@ impl MapFd {
         self.value_len
     }
 
-    fn check(&self, cmd: Cmd, key: Option<usize>, value: Option<usize>) -> Result<(), SysError> {
+    /// Bytes of a value of one CPU, rounded up to 8: where the next CPU's begins. The value's own length for
+    /// other maps.
+    pub fn slot_len(&self) -> usize {
+        self.slot_len
+    }
+
+    pub(super) fn check(&self, cmd: Cmd, key: Option<usize>, value: Option<usize>) -> Result<(), SysError> {
         let ok = key.is_none_or(|len| len == self.key_len) && value.is_none_or(|len| len == self.value_len);
         if ok { Ok(()) } else { Err(SysError::bpf(cmd, Errno::EINVAL)) }
     }
@@ -136,7 +143,9 @@ impl MapFd {
     }
 
     /// `BPF_MAP_LOOKUP_ELEM`: fills `value`; false if there is no such element. For maps without keys (queue,
-    /// stack, bloom filter) `key` is empty.
+    /// stack, bloom filter) `key` is empty; a bloom filter reads `value` instead of filling it.
+    ///
+    /// With `BPF_F_CPU` only the first [`MapFd::slot_len`] bytes are filled.
     pub fn lookup(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool, SysError> {
         self.check(Cmd::MapLookupElem, Some(key.len()), Some(value.len()))?;
         // SAFETY: both buffers have the kernel's sizes.
@@ -152,6 +161,9 @@ impl MapFd {
 
     /// `BPF_MAP_UPDATE_ELEM`: writes an element. `E2BIG` when the map is full, `EEXIST`/`ENOENT` by `flags`
     /// (0 any, 1 `BPF_NOEXIST`, 2 `BPF_EXIST`).
+    ///
+    /// With `BPF_F_CPU` or `BPF_F_ALL_CPUS` the kernel reads the value of one CPU; kernels that do not know
+    /// these flags read all CPUs' before they refuse, so the value has its full length all the same.
     pub fn update(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), SysError> {
         self.check(Cmd::MapUpdateElem, Some(key.len()), Some(value.len()))?;
         let mut attr = MapElem {
@@ -184,67 +196,6 @@ impl MapFd {
     pub fn freeze(&self) -> Result<(), SysError> {
         // SAFETY: no pointers.
         unsafe { call(Cmd::MapFreeze, &mut self.elem(&[], &mut [], 0)) }.map(drop)
-    }
-
-    /// `BPF_MAP_LOOKUP_BATCH` (or `..._AND_DELETE_BATCH`): up to `max` elements in one call. Linux 5.6.
-    ///
-    /// `keys` and `values` are set to what was read. Returns where the next call must start, or `None`
-    /// at the end. `ENOSPC` if a bucket does not fit: ask again with a greater `max`.
-    pub fn lookup_batch(&self, batch: &mut Batch, delete: bool) -> Result<bool, SysError> {
-        let cmd = if delete { Cmd::MapLookupAndDeleteBatch } else { Cmd::MapLookupBatch };
-        batch.keys.resize(self.key_len.saturating_mul(batch.max), 0);
-        batch.values.resize(self.value_len.saturating_mul(batch.max), 0);
-        // The position is opaque: a u32 for hashes, a key for arrays and tries.
-        let position = self.key_len.max(4);
-        let mut out = vec![0; position];
-        let mut attr = MapBatch {
-            in_batch: batch.position.as_deref().map_or(Ptr::NULL, Ptr::to),
-            out_batch: PtrMut::to(&mut out),
-            keys: PtrMut::to(&mut batch.keys),
-            values: PtrMut::to(&mut batch.values),
-            count: batch.max as u32,
-            map_fd: Fd::of(&self.fd),
-            ..Default::default()
-        };
-        // SAFETY: the buffers hold `count` elements of the kernel's sizes.
-        let result = unsafe { call(cmd, &mut attr) };
-        let count = (attr.count as usize).min(batch.max);
-        let more = match result {
-            Ok(_) => true,
-            Err(e) if e.errno == Errno::ENOENT => false,
-            Err(e) => {
-                batch.clear();
-                return Err(e);
-            }
-        };
-        batch.keys.truncate(self.key_len * count);
-        batch.values.truncate(self.value_len * count);
-        batch.position = Some(out);
-        Ok(more)
-    }
-}
-
-/// The buffers and the position of a batch read.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// The keys of the last call, one after the other.
-    pub keys: Vec<u8>,
-    /// The values of the last call, one after the other.
-    pub values: Vec<u8>,
-    /// How many elements to ask for at a time.
-    pub max: usize,
-    position: Option<Vec<u8>>,
-}
-
-impl Batch {
-    /// Reads from the start, `max` elements at a time.
-    pub fn new(max: usize) -> Batch {
-        Batch { max, ..Default::default() }
-    }
-
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.values.clear();
     }
 }
 

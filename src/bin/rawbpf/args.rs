@@ -48,6 +48,8 @@ pub(crate) enum Command {
     /// Show attachments
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Print what an iterator prints: that of an object, or that behind a pinned link
+    Iter(IterArgs),
 }
 
 impl Command {
@@ -65,6 +67,7 @@ impl Command {
             Command::Map(MapCommand::Dump(_)) => "map dump",
             Command::Prog(ProgCommand::List) => "prog list",
             Command::Link(LinkCommand::List) => "link list",
+            Command::Iter(_) => "iter",
         }
     }
 }
@@ -137,6 +140,23 @@ pub(crate) struct HowArgs {
     /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) xdp_mode: XdpModeArg,
+    /// Attach PROGRAM to a hook, written as its section name would be: `kprobe/tcp_connect`,
+    /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
+    #[arg(long, value_name = "PROGRAM=HOOK")]
+    pub(crate) attach: Vec<String>,
+    /// Do not attach programs to what their section names say
+    #[arg(long)]
+    pub(crate) no_attach: bool,
+    /// Only this process: for uprobes, USDT probes and perf events
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// What programs get by bpf_get_attach_cookie, for --attach
+    #[arg(long, value_name = "N", requires = "attach")]
+    pub(crate) cookie: Option<u64>,
+    /// Bind PROGRAM (freplace, fentry, fexit) to a function of a loaded program: its id, name, or pin; the
+    /// function is the one that the section names if none is given
+    #[arg(long, value_name = "PROGRAM=TARGET[:FUNCTION]")]
+    pub(crate) onto: Vec<String>,
     /// Load only this program (may be given several times)
     #[arg(long = "program", value_name = "NAME")]
     pub(crate) programs: Vec<String>,
@@ -203,4 +223,38 @@ pub(crate) struct MapDumpArgs {
     /// Which map: NAME, `id N`, or the path of its pin
     #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
     pub(crate) map: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IterArgs {
+    /// An object file with an iterator, or the path of a pinned iterator link
+    pub(crate) source: PathBuf,
+    /// Which program of the object; its only iterator if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) program: Option<String>,
+    /// Walk over the elements of this map: NAME, ID, or the path of its pin
+    #[arg(long, value_name = "MAP")]
+    pub(crate) map: Option<String>,
+    /// Walk over the threads of this process
+    #[arg(long, value_name = "PID", conflicts_with = "map")]
+    pub(crate) pid: Option<u32>,
+    /// Walk over this thread
+    #[arg(long, value_name = "TID", conflicts_with_all = ["map", "pid"])]
+    pub(crate) tid: Option<u32>,
+    /// Start at this cgroup
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["map", "pid", "tid"])]
+    pub(crate) cgroup: Option<PathBuf>,
+    /// How to go on from there
+    #[arg(long, value_name = "ORDER", default_value = "parents-first", requires = "cgroup")]
+    pub(crate) order: OrderArg,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum OrderArg {
+    Itself,
+    #[default]
+    ParentsFirst,
+    ChildrenFirst,
+    Ancestors,
+    Children,
 }

@@ -74,12 +74,12 @@ fn describe(info: &LinkInfo, interfaces: &[Interface]) -> String {
         }
         Hook::Cgroup { cgroup_id, attach_type } => format!("{attach_type} of cgroup {cgroup_id}"),
         Hook::Netns { inode, attach_type } => format!("{attach_type} of network namespace {inode}"),
-        Hook::Tracing { attach_type, target_obj_id, target_btf_id } => {
+        Hook::Tracing { attach_type, target_obj_id, target_btf_id, .. } => {
             format!("{attach_type} of type {target_btf_id} in object {target_obj_id}")
         }
-        Hook::RawTracepoint { name } => format!("raw tracepoint {name}"),
-        Hook::Iter { name } => format!("iterator {name}"),
-        Hook::Netfilter { pf, hook, priority } => {
+        Hook::RawTracepoint { name, .. } => format!("raw tracepoint {name}"),
+        Hook::Iter { name, .. } => format!("iterator {name}"),
+        Hook::Netfilter { pf, hook, priority, .. } => {
             format!("netfilter family {pf} hook {hook} priority {priority}")
         }
         Hook::StructOps { map_id } => format!("struct_ops map {map_id}"),

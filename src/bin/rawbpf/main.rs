@@ -15,10 +15,12 @@
 
 mod args;
 mod asm;
+mod attach;
 mod bpffs;
 mod disasm;
 mod error;
 mod inspect;
+mod iter;
 mod link;
 mod load;
 mod map;
@@ -74,6 +76,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
+        Command::Iter(args) => iter::run(&args, out),
     }
 }
 

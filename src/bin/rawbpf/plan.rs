@@ -10,6 +10,7 @@ use rawbpf::loader::{FdOf, MapPlan, Plan, Poison, ProgPlan, Step};
 use serde::Serialize;
 
 use crate::args::PlanArgs;
+use crate::attach;
 use crate::error::CliError;
 use crate::load;
 use crate::output::{Output, Report};
@@ -88,7 +89,8 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
         return elsewhere::run(args, out);
     }
     let (object, plan) = load::prepare(&args.object, &args.how)?;
-    let targets = load::targets(&object, &args.how)?;
+    let mut targets = load::targets(&object, &args.how)?;
+    targets.extend(attach::targets(&plan, &args.how)?);
     let report = report(&plan, &targets);
     out.report("plan", &report)
 }

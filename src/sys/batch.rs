@@ -1,0 +1,122 @@
+//! Many elements in one system call. Linux 5.6.
+
+use super::attr::{Fd, MapBatch, Ptr, PtrMut};
+use super::cmd::call;
+use super::errno::{Errno, SysError};
+use super::map::MapFd;
+use crate::uapi::Cmd;
+
+/// The buffers and the position of a batch read.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The keys of the last call, one after the other.
+    pub keys: Vec<u8>,
+    /// The values of the last call, one after the other.
+    pub values: Vec<u8>,
+    /// How many elements to ask for at a time.
+    pub max: usize,
+    position: Option<Vec<u8>>,
+}
+
+impl Batch {
+    /// Reads from the start, `max` elements at a time.
+    pub fn new(max: usize) -> Batch {
+        Batch { max, ..Default::default() }
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.values.clear();
+    }
+}
+
+/// A batch that was not done to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partly {
+    /// How many elements were done before the failure.
+    pub done: usize,
+    /// The failure, of the element after them or of the call.
+    pub source: SysError,
+}
+
+impl MapFd {
+    /// `BPF_MAP_LOOKUP_BATCH` (or `..._AND_DELETE_BATCH`): up to `max` elements in one call.
+    ///
+    /// `keys` and `values` are set to what was read; false at the end. `ENOSPC` if a bucket does not fit: ask
+    /// again with a greater `max`. After an error the next call starts where this one did.
+    pub fn lookup_batch(&self, batch: &mut Batch, delete: bool) -> Result<bool, SysError> {
+        let cmd = if delete { Cmd::MapLookupAndDeleteBatch } else { Cmd::MapLookupBatch };
+        batch.keys.resize(self.key_len().saturating_mul(batch.max), 0);
+        batch.values.resize(self.value_len().saturating_mul(batch.max), 0);
+        // The position is opaque: a u32 for hashes, a key for arrays and tries.
+        let mut out = vec![0; self.key_len().max(4)];
+        let mut attr = MapBatch {
+            in_batch: batch.position.as_deref().map_or(Ptr::NULL, Ptr::to),
+            out_batch: PtrMut::to(&mut out),
+            keys: PtrMut::to(&mut batch.keys),
+            values: PtrMut::to(&mut batch.values),
+            count: batch.max as u32,
+            map_fd: Fd::of(self),
+            ..Default::default()
+        };
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes.
+        let result = unsafe { call(cmd, &mut attr) };
+        let count = (attr.count as usize).min(batch.max);
+        let more = match result {
+            Ok(_) => true,
+            Err(e) if e.errno == Errno::ENOENT => false,
+            Err(e) => {
+                batch.clear();
+                return Err(e);
+            }
+        };
+        batch.keys.truncate(self.key_len().saturating_mul(count));
+        batch.values.truncate(self.value_len().saturating_mul(count));
+        batch.position = Some(out);
+        Ok(more)
+    }
+
+    /// `BPF_MAP_UPDATE_BATCH`: writes as many elements as there are keys. `flags`: `BPF_F_LOCK`.
+    pub fn update_batch(&self, keys: &[u8], values: &[u8], flags: u64) -> Result<(), Partly> {
+        /// With these the kernel would take another length for a value than this function checks.
+        const CPU_FLAGS: u64 = 8 | 16;
+        let cmd = Cmd::MapUpdateBatch;
+        let count = self.count(keys);
+        let lengths = count.checked_mul(self.key_len()) == Some(keys.len())
+            && count.checked_mul(self.value_len()) == Some(values.len());
+        if !lengths || flags & CPU_FLAGS != 0 {
+            return Err(Partly { done: 0, source: SysError::bpf(cmd, Errno::EINVAL) });
+        }
+        let (keys, values) = (PtrMut::to_const(keys), PtrMut::to_const(values));
+        self.batch(cmd, MapBatch { keys, values, elem_flags: flags, ..Default::default() }, count)
+    }
+
+    /// `BPF_MAP_DELETE_BATCH`: removes as many elements as there are keys. Stops with `ENOENT` at one that is
+    /// not there.
+    pub fn delete_batch(&self, keys: &[u8]) -> Result<(), Partly> {
+        let count = self.count(keys);
+        if count.checked_mul(self.key_len()) != Some(keys.len()) {
+            return Err(Partly { done: 0, source: SysError::bpf(Cmd::MapDeleteBatch, Errno::EINVAL) });
+        }
+        let attr = MapBatch { keys: PtrMut::to_const(keys), ..Default::default() };
+        self.batch(Cmd::MapDeleteBatch, attr, count)
+    }
+
+    fn count(&self, keys: &[u8]) -> usize {
+        keys.len().checked_div(self.key_len()).unwrap_or(0)
+    }
+
+    fn batch<'a>(&'a self, cmd: Cmd, attr: MapBatch<'a>, count: usize) -> Result<(), Partly> {
+        if count == 0 {
+            return Ok(());
+        }
+        let mut attr = MapBatch { map_fd: Fd::of(self), count: count as u32, ..attr };
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and these commands only read them.
+        match unsafe { call(cmd, &mut attr) } {
+            Ok(_) => Ok(()),
+            // A call that is refused as a whole leaves `count` as it was.
+            Err(source) if attr.count as usize >= count => Err(Partly { done: 0, source }),
+            Err(source) => Err(Partly { done: attr.count as usize, source }),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Walks over maps that others write to: they end, show nothing twice, and say whether they saw all.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::hash;
+use crate::gate::{ROOT, require};
+use rawbpf::maps::{Builder, HashMap, Ip4, LpmTrie, Prefix};
+use rawbpf::uapi::MapType;
+
+/// Keys below are there all the time; those above come and go.
+const STAYS: u32 = 1_000_000;
+
+#[test]
+fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
+    require!(ROOT);
+    // 100 bytes an element: a guest has the memory.
+    let map: HashMap<u32, u64> =
+        HashMap::try_from(hash("million", STAYS + 50_000).create().expect("hash")).expect("its type");
+    let keys: Vec<u32> = (0..STAYS).collect();
+    let values: Vec<u64> = keys.iter().map(|k| u64::from(*k) * 3).collect();
+    for (keys, values) in keys.chunks(50_000).zip(values.chunks(50_000)) {
+        map.set_many(keys, values).expect("filled");
+    }
+    drop((keys, values));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0u64;
+            while !stop.load(Ordering::Relaxed) {
+                let key = STAYS + (written as u32).wrapping_mul(2_654_435_761) % 40_000;
+                map.set(&key, &u64::from(key)).expect("set");
+                map.delete(&key.wrapping_sub(1).max(STAYS)).expect("delete");
+                written += 1;
+            }
+            written
+        });
+        // A bit for each key that stays, and a set for the others.
+        let mut seen = vec![false; STAYS as usize];
+        let mut others = HashSet::new();
+        let mut iter = map.iter();
+        for element in iter.by_ref() {
+            let (key, value) = element.expect("read");
+            if key < STAYS {
+                assert!(!std::mem::replace(&mut seen[key as usize], true), "key {key} came twice");
+                assert_eq!(value, u64::from(key) * 3);
+            } else {
+                assert!(others.insert(key), "key {key} came twice");
+            }
+        }
+        let walk = iter.walk();
+        stop.store(true, Ordering::Relaxed);
+        let written = writer.join().expect("it wrote");
+        let found = seen.iter().filter(|s| **s).count();
+        eprintln!("{written} writes during the walk; {walk:?}");
+        assert!(written > 100, "the writer did not get to write");
+        assert!(walk.complete);
+        assert_eq!(found, STAYS as usize, "it said that it was complete");
+        assert_eq!(walk.elements, (found + others.len()) as u64);
+    });
+}
+
+/// A map type whose walk starts again when its place is deleted: nothing twice all the same.
+#[test]
+fn a_walk_over_a_trie_ends_while_another_thread_writes() {
+    require!(ROOT);
+    let builder = Builder::new(MapType::LpmTrie, "trie").key_size(8).values::<u32>().max_entries(20_000);
+    let trie: LpmTrie<Ip4, u32> = LpmTrie::try_from(builder.create().expect("trie")).expect("its type");
+    let prefix = |n: u32| Prefix::<Ip4>::whole(std::net::Ipv4Addr::from(n.wrapping_mul(2_654_435_761)));
+    for n in 0..5000 {
+        trie.set(&prefix(n), &n).expect("filled");
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut n = 0u32;
+            while !stop.load(Ordering::Relaxed) {
+                n = n.wrapping_add(1);
+                let _ = trie.set(&prefix(10_000 + n % 5000), &n);
+                let _ = trie.delete(&prefix(10_000 + (n + 2500) % 5000));
+            }
+        });
+        for _ in 0..5 {
+            let mut seen = HashSet::new();
+            let walk = trie.for_each(|key, _| assert!(seen.insert(key), "{key} came twice")).expect("read");
+            let stayed = (0..5000).filter(|n| seen.contains(&prefix(*n))).count();
+            eprintln!("{walk:?}, {stayed} of 5000 that stayed");
+            assert!(!walk.complete || stayed == 5000, "it said that it was complete");
+            assert_eq!(walk.elements, seen.len() as u64);
+        }
+        stop.store(true, Ordering::Relaxed);
+        writer.join().expect("it wrote");
+    });
+}
+
+#[test]
+fn a_bucket_that_is_longer_than_a_batch_is_read() {
+    require!(ROOT);
+    // Few buckets' worth of elements in a map that was made for few: batches start small and must grow.
+    let map: HashMap<u64, u64> = HashMap::try_from(
+        Builder::new(MapType::Hash, "small")
+            .keys::<u64>()
+            .values::<u64>()
+            .max_entries(2)
+            .create()
+            .expect("hash"),
+    )
+    .expect("its type");
+    map.set_many(&[1, 2], &[1, 2]).expect("filled");
+    let mut found: Vec<(u64, u64)> = map.iter().collect::<Result<_, _>>().expect("read");
+    found.sort();
+    assert_eq!(found, [(1, 1), (2, 2)]);
+}
+
+#[test]
+fn an_empty_map_is_complete() {
+    require!(ROOT);
+    let map = hash("empty", 10).create().expect("hash");
+    let walk = map.for_each(|_, _| panic!("nothing is in it")).expect("read");
+    assert_eq!((walk.elements, walk.complete), (0, true));
+}
+
+#[test]
+fn a_map_without_elements_says_so() {
+    require!(ROOT);
+    let map = Builder::new(MapType::Ringbuf, "ring").max_entries(4096).create().expect("ring");
+    assert!(map.for_each(|_, _| {}).is_err());
+}
