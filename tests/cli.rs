@@ -14,7 +14,10 @@ fn inspecting_and_planning_need_no_privileges() {
         let copy = dir.path().join("packet_count.o");
         std::fs::copy(object("packet_count.o"), &copy).expect("a copy");
         let bin = dir.path().join("rawbpf");
-        std::fs::copy(env!("CARGO_BIN_EXE_rawbpf"), &bin).expect("a copy");
+        // By another process: a descriptor that is open for writing here may be inherited by a child of
+        // another test, and as long as that has it, the file cannot be run.
+        let cp = Command::new("cp").arg(env!("CARGO_BIN_EXE_rawbpf")).arg(&bin).status();
+        assert!(cp.is_ok_and(|status| status.success()), "a copy");
         for path in [dir.path(), &copy, &bin] {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(path, mode).expect("anybody may read it");
@@ -49,6 +52,57 @@ fn an_error_is_a_document_too() {
     assert_eq!(error["kind"], "not found");
     assert_eq!(error["message"], "cannot read /nonexistent.o");
     assert!(error["causes"][0].as_str().is_some_and(|c| c.contains("No such file")), "{error}");
+}
+
+#[test]
+fn globals_and_map_sizes_are_set_before_loading() {
+    let kprobe = object("kprobe.o");
+    let document = rawbpf_json(&["plan", &kprobe, "--release", "6.12", "--set", "pid=77"]);
+    assert_eq!(document["maps"][0]["map"], ".data");
+    let pid: String = 77i32.to_le_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(document["maps"][0]["contents"], pid);
+    let errors = rawbpf_fails(1, &["plan", &kprobe, "--set", "pdi=1"]);
+    assert!(errors.contains("no global variable `pdi`; it has: pid, seen"), "{errors}");
+    let errors = rawbpf_fails(1, &["plan", &kprobe, "--set", "pid=99999999999"]);
+    assert!(errors.contains("99999999999 does not fit"), "{errors}");
+
+    let events = object("ring_events.o");
+    let document = rawbpf_json(&["plan", &events, "--release", "6.12", "--max-entries", "events=131072"]);
+    let sizes: Vec<_> =
+        document["maps"].as_array().into_iter().flatten().map(|m| &m["max_entries"]).collect();
+    assert_eq!(sizes, [1, 131_072, 1]);
+}
+
+#[test]
+fn what_another_kernel_lacks() {
+    let events = object("ring_events.o");
+    assert_eq!(rawbpf_json(&["inspect", &events])["oldest_kernel"], "5.8");
+    let document = rawbpf_json(&["plan", &events, "--release", "5.4"]);
+    let lacks: Vec<_> = document["lacks"].as_array().into_iter().flatten().map(|l| &l["what"]).collect();
+    assert!(lacks.iter().any(|what| *what == "BPF_MAP_TYPE_RINGBUF"), "{lacks:?}");
+    rawbpf_fails(4, &["plan", &events, "--release", "5.4"]);
+    let text = rawbpf_ok(&["plan", &events, "--release", "5.8"]);
+    assert!(text.contains("Linux 5.8 has all that the object asks for"), "{text}");
+    // What only types can tell is not said to be missing.
+    let text = rawbpf_ok(&["plan", &object("tracing.o"), "--release", "6.12"]);
+    assert!(text.contains("not checked: test1_entry: it needs that kernel's types"), "{text}");
+    rawbpf_fails(2, &["plan", &events, "--release", "5.8", "--xdp", "lo"]);
+}
+
+#[test]
+fn verifying_says_what_became_more() {
+    require!(ROOT);
+    let file = object("packet_count.o");
+    let text = rawbpf_ok(&["verify", &file]);
+    assert!(text.contains("1 program: 1 accepted, 0 refused"), "{text}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let baseline = dir.path().join("baseline.json");
+    std::fs::write(&baseline, rawbpf_ok(&["verify", &file, "--json"])).expect("a baseline");
+    let baseline = baseline.to_string_lossy();
+    rawbpf_ok(&["verify", &file, "--baseline", &baseline, "--max-insns", "+10%"]);
+    let out = rawbpf(&["verify", &file, "--max-insns", "3"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("the limit is 3"));
 }
 
 #[test]

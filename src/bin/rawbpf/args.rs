@@ -178,10 +178,10 @@ pub(crate) struct PlanArgs {
     /// The BPF object file, made by clang -target bpf
     pub(crate) object: PathBuf,
     /// Plan for another kernel, by its types: raw BTF or an ELF file with a .BTF section
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["btf", "xdp", "attach", "onto", "pid"])]
     pub(crate) kernel: Option<PathBuf>,
     /// The release of that kernel; without --kernel only the release is known of it
-    #[arg(long, value_name = "A.B", value_parser = release)]
+    #[arg(long, value_name = "A.B", value_parser = release, conflicts_with_all = ["xdp", "attach", "onto", "pid"])]
     pub(crate) release: Option<rawbpf::uapi::Release>,
     #[command(flatten)]
     pub(crate) how: HowArgs,
