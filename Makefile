@@ -1,6 +1,6 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
 .PHONY: help build static test test-pure demo bpf bench doc ci check deps install \
-        test-kernels shell kernels-doc kernels-selftest kernels-clean
+        test-kernels test-oracle shell kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -57,6 +57,8 @@ ci: deps check test static test-kernels ## What CI runs
 
 test-kernels: ## The integration tests on real kernels (KERNEL=6.12, KERNEL=all, ARCH=s390x, TESTS=filter)
 	@tests/kernels/run
+test-oracle: ## Real projects' objects, loaded by libbpf and by rawbpf in guests (KERNEL=6.12, OBJECTS=, PROGRAM=)
+	@tests/oracle/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
 	@tests/kernels/shell $(KERNEL)
 kernels-doc: ## Write what the guests answered into docs/KERNELS.md
