@@ -6,6 +6,7 @@
 //!   load      Loaded     the calls are made, the hook runs, pins keep it
 //!   unload               and all of it is gone
 //!   map, prog, link      what the kernel has now
+//!   events, trace, stack what programs say
 //! ```
 //!
 //! Every verb makes a report (a value that can be printed for people and as JSON) or an error; this file
@@ -16,14 +17,22 @@ mod args;
 mod bpffs;
 mod disasm;
 mod error;
+mod event_type;
+mod events;
+mod events_args;
+mod input;
 mod inspect;
 mod link;
 mod load;
 mod map;
 mod output;
 mod plan;
+mod printer;
 mod prog;
+mod stack;
+mod stop;
 mod store;
+mod trace;
 mod unload;
 mod values;
 
@@ -31,7 +40,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, LinkCommand, MapCommand, ProgCommand};
+use args::{Args, Command, LinkCommand, ProgCommand};
 use error::CliError;
 use output::Output;
 
@@ -63,8 +72,10 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
-        Command::Map(MapCommand::List) => map::list(out),
-        Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
+        Command::Map(command) => map::run(command, out),
+        Command::Events(args) => events::run(&args, out),
+        Command::Trace(args) => trace::run(&args, out),
+        Command::Stack(args) => stack::run(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
     }
