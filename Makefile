@@ -1,16 +1,60 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build test ci test-kernels shell kernels-doc kernels-selftest kernels-clean
+.PHONY: help build static test test-pure demo bpf bench doc ci check deps install \
+        test-kernels shell kernels-doc kernels-selftest kernels-clean
+
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
+TARGET := $(shell uname -m)-unknown-linux-gnu
+STATIC := $(OUT)/$(TARGET)/release/rawbpf
+CLANG ?= clang-19
+# Paths in the objects do not depend on where they are built, so that building them again changes nothing.
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -ffile-compilation-dir=. -I/usr/include/$(shell uname -m)-linux-gnu
+
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
-build: ## The rawbpf binary, target/release/rawbpf
+
+build: ## The rawbpf command, target/release/rawbpf
 	cargo build --release --features cli
-test: ## Every test, on this machine's kernel; says in the end what did not run and why
+
+static: ## The rawbpf command as one static file that runs anywhere
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli --target $(TARGET)
+	@ls -l $(STATIC) | awk '{ printf "%s: %.1f MB\n", $$9, $$5 / 1000000 }'
+
+install: static ## Install it to /usr/local/bin (PREFIX=... for elsewhere)
+	install -D -m 755 $(STATIC) $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/rawbpf
+
+demo: ## The main job for real: a packet counter on a network of its own
+	@tests/demo.sh
+
+deps: ## What tests and `make bpf` need besides Rust: clang, llvm, bpftool ... (Debian packages)
+	@tests/deps.sh
+
+bpf: ## Build the objects in bpf/ again
+	@for c in bpf/*.bpf.c; do echo "$(CLANG) $$c"; \
+	    $(CLANG) $(BPF_CFLAGS) -c $$c -o $${c%.bpf.c}.o || exit 1; done
+
+test: deps ## Every test, on this machine's kernel; says in the end what did not run and why
 	@rm -f $(OUT)/skips.tsv
 	@mkdir -p $(OUT)
+	@cargo build --all-features --examples
 	@RAWBPF_LEDGER=$(OUT)/skips.tsv cargo test --all-features; status=$$?; \
 	    tests/kernels/skips $(OUT)/skips.tsv; exit $$status
+
+check: ## Format, lints, docs, licences, and that building bpf/ again changes nothing
+	cargo fmt --check
+	cargo clippy --all-features --all-targets -- -D warnings
+	cargo clippy -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
+	tests/licences.sh
+	cargo package --allow-dirty --no-verify --list >/dev/null
+	$(MAKE) bpf
+	git diff --exit-code --stat bpf/
+
+bench: static ## Measure against bpftool and others, as ratios
+	RAWBPF_BIN=$(STATIC) cargo bench --all-features
+
+ci: deps check test static test-kernels ## What CI runs
+
 test-kernels: ## The integration tests on real kernels (KERNEL=6.12, KERNEL=all, ARCH=s390x, TESTS=filter)
 	@tests/kernels/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
@@ -21,4 +65,3 @@ kernels-selftest: ## Does the guests' harness tell how a guest ended?
 	@tests/kernels/selftest
 kernels-clean: ## Drop the fetched kernels, so that the next run fetches the newest
 	cd "$${RAWBPF_CACHE:-$$HOME/.cache/rawbpf}" && rm -rf apt kernels tools tools-*
-ci: test test-kernels ## What CI runs

@@ -6,14 +6,15 @@
 //! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
 
 use crate::btf::BtfError;
-use crate::elf::ReadError;
+use crate::elf::{BuildError, ReadError, WriteError};
 use crate::events::TraceError;
 use crate::hint;
 use crate::insn::AsmError;
+use crate::insn::text::TextErrors;
 use crate::kernel::KernelError;
 use crate::links::AttachError;
-use crate::maps::MapError;
 use crate::loader::{ExternError, LoadError, PlanError, TargetError};
+use crate::maps::MapError;
 use crate::symbolize::SymbolizeError;
 use crate::sys::netlink::NetlinkError;
 use crate::sys::{Errno, SysError};
@@ -28,6 +29,15 @@ pub enum Error {
     /// Assembling a program.
     #[error(transparent)]
     Asm(#[from] AsmError),
+    /// Assembling text.
+    #[error(transparent)]
+    Text(#[from] TextErrors),
+    /// Putting an object together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Writing an object as a file.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// Reading types.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -95,9 +105,12 @@ impl Error {
             {
                 ErrorKind::NotPermitted
             }
-            Error::Plan(PlanError::NoSuch { .. }) | Error::Attach(AttachError::NoInterface { .. }) => {
+            Error::Plan(PlanError::NoSuch { .. })
+            | Error::Attach(AttachError::NoInterface { .. } | AttachError::NoTarget { .. }) => {
                 ErrorKind::NotFound
             }
+            Error::Attach(AttachError::NotFound { .. }) => ErrorKind::NotFound,
+            Error::Attach(AttachError::Unsupported { .. }) => ErrorKind::Unsupported,
             Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
             | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
             | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,

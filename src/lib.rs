@@ -27,8 +27,8 @@
 pub mod btf;
 pub mod bytes;
 pub mod elf;
-pub mod events;
 mod error;
+pub mod events;
 mod hint;
 pub mod insn;
 pub mod kernel;

@@ -77,7 +77,8 @@ mod table {
     pub(crate) const RHASH: Feature = feature("resizable hash", (7, 2), &["BPF_SYSCALL"]);
     pub(crate) const ALL_CPUS: Feature = feature("flags for one CPU's value", (7, 0), &["BPF_SYSCALL"]);
     pub(crate) const TRACE_INSTANCE: Feature = feature("trace instances", (5, 9), &["BPF_EVENTS", "FTRACE"]);
-    pub(crate) const STACKTRACE: Feature = feature("kernel stack traces", (4, 6), &["STACKTRACE", "PERF_EVENTS"]);
+    pub(crate) const STACKTRACE: Feature =
+        feature("kernel stack traces", (4, 6), &["STACKTRACE", "PERF_EVENTS"]);
     pub(crate) const HOTPLUG: Feature = feature("CPU hotplug", (2, 6), &["HOTPLUG_CPU"]);
 
     pub(crate) const VETH: Feature = feature("veth", (2, 6), &["VETH"]);
@@ -89,6 +90,29 @@ mod table {
     pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const LWT_BPF: Feature = feature("routes with programs", (4, 10), &["LWTUNNEL_BPF"]);
+    pub(crate) const SK_SKB_VERDICT: Feature = feature("sk_skb/verdict", (5, 13), &["NET_SOCK_MSG"]);
+    pub(crate) const SOCKMAP_QUERY: Feature = feature("sockmap query", (5, 18), &["NET_SOCK_MSG"]);
+    pub(crate) const NETFILTER: Feature = feature("netfilter programs", (6, 4), &["NETFILTER_BPF_LINK"]);
+    pub(crate) const LSM_CGROUP: Feature =
+        feature("lsm_cgroup", (6, 0), &["BPF_LSM", "CGROUP_BPF", "BPF_JIT"]);
+    pub(crate) const SOCKMAP_LINK: Feature = feature("sockmap link", (6, 10), &["NET_SOCK_MSG"]);
+    pub(crate) const CGROUP_ORDER: Feature = feature("order in cgroups", (6, 17), &["CGROUP_BPF"]);
+    pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
+    pub(crate) const KPROBE_SESSION: Feature = feature("kprobe.session", (6, 10), &["FPROBE"]);
+    pub(crate) const UPROBE_SESSION: Feature = feature("uprobe.session", (6, 13), &["UPROBES", "BPF_EVENTS"]);
+    pub(crate) const UPROBE: Feature = feature("uprobe", (4, 3), &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const TRACEFS: Feature = feature("tracefs", (4, 1), &["TRACING"]);
+    pub(crate) const RAW_TRACEPOINT: Feature = feature("raw tracepoint", (4, 17), &["BPF_EVENTS"]);
+    pub(crate) const TRACE_COOKIE: Feature =
+        feature("cookie of fentry", (6, 0), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const FSESSION: Feature =
+        feature("fsession", (7, 0), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const TRACING_MULTI: Feature =
+        feature("tracing multi", (7, 2), &["BPF_JIT", "DEBUG_INFO_BTF", "FUNCTION_TRACER"]);
+    pub(crate) const ITER: Feature = feature("iterators", (5, 8), &["DEBUG_INFO_BTF"]);
+    pub(crate) const PERF_EVENT: Feature = feature("perf events", (4, 9), &["PERF_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const FREPLACE: Feature = feature("freplace", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);

@@ -1,6 +1,6 @@
 //! Encoding and decoding are exact inverses, over the whole operand space; and what the assembler says.
 
-use crate::insn_forms::{IMMS, OFFS, each};
+use crate::insn_forms::{COUNT, IMMS, OFFS, each, thin};
 use rawbpf::bytes::Endian;
 use rawbpf::insn::prelude::*;
 use rawbpf::insn::{DecodeError, Part, raw};
@@ -20,8 +20,7 @@ fn every_instruction_decodes_from_its_encoding() {
             }
         }
     });
-    println!("{} instructions", seen.len());
-    assert!(seen.len() > 80_000);
+    assert_eq!(seen.len(), COUNT.div_ceil(thin()));
 }
 
 #[test]
@@ -29,7 +28,8 @@ fn what_decodes_encodes_to_the_same_slots() {
     let next_imms = [0, 1, -1, i32::MIN];
     let (mut good, mut bad) = (HashSet::new(), 0u64);
     for opcode in 0..=u8::MAX {
-        for (dst, src) in (0..16u8).flat_map(|d| (0..16u8).map(move |s| (d, s))) {
+        let registers = (0..16u8).flat_map(|d| (0..16u8).map(move |s| (d, s)));
+        for (dst, src) in registers.step_by(thin()) {
             for (off, imm) in OFFS.into_iter().flat_map(|o| EVERY_IMM.iter().map(move |&i| (o, i))) {
                 let first = RawInsn { opcode, dst, src, off, imm };
                 let nexts: &[i32] = if first.is_lddw() { &next_imms } else { &[0] };
@@ -41,7 +41,8 @@ fn what_decodes_encodes_to_the_same_slots() {
                             good.insert(opcode);
                         }
                         Err(error) => {
-                            assert!(!error.to_string().is_empty());
+                            // Not all of the millions, for the time it takes.
+                            assert!(bad % 1009 != 0 || error.to_string().contains("opcode"), "{error}");
                             bad += 1;
                         }
                     }
@@ -49,7 +50,7 @@ fn what_decodes_encodes_to_the_same_slots() {
             }
         }
     }
-    assert!(bad > 1_000_000);
+    assert!(bad > 1_000_000 / thin() as u64);
     // 12 operations by 2 widths by 2 sources, 2 negations, 3 swaps; 11 conditions by 2 by 2, goto, gotol,
     // gotox, may_goto, call, callx, exit; 4 loads, 3 signed, 6 of packets, lddw; 8 stores, 4 atomic.
     assert_eq!(good.len(), 12 * 4 + 2 + 3 + 11 * 4 + 7 + 4 + 3 + 6 + 1 + 8 + 4);
@@ -237,6 +238,14 @@ fn mistakes_name_their_line_of_rust() {
     assert!(matches!(a.exit().finish(), Err(AsmError::Duplicate { .. })));
 
     let mut a = Asm::new();
+    let short = a.label();
+    let bounds = Bounds { end: R3, scratch: R2, short };
+    let error = a.need(R2, 14, bounds).bind(short).exit().finish().unwrap_err();
+    assert!(matches!(error, AsmError::Scratch { scratch: R2, .. }), "{error}");
+    let error = Asm::new().put(R2 + udp::DEST, 70_000).exit().finish().unwrap_err();
+    assert!(matches!(error, AsmError::FieldTooSmall { imm: 70_000, bytes: 2, .. }), "{error}");
+
+    let mut a = Asm::new();
     a.stack(500);
     a.slot(DW);
     a.slot(DW);
@@ -347,7 +356,8 @@ fn code_knows_functions_lines_and_references() {
 #[test]
 fn fields_know_their_size_and_order() {
     let mut a = Asm::new();
-    a.get(R3, R2 + eth::BYTES + ipv4::PROTOCOL)
+    a.endian(Endian::Little)
+        .get(R3, R2 + eth::BYTES + ipv4::PROTOCOL)
         .get(R3, R2 + ipv4::SADDR)
         .load(W, R3, R2 + ipv4::SADDR)
         .put(R2 + tcp::DEST, 80)
@@ -355,7 +365,7 @@ fn fields_know_their_size_and_order() {
         .get(R1, R1 + sk_buff::PROTOCOL)
         .lea(R1, R2 + ipv6::SADDR)
         .exit();
-    let code = a.endian(Endian::Little).finish().unwrap();
+    let code = a.finish().unwrap();
     let mut texts = Vec::new();
     let mut at = 0;
     while at < code.insns().len() {

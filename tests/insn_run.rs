@@ -110,7 +110,7 @@ impl Info {
         let file = string(file!());
         let lines = code.lines().flat_map(|l| [l.at.0, file, file, l.line << 10 | l.col]).collect();
         let (types_len, strings_len) = (types.len() as u32 * 4, strings.len() as u32);
-        let mut blob = vec![0x9f, 0xeb, 1, 0];
+        let mut blob = [0xeb9fu16.to_ne_bytes(), [1, 0]].concat();
         for word in [24, 0, types_len, types_len, strings_len].iter().chain(&types) {
             blob.extend(word.to_ne_bytes());
         }
@@ -459,24 +459,38 @@ fn atomic_operations_change_memory_and_give_the_old_value() {
     }
 }
 
+/// Memory, the source register and r0 after an operation on memory that holds `a`, with `b` in the source
+/// register and `a` in r0.
 fn atomic_model(op: AtomicOp, width: Width, a: u64, b: u64) -> [u64; 3] {
-    let low = |v: u64| if width == W64 { v } else { v & 0xffff_ffff };
-    let stored = |v: u64| if width == W64 { v } else { a & !0xffff_ffff | low(v) };
-    let (memory, fetched) = match op {
-        AtomicOp::Add => (a.wrapping_add(b), false),
-        AtomicOp::FetchAdd => (a.wrapping_add(b), true),
-        AtomicOp::Or => (a | b, false),
-        AtomicOp::FetchOr => (a | b, true),
-        AtomicOp::And => (a & b, false),
-        AtomicOp::FetchAnd => (a & b, true),
-        AtomicOp::Xor => (a ^ b, false),
-        AtomicOp::FetchXor => (a ^ b, true),
-        AtomicOp::Xchg => (b, true),
-        // r0 equals memory, so it always exchanges, and r0 gets the old value.
-        AtomicOp::CmpXchg => return [stored(b), b, low(a)],
+    // 32 bits change the first four bytes of memory: the lower half or the upper one.
+    let shift = if width == W32 && Endian::NATIVE == Endian::Big { 32 } else { 0 };
+    let mask = if width == W64 { u64::MAX } else { 0xffff_ffff };
+    let old = a >> shift & mask;
+    let new = match op {
+        AtomicOp::Add | AtomicOp::FetchAdd => old.wrapping_add(b),
+        AtomicOp::Or | AtomicOp::FetchOr => old | b,
+        AtomicOp::And | AtomicOp::FetchAnd => old & b,
+        AtomicOp::Xor | AtomicOp::FetchXor => old ^ b,
+        AtomicOp::CmpXchg if old != a & mask => old,
+        AtomicOp::Xchg | AtomicOp::CmpXchg => b,
     };
-    // On a little-endian machine the lower half of memory is what 32 bits change.
-    [stored(memory), if fetched { low(a) } else { b }, a]
+    let memory = a & !(mask << shift) | (new & mask) << shift;
+    match op {
+        AtomicOp::Add | AtomicOp::Or | AtomicOp::And | AtomicOp::Xor => [memory, b, a],
+        AtomicOp::CmpXchg => [memory, b, old],
+        _ => [memory, old, a],
+    }
+}
+
+/// The number in the first bytes of `v` in memory.
+fn first_bytes(v: u64, bytes: usize) -> u64 {
+    let memory = v.to_ne_bytes();
+    let mut part = [0; 8];
+    match Endian::NATIVE {
+        Endian::Little => part[..bytes].copy_from_slice(&memory[..bytes]),
+        Endian::Big => part[8 - bytes..].copy_from_slice(&memory[..bytes]),
+    }
+    u64::from_ne_bytes(part)
 }
 
 #[test]
@@ -501,9 +515,8 @@ fn loads_extend_and_order() {
     let v: u64 = 0xf123_4567_89ab_cdef;
     let mut context = [v, 0, 0, 0, 0, 0, 0, 0];
     run(&code, &mut context);
-    let expected =
-        [v, v & 0xff, v & 0xffff, v & 0xffff_ffff, v, v as i8 as u64, v as i16 as u64, v as i32 as u64];
-    assert_eq!(context, expected);
+    let [b, h, w, dw] = [1, 2, 4, 8].map(|n| first_bytes(v, n));
+    assert_eq!(context, [v, b, h, w, dw, b as i8 as u64, h as i16 as u64, w as i32 as u64]);
 }
 
 #[test]
@@ -525,7 +538,12 @@ fn acquire_and_release_of_every_size() {
     let v: u64 = 0xf123_4567_89ab_cdef;
     let mut context = [v, 0, 0, 0, 0];
     run_loaded(&prog, &mut context);
-    assert_eq!(context, [v, v & 0xff, v & 0xffff, v & 0xffff_ffff, v]);
+    // What was stored went to the same first bytes, and the rest of them is zero.
+    let places = [1, 2, 4, 8].map(|n| match Endian::NATIVE {
+        Endian::Little => first_bytes(v, n),
+        Endian::Big => first_bytes(v, n) << (64 - 8 * n),
+    });
+    assert_eq!(context[1..], places);
 }
 
 #[test]
@@ -550,12 +568,19 @@ fn functions_callbacks_and_loops() {
     a.begin(double).mov64(R0, R1).lsh64(R0, 1).exit();
     let code = a.finish().unwrap();
     assert_eq!(code.funcs().len(), 3);
-    assert_eq!(run(&code, &mut [100]), 9900);
+    match load(&code, SYSCALL) {
+        Ok(prog) => assert_eq!(run_loaded(&prog, &mut [100]), 9900),
+        // The interpreter calls no callbacks, and some kernels have the JIT compiler off.
+        Err(log) => {
+            assert!(log.contains("non-JITed"), "{log}");
+            eprintln!("skipped: {}", log.lines().nth(1).unwrap_or_default());
+        }
+    }
 }
 
 #[test]
 fn the_verifier_names_the_line_of_rust() {
-    if !can(6, 4) {
+    if !can(6, 9) {
         return;
     }
     let wrong = line!() + 2;

@@ -1,6 +1,6 @@
 //! The text assembler and the listing are inverses; its errors say where and what.
 
-use crate::insn_forms::each;
+use crate::insn_forms::{COUNT, each, thin};
 use rawbpf::insn::prelude::*;
 use rawbpf::insn::text::{self, Program};
 use rawbpf::insn::{Bits, Listing, SwapOp};
@@ -30,12 +30,12 @@ fn assemble_each(write: impl Fn(Insn) -> Option<String>) -> usize {
 
 #[test]
 fn every_instruction_assembles_from_its_text() {
-    assert!(assemble_each(|insn| Some(insn.to_string())) > 80_000);
+    assert_eq!(assemble_each(|insn| Some(insn.to_string())), COUNT.div_ceil(thin()));
 }
 
 #[test]
 fn every_instruction_assembles_from_the_verifiers_text() {
-    assert!(assemble_each(verifier) > 80_000);
+    assert!(assemble_each(verifier) > 80_000 / thin());
 }
 
 /// What the kernel prints for an instruction (kernel/bpf/disasm.c), behind its opcode.
@@ -195,6 +195,18 @@ fn what_is_no_instruction_is_listed_and_assembled_as_a_number() {
     );
     assert_eq!(text::assemble("bad.s", &listing).unwrap().functions[0].code.insns(), slots);
     assert_eq!(Listing::new(&[]).to_string(), "");
+    let translated = [
+        RawInsn { opcode: 0xbf, dst: 1, src: 2, off: -1, imm: 0 },
+        RawInsn { opcode: 0xbc, dst: 3, src: 3, off: 0, imm: 1 },
+        RawInsn { opcode: 0xc2, ..RawInsn::default() },
+    ];
+    let listing = Listing::new(&translated).to_string();
+    let comments: Vec<_> = listing.lines().filter_map(|l| l.split_once("; ")).map(|(_, c)| c).collect();
+    assert_eq!(
+        comments,
+        ["r1 = &(void __percpu *)(r2)", "w3 = w3", "nospec"]
+            .map(|c| format!("{c}, which only the kernel writes"))
+    );
     // Jumps out of the program and into the middle of an instruction have no label.
     let mut slots = Insn::Jump { off: 1 }.encode().to_vec();
     slots.extend_from_slice(&Insn::LoadImm64 { dst: R1, imm: Imm64::Value(1) }.encode());
@@ -257,11 +269,54 @@ fn directives_say_what_an_object_has() {
     let show: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.section.as_str())).collect();
     let tp = "tracepoint/syscalls/sys_enter_openat";
     assert_eq!(show, [("first", tp), ("second", tp), ("shared", ".text")]);
+    assert_eq!(functions.iter().map(|f| f.global).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(
         Listing::of(&functions[1].code).to_string(),
         "second:\n    r1 = \"odd name\" ll\n    r2 = *(u32 *)(r1 + 4)\n    r2 += 20\n    \
          if r2 == 2048 goto L6\n    call extern(shared)\nL6:\n    exit\n"
     );
+}
+
+/// Text, program, text, program: the second two are the first two.
+#[test]
+fn a_program_prints_as_the_text_it_came_from() {
+    let source = r#".license "Dual MIT/GPL"
+.map hits type=percpu_array key=4 value=8 max_entries=1
+.map "odd name" type=ringbuf max_entries=4096 flags=0x1 pin=by_name
+
+.section "tracepoint/syscalls/sys_enter_openat"
+first:
+    r2 = code_addr(callback) ll
+    r1 = map_val(hits) + 4 ll
+    call extern(elsewhere)
+    call kfunc(bpf_rcu_read_lock)
+L6:
+    may_goto L8
+    goto L6
+L8:
+    exit
+
+.globl second
+second:
+    r1 = "odd name" ll
+    call callback
+    .8byte 0x00000007fffe3c8f ; opcode 0x8f is no instruction
+    exit
+
+.text
+callback:
+    r0 = *(s16 *)(r1 - 2)
+    exit
+
+.section "xdp"
+third:
+    r0 = 1311768467463790320 ll
+    exit
+"#;
+    let program = text::assemble("p.s", source).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(program.to_string(), source);
+    let again = text::assemble("p.s", &program.to_string()).unwrap();
+    assert_eq!(again, program);
 }
 
 #[test]
@@ -443,7 +498,7 @@ fn no_text_makes_it_panic() {
         seed ^= seed << 17;
         seed
     };
-    for _ in 0..30_000 {
+    for _ in 0..30_000 / thin() {
         let mut source = String::new();
         for _ in 0..next() % 12 {
             source.push_str(words[next() as usize % words.len()]);
@@ -466,7 +521,7 @@ fn random_slots_are_listed_and_assemble_to_themselves() {
         seed
     };
     let small = [0i64, 1, 2, 5, -1, -3, 8, 16, 32, 64, 0x10_0000, i64::from(i32::MIN)];
-    for _ in 0..3_000 {
+    for _ in 0..3_000 / thin() {
         let mut slots: Vec<RawInsn> = (0..next() % 40)
             .map(|_| RawInsn {
                 opcode: next() as u8,

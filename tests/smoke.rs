@@ -81,9 +81,3 @@ fn an_arena_map_can_be_made() {
     require!(ROOT);
     let _arena = require!(ARENA, map(33, 0, 0, 16, 1 << 10 /* BPF_F_MMAPABLE */));
 }
-
-#[test]
-fn the_command_starts() {
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_rawbpf")).status().expect("rawbpf starts");
-    assert!(status.success());
-}

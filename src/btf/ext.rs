@@ -201,6 +201,11 @@ impl BtfExt {
         self.endian
     }
 
+    /// The bytes that were parsed.
+    pub fn bytes(&self) -> &[u8] {
+        self.data.bytes()
+    }
+
     /// Where functions start, by ELF section.
     pub fn func_info(&self) -> ExtSections<'_, FuncInfo> {
         self.sections(&self.func_info)

@@ -5,13 +5,15 @@
 //! dozen names, and they can all be asked in one pass: for each type of a wanted kind, look at the first
 //! bytes of its name, which nearly always tells that it is none of the wanted ones.
 //!
-//! Newer kernels sort their BTF by name (Linux 7.0). Where that is so, a binary search finds a name in a few
-//! steps. It is made sure of first, once, and not assumed.
+//! Newer kernels sort their BTF by name (Debian's from 7.0 on). Where that is so, a binary search finds a name
+//! in a few steps. That is made sure of first, and not assumed; it takes longer than a few passes, so only a
+//! program that goes on asking pays for it.
 
 use super::kind::HEAD;
-use super::name::essential;
+use super::name::{essential, until_nul};
 use super::{Btf, BtfError, BtfKind, KindSet, Name, StrOff, TypeId};
 use crate::bytes::Endian;
+use std::sync::atomic::Ordering;
 
 /// A name to look for, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug)]
@@ -137,16 +139,27 @@ impl Btf {
         }
     }
 
-    /// The first type that has a name, when the own types are sorted by name.
+    /// The first type that has a name, when the own types are known to be sorted by name.
+    ///
+    /// To know costs as much as some passes, so it is found out when that many have been made.
     fn sorted_from(&self) -> Option<u32> {
+        if self.searches.fetch_add(1, Ordering::Relaxed) < SEARCHES_BEFORE_CHECK {
+            return None;
+        }
         *self.sorted.get_or_init(|| {
-            let names = || (self.first_id().0..self.type_count()).map(|id| self.raw_name(TypeId(id)));
+            let tails = || {
+                let ids = (self.first_id().0..self.type_count()).map(TypeId);
+                ids.map(|id| {
+                    self.head(id).and_then(|h| self.lookup_name(h.name)).unwrap_or(Name::EMPTY).tail()
+                })
+            };
+            let rising = |a: &&[u8], b: &&[u8]| not_above(a, b);
             // A few samples tell nearly all unsorted BTF at no cost; only then is every pair compared.
             let step = self.starts().len() / 64;
-            if step == 0 || !names().step_by(step).is_sorted() || !names().is_sorted() {
+            if step == 0 || !tails().step_by(step).is_sorted_by(rising) || !tails().is_sorted_by(rising) {
                 return None;
             }
-            let anonymous = names().take_while(|name| name.is_empty()).count();
+            let anonymous = tails().take_while(|tail| matches!(tail.first(), None | Some(0))).count();
             Some(self.first_id().0.saturating_add(anonymous as u32))
         })
     }
@@ -196,6 +209,34 @@ impl Btf {
             }
         }
         low
+    }
+}
+
+/// After how many passes it is found out whether the types are sorted, so that searches can do without.
+const SEARCHES_BEFORE_CHECK: u32 = 32;
+
+/// Whether one name is not above another, in the order of `strcmp`. Each is followed by other names.
+fn not_above(a: &[u8], b: &[u8]) -> bool {
+    match (a.first_chunk(), b.first_chunk()) {
+        // Eight bytes at once nearly always tell.
+        (Some(x), Some(y)) => match (until_nul_be(*x), until_nul_be(*y)) {
+            (x, y) if x != y => x < y,
+            (x, _) if x.to_be_bytes().contains(&0) => true,
+            _ => until_nul(a) <= until_nul(b),
+        },
+        _ => until_nul(a) <= until_nul(b),
+    }
+}
+
+/// Eight bytes as a number that sorts like them, zeros from the first NUL on.
+fn until_nul_be(bytes: [u8; 8]) -> u64 {
+    const LOW: u64 = u64::MAX / 255 * 0x7f;
+    let x = u64::from_be_bytes(bytes);
+    // The upper bit of each byte that is 0, and of no other.
+    let zeros = !((x & LOW).wrapping_add(LOW) | x | LOW);
+    match zeros.leading_zeros() {
+        64 => x,
+        bit => x & !(u64::MAX >> bit),
     }
 }
 
@@ -267,5 +308,43 @@ impl Prefix {
     #[inline]
     fn may_start(self, text: Prefix) -> bool {
         text.bytes & self.mask == self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_as_their_bytes_do() {
+        let names = [
+            "",
+            "a",
+            "a_",
+            "aa",
+            "abcdefg",
+            "abcdefgh",
+            "abcdefgh_1",
+            "abcdefgh_2",
+            "b",
+            "\u{1}",
+            "\u{1}\u{1}",
+            "\u{e9}",
+        ];
+        for a in names {
+            for b in names {
+                // What follows the NUL must not count.
+                let [x, y] = [format!("{a}\0zzzzzzzz"), format!("{b}\0aaaaaaaa")];
+                assert_eq!(
+                    not_above(x.as_bytes(), y.as_bytes()),
+                    a.as_bytes() <= b.as_bytes(),
+                    "{a:?} {b:?}"
+                );
+                assert_eq!(
+                    not_above(format!("{a}\0").as_bytes(), y.as_bytes()),
+                    a.as_bytes() <= b.as_bytes()
+                );
+            }
+        }
     }
 }

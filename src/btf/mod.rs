@@ -39,23 +39,30 @@
 //! | to | use |
 //! |---|---|
 //! | read: types, names, sizes, members | [`Btf`], [`Type`], [`Kind`] |
-//! | find types by name | [`Btf::find`], [`Btf::find_many`] |
-//! | make or change BTF | [`BtfBuilder`] |
+//! | find types by name | [`Btf::find`], [`Btf::find_many`], [`Btf::field`] |
+//! | read and write values | [`decode`], [`Value`], [`Literal`], [`encode`] |
+//! | show types as text | [`dump_c`], [`Btf::render_decl`], [`Btf::raw`] |
+//! | make or change BTF | [`BtfBuilder`], [`Def`] |
+//! | make it fit for an older kernel | [`sanitize()`] |
+//! | move a module's BTF to the running kernel | [`Btf::relocate`] |
 //! | read what ties instructions to types and lines | [`BtfExt`] |
-//! | show types as text | [`Btf::raw`] |
 //!
-//! The bytes are read where they lie, and as late as possible. Opening takes one walk over the records;
-//! a search by name takes one pass, however many names are wanted. Bytes from outside are not trusted: a
-//! type is checked when it is touched, a loop of types ends at a limit, and a kind that is newer than
-//! this crate is stepped over.
+//! The bytes are read where they lie, and as late as possible. Opening takes one walk over the records,
+//! which also tells a whole file from a damaged one; a search by name takes one pass, however many names
+//! are wanted. Bytes from outside are not trusted: a type is checked when it is touched, a loop of types
+//! ends at a limit, and a kind that is newer than this crate is stepped over.
+//!
+//! Read on in the order `kind`, `parse`, `types`, `list`, `find`, `resolve`; then `value`, `c`, `build`.
 
 mod build;
 mod c;
 mod data;
+mod def;
 mod error;
 mod ext;
 mod find;
 mod kind;
+mod list;
 mod name;
 mod parse;
 mod raw;
@@ -65,24 +72,25 @@ mod sanitize;
 mod types;
 mod value;
 
-pub use build::{BtfBuilder, Composite, Def, MemberDef, NewMember, Values};
+pub use build::{BtfBuilder, NewMember};
 pub use c::{CDump, dump_c};
 pub use data::Data;
+pub use def::{Composite, Def, MemberDef, Values};
 pub use error::BtfError;
 pub use ext::{
     BtfExt, BtfExtBuilder, CoreRelo, CoreReloKind, ExtRecord, ExtSection, ExtSections, FuncInfo, LineInfo,
 };
 pub use find::{Scope, Wanted};
 pub use kind::{BtfKind, FuncLinkage, IntEncoding, KindSet, VarLinkage};
+pub use list::{
+    Element, Enumerator, Enumerators, List, ListIter, Member, Members, Param, Params, Secinfo, Secinfos,
+};
 pub use name::{Name, essential_name};
 pub use parse::Btf;
 pub use raw::Raw;
 pub use resolve::Field;
 pub use sanitize::{Support, sanitize};
-pub use types::{
-    Array, Element, Enumerator, Enumerators, FwdKind, Int, Kind, List, ListIter, Member, Members, Param,
-    Params, Secinfo, Secinfos, Type, Unknown,
-};
+pub use types::{Array, FwdKind, Int, Kind, Type, Unknown};
 
 pub use value::{EncodeError, Literal, Problem, SyntaxError, Value, decode, encode, encode_into};
 

@@ -10,6 +10,7 @@ use super::kind::{BtfKind, HEAD, KNOWN, Shapes};
 use super::{BtfError, Data, Name, StrOff, TypeId};
 use crate::bytes::{Cursor, Endian};
 use std::ops::Range;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 /// The magic number that BTF and `.BTF.ext` start with, in the byte order of the file.
@@ -37,7 +38,10 @@ pub struct Btf {
     /// What ended the walk early, when it did.
     stop: Option<BtfError>,
     pub(super) pointer_size: OnceLock<u8>,
+    /// The first type with a name, when the types are sorted by name; empty until it is found out.
     pub(super) sorted: OnceLock<Option<u32>>,
+    /// How many searches by name there were.
+    pub(super) searches: AtomicU32,
 }
 
 impl Btf {
@@ -90,6 +94,7 @@ impl Btf {
             stop,
             pointer_size: OnceLock::new(),
             sorted: OnceLock::new(),
+            searches: AtomicU32::new(0),
         })
     }
 

@@ -16,7 +16,7 @@
 //! A struct that the module holds by value must have the size that it was compiled with; one that is only
 //! pointed to may have grown.
 
-use super::build::{BtfBuilder, Def};
+use super::build::BtfBuilder;
 use super::find::{Scope, Wanted};
 use super::resolve::MAX_CHAIN;
 use super::types::{FwdKind, Kind, Type};
@@ -58,11 +58,12 @@ impl Btf {
         for id in self.own_ids() {
             let moved = map.own(id);
             let Some((name, def)) = out.get(moved).cloned() else { continue };
-            let mut new = (name, def);
-            map.strings(&mut out, distilled, &mut new);
-            new.1.map_ids(|id| map.id(id));
+            let name = map.string(&mut out, distilled, name);
+            let mut def = def;
+            def.map_names(|name| map.string(&mut out, distilled, name));
+            def.map_ids(|id| map.id(id));
             if let Some(place) = out.get_mut(moved) {
-                *place = new;
+                *place = (name, def);
             }
         }
         Btf::parse_split(out.to_bytes()?, Arc::clone(base))
@@ -123,17 +124,15 @@ impl Map {
 
     /// Own strings move with their section; those of the distilled base are found in the new base, or
     /// added if it does not have them.
-    fn strings(&self, out: &mut BtfBuilder, distilled: &Btf, ty: &mut (StrOff, Def)) {
-        let mut move_one = |off: StrOff| match off.0.checked_sub(self.first_str) {
-            _ if off == StrOff::NONE => off,
-            Some(own) => StrOff(own.saturating_add(self.new_first_str)),
-            None => match self.names.get(&off) {
-                Some(new) => *new,
-                None => out.string(distilled.name(off).map(|n| n.as_bytes()).unwrap_or_default()),
-            },
-        };
-        ty.0 = move_one(ty.0);
-        ty.1.map_names(move_one);
+    fn string(&self, out: &mut BtfBuilder, distilled: &Btf, off: StrOff) -> StrOff {
+        if off == StrOff::NONE {
+            return off;
+        }
+        match (off.0.checked_sub(self.first_str), self.names.get(&off)) {
+            (Some(own), _) => StrOff(own.saturating_add(self.new_first_str)),
+            (None, Some(new)) => *new,
+            (None, None) => out.string(distilled.name(off).map(|n| n.as_bytes()).unwrap_or_default()),
+        }
     }
 }
 

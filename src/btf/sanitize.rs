@@ -19,7 +19,8 @@
 //!
 //! Where two rows fit a type, the upper one is used.
 
-use super::build::{BtfBuilder, Composite, Def, MemberDef, Values};
+use super::build::BtfBuilder;
+use super::def::{Composite, Def, MemberDef, Values};
 use super::kind::FuncLinkage;
 use super::types::Int;
 use super::{Btf, BtfError, BtfKind, IntEncoding, KindSet, StrOff, TypeId};

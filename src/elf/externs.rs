@@ -29,7 +29,7 @@ pub(super) fn read(
     for symbol in tables.symbols.iter().filter(|s| is_extern(s)) {
         let Some(btf) = object.btf.as_deref() else {
             let site = Site { symbol: Some(symbol.name.clone()), ..Site::default() };
-            return Err(ReadError::NoBtf { site });
+            return Err(ReadError::NoBtf { site: Box::new(site) });
         };
         found.push(declaration(btf, symbol)?);
     }

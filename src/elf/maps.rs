@@ -49,7 +49,9 @@ fn declared(tables: &Tables, object: &mut Object, symbols: &mut MapSymbols) -> R
         return Ok(());
     };
     let Some(btf) = object.btf.clone() else {
-        return Err(ReadError::NoBtf { site: Site { section: Some(".maps".into()), ..Site::default() } });
+        return Err(ReadError::NoBtf {
+            site: Box::new(Site { section: Some(".maps".into()), ..Site::default() }),
+        });
     };
     let section = |source| ReadError::Btf { section: ".BTF", source };
     let datasec = btf.find(".maps", BtfKind::Datasec).map_err(section)?;
@@ -358,7 +360,7 @@ fn slot_target(object: &Object, map: &MapDef, symbol: &super::read::Symbol) -> R
 }
 
 /// Byte offset of the member `values` in the declaration of map `name`.
-fn values_offset(btf: &Btf, name: &str) -> Option<u32> {
+pub(super) fn values_offset(btf: &Btf, name: &str) -> Option<u32> {
     let var = btf.ty(btf.find(name, BtfKind::Var).ok()?).ok()?;
     let Kind::Var { ty, .. } = var.kind else { return None };
     let last = btf.resolve(ty).ok()?.members()?.iter().last()?;

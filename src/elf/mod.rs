@@ -34,14 +34,18 @@ use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, MapType, ProgType};
 
+mod build;
 mod externs;
 mod fixup;
 mod maps;
 mod read;
 pub mod section;
+mod write;
 
+pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
 pub use read::ReadError;
 pub use section::SecDef;
+pub use write::WriteError;
 
 /// Index of a map in [`Object::maps`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -267,6 +271,15 @@ impl ProgDef {
     /// What to attach to: set by the user, or the text after the section's first `/`.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref().or_else(|| self.section.split_once('/').map(|(_, target)| target))
+    }
+
+    /// What it is and where it attaches, as a section name: that of its own section, with the hook that the
+    /// user gave, if one was given.
+    pub fn hook(&self) -> String {
+        match &self.target {
+            Some(target) => format!("{}/{target}", self.section.split('/').next().unwrap_or_default()),
+            None => self.section.clone(),
+        }
     }
 
     /// Makes it another kind of program, as if it stood in section `name`. `None` if there is no such

@@ -56,7 +56,7 @@ pub enum ReadError {
     #[error("{site} needs BTF, and the object has none; compile with `clang -g`")]
     NoBtf {
         /// What needs it.
-        site: Site,
+        site: Box<Site>,
     },
     /// The type information is damaged.
     #[error("section `{section}` is damaged")]
@@ -70,7 +70,7 @@ pub enum ReadError {
     #[error("function {site}: {why}")]
     Function {
         /// Which.
-        site: Site,
+        site: Box<Site>,
         /// How.
         why: String,
     },
@@ -94,7 +94,7 @@ pub enum ReadError {
     #[error("relocation in {site}: {why}")]
     Reloc {
         /// Where.
-        site: Site,
+        site: Box<Site>,
         /// Why.
         why: String,
     },
@@ -342,7 +342,7 @@ fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
             let site =
                 Site { section: Some(section.name.clone()), symbol: Some(func.name), ..Site::default() };
             let why = "an entry program must not be static; remove `static`, or put it into .text by removing SEC()";
-            return Err(ReadError::Function { site, why: why.into() });
+            return Err(ReadError::Function { site: Box::new(site), why: why.into() });
         }
         let name = section.name.strip_prefix('?').unwrap_or(&section.name);
         let def = section::find(name);
@@ -362,11 +362,11 @@ fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
 
 fn function(tables: &Tables, section: &Section, symbol: &Symbol) -> Result<Function, ReadError> {
     let bad = |why: String| ReadError::Function {
-        site: Site {
+        site: Box::new(Site {
             section: Some(section.name.clone()),
             symbol: Some(symbol.name.clone()),
             ..Site::default()
-        },
+        }),
         why,
     };
     if symbol.size == 0 || symbol.size % 8 != 0 || symbol.value % 8 != 0 {
@@ -431,12 +431,12 @@ impl Relocator<'_, '_> {
                 let at = InsnIx(slot.0 - func.offset.0);
                 let Some(insn) = func.insns.get(at.0 as usize).copied() else { continue };
                 let target = self.target(offset, insn, symbol, &text).map_err(|why| ReadError::Reloc {
-                    site: Site {
+                    site: Box::new(Site {
                         section: Some(func.section.clone()),
                         symbol: Some(func.name.clone()),
                         insn: Some(at),
                         line: None,
-                    },
+                    }),
                     why,
                 })?;
                 func.relocs.push(Reloc { at, target });
@@ -592,7 +592,7 @@ fn local_calls(func: &mut Function, text: &HashMap<u32, FuncIx>) -> Result<(), R
                     line: None,
                 };
                 return Err(ReadError::Reloc {
-                    site,
+                    site: Box::new(site),
                     why: "no function of .text starts where it calls".into(),
                 });
             }

@@ -41,11 +41,11 @@
 
 mod perf;
 mod poller;
+mod program;
 mod ring;
 mod set;
 #[cfg(feature = "tokio")]
 mod stream;
-mod program;
 mod trace;
 mod trace_line;
 mod user_ring;
@@ -57,6 +57,6 @@ pub use ring::{Positions, Record, RingBuf};
 pub use set::{RingIx, RingSet};
 #[cfg(feature = "tokio")]
 pub use stream::{PerfEventOwned, PerfStream, RingStream};
-pub use trace::{TracePipe, TraceError};
+pub use trace::{TraceError, TracePipe};
 pub use trace_line::{TraceEvent, TracedProgram};
 pub use user_ring::{Slot, UserRingBuf};

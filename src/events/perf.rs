@@ -112,7 +112,9 @@ impl PerfBuffer {
     pub fn rescan(&mut self) -> Result<bool, MapError> {
         self.scanned = Instant::now();
         let online = sys::online_cpus();
-        let dead = |(cpu, ring): (&u32, &mut PerfRing)| (!online.contains(cpu) || !ring.is_running()).then_some(*cpu);
+        let dead = |(cpu, ring): (&u32, &mut PerfRing)| {
+            (!online.contains(cpu) || !ring.is_running()).then_some(*cpu)
+        };
         let dead: Vec<u32> = self.rings.iter_mut().filter_map(dead).collect();
         let mut changed = self.close(&dead);
         let most = self.map.info().max_entries;
@@ -144,7 +146,7 @@ impl PerfBuffer {
     pub fn next(&mut self) -> Option<PerfEvent<'_>> {
         let (cpu, record) = loop {
             let cpu = *self.ready.front()?;
-            match self.rings.get_mut(&cpu).and_then(PerfRing::next) {
+            match self.rings.get_mut(&cpu).and_then(PerfRing::next_record) {
                 Some(record) => break (cpu, record),
                 None => self.ready.pop_front(),
             };

@@ -104,7 +104,7 @@ impl RingBuf {
     /// to `None` before it waits.
     #[allow(clippy::should_implement_trait, reason = "it lends")]
     pub fn next(&mut self) -> Option<Record<'_>> {
-        let ready = self.ring.next()?;
+        let ready = self.ring.next_record()?;
         Some(Record { ring: &mut self.ring, ready })
     }
 

@@ -62,7 +62,11 @@ impl RingSet {
     /// Calls `each` with every record that is there now in any ring, and returns how many, without waiting.
     pub fn consume(&mut self, mut each: impl FnMut(RingIx, &[u8])) -> u64 {
         let each = &mut each;
-        self.rings.iter_mut().enumerate().map(|(ix, ring)| ring.consume(|record| each(RingIx(ix), record))).sum()
+        self.rings
+            .iter_mut()
+            .enumerate()
+            .map(|(ix, ring)| ring.consume(|record| each(RingIx(ix), record)))
+            .sum()
     }
 
     /// Waits until there is a record in some ring, or the time is over, and calls `each` with all records of the

@@ -112,7 +112,7 @@ impl TracePipe {
     }
 
     /// The next event that is there now, if there is one.
-    pub fn next(&mut self) -> Result<Option<TraceEvent>, TraceError> {
+    pub fn next_event(&mut self) -> Result<Option<TraceEvent>, TraceError> {
         loop {
             while let Some(line) = self.line() {
                 if let Some(event) = self.take(&line) {
@@ -175,7 +175,9 @@ impl TracePipe {
                 self.buffer.extend_from_slice(chunk.get(..n).unwrap_or_default());
                 Ok(true)
             }
-            Err(e) if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&e.kind()) => Ok(false),
+            Err(e) if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&e.kind()) => {
+                Ok(false)
+            }
             Err(source) => Err(TraceError::Io { doing: "read", path: "trace_pipe".into(), source }),
         }
     }

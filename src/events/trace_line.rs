@@ -102,7 +102,11 @@ fn split_task(head: &str) -> Option<(&str, u32)> {
 fn nanoseconds(time: &str) -> Option<u64> {
     let (seconds, fraction) = time.trim().split_once('.')?;
     let scale = 10u64.checked_pow(9u32.checked_sub(fraction.len() as u32)?)?;
-    seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(fraction.parse::<u64>().ok()? * scale)
+    seconds
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000_000)?
+        .checked_add(fraction.parse::<u64>().ok()? * scale)
 }
 
 /// The program in a line of a stack trace: ` => bpf_prog_6deef7357e7b4530_count_packets`.
@@ -122,8 +126,20 @@ mod tests {
     fn lines_of_several_kernels() {
         // (line, task, pid, flags, message)
         let table = [
-            ("     ksoftirqd/0-13      [000] d.s3    31.337000: bpf_trace_printk: x", "ksoftirqd/0", 13, "d.s3", "x"),
-            ("  my-[99] task-77 (     70) [012] ...11  1.000001: bpf_trace_printk: a: b", "my-[99] task", 77, "...11", "a: b"),
+            (
+                "     ksoftirqd/0-13      [000] d.s3    31.337000: bpf_trace_printk: x",
+                "ksoftirqd/0",
+                13,
+                "d.s3",
+                "x",
+            ),
+            (
+                "  my-[99] task-77 (     70) [012] ...11  1.000001: bpf_trace_printk: a: b",
+                "my-[99] task",
+                77,
+                "...11",
+                "a: b",
+            ),
             ("     <...>-5     [001] .... 9.5: 0: old", "<...>", 5, "....", "old"),
             ("     sh-5     [001] 9.000005: bpf_trace_printk: no flags", "sh", 5, "", "no flags"),
             ("     sh-5     [001] d..2. 9.000005: bpf_trace_printk:", "sh", 5, "d..2.", ""),
@@ -137,14 +153,20 @@ mod tests {
 
     #[test]
     fn what_is_no_printk_is_nothing() {
-        for line in ["", "CPU:1 [LOST 12 EVENTS]", " => bpf_prog_0123456789abcdef_f", "a-1 [000] .... 1.0: sys_enter: x"] {
+        for line in [
+            "",
+            "CPU:1 [LOST 12 EVENTS]",
+            " => bpf_prog_0123456789abcdef_f",
+            "a-1 [000] .... 1.0: sys_enter: x",
+        ] {
             assert_eq!(TraceEvent::parse(line), None, "{line}");
         }
     }
 
     #[test]
     fn frames_name_programs() {
-        let found = program_of_frame(" => bpf_prog_6deef7357e7b4530_count_packets+0x2a/0x40").expect("a program");
+        let found =
+            program_of_frame(" => bpf_prog_6deef7357e7b4530_count_packets+0x2a/0x40").expect("a program");
         assert_eq!((found.tag.as_str(), found.name.as_str()), ("6deef7357e7b4530", "count_packets"));
         assert_eq!(program_of_frame(" => bpf_prog_test_run_skb"), None);
         assert_eq!(program_of_frame(" => bpf_prog_run"), None);

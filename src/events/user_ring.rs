@@ -106,7 +106,11 @@ impl UserRingBuf {
 
     /// Reserves a record of `len` bytes, and waits for room until the time is over (`None` then); without a time
     /// for ever. It is a program that makes room, so something has to run it.
-    pub fn reserve_wait(&mut self, len: usize, timeout: Option<Duration>) -> Result<Option<Slot<'_>>, SysError> {
+    pub fn reserve_wait(
+        &mut self,
+        len: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Slot<'_>>, SysError> {
         let until = timeout.and_then(|t| Instant::now().checked_add(t));
         let reserved = loop {
             if let Some(reserved) = self.ring.reserve(len)? {

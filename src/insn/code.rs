@@ -32,6 +32,21 @@ pub struct Code {
 }
 
 impl Code {
+    /// Code of parts that come from elsewhere, such as an object file: without lines. The references and
+    /// functions may be in any order.
+    ///
+    /// ```
+    /// use rawbpf::insn::{Listing, prelude::*};
+    /// let insns = Insn::Exit.encode().to_vec();
+    /// let funcs = vec![CodeFunc { name: "f".into(), start: InsnIx(0) }];
+    /// assert_eq!(Listing::of(&Code::from_parts(insns, vec![], funcs)).to_string(), "f:\n    exit\n");
+    /// ```
+    pub fn from_parts(insns: Vec<RawInsn>, mut refs: Vec<CodeRef>, mut funcs: Vec<CodeFunc>) -> Code {
+        refs.sort_by_key(|r| r.at);
+        funcs.sort_by_key(|f| f.start);
+        Code { insns, refs, funcs, lines: Lines::default() }
+    }
+
     /// The slots, in order.
     pub fn insns(&self) -> &[RawInsn] {
         &self.insns
@@ -83,7 +98,7 @@ impl Code {
 
     /// The bytes of all slots, as an ELF section or `bpf(2)` holds them.
     pub fn to_bytes(&self, endian: Endian) -> Vec<u8> {
-        self.insns.iter().flat_map(|i| i.to_bytes(endian)).collect()
+        RawInsn::write_all(&self.insns, endian)
     }
 }
 

@@ -105,7 +105,8 @@ impl Insn {
     ///
     /// # Errors
     /// [`DecodeError`] says which field of the slot is wrong.
-    #[inline]
+    // Inlined, all of it: a result that has to be copied costs more than the decoding.
+    #[inline(always)]
     pub fn decode(at: &[RawInsn]) -> Result<(Insn, usize)> {
         let (&raw, rest) = at.split_first().ok_or(DecodeError::Empty)?;
         let insn = match raw.class() {
@@ -122,6 +123,7 @@ impl Insn {
     }
 }
 
+#[inline(always)]
 fn alu_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     match raw.op() {
         alu::NEG if raw.opcode & source::X == 0 => {
@@ -130,39 +132,42 @@ fn alu_insn(raw: RawInsn, width: Width) -> Result<Insn> {
         }
         alu::END => swap_insn(raw, width),
         alu::MOV if raw.opcode & source::X != 0 && raw.off != 0 => move_insn(raw, width),
-        op => {
-            let op = alu_op(raw, op)?;
+        _ => {
+            let op = alu_op(raw)?;
             Ok(Insn::Alu { width, op, dst: dst(raw)?, src: operand(raw)? })
         }
     }
 }
 
-#[inline]
-fn alu_op(raw: RawInsn, op: u8) -> Result<AluOp> {
-    let plain = match op {
-        alu::ADD => AluOp::Add,
-        alu::SUB => AluOp::Sub,
-        alu::MUL => AluOp::Mul,
-        alu::DIV if raw.off == 1 => return Ok(AluOp::Sdiv),
-        alu::DIV => AluOp::Div,
-        alu::OR => AluOp::Or,
-        alu::AND => AluOp::And,
-        alu::LSH => AluOp::Lsh,
-        alu::RSH => AluOp::Rsh,
-        alu::MOD if raw.off == 1 => return Ok(AluOp::Smod),
-        alu::MOD => AluOp::Mod,
-        alu::XOR => AluOp::Xor,
-        alu::MOV => AluOp::Mov,
-        alu::ARSH => AluOp::Arsh,
-        _ => return Err(DecodeError::Opcode(raw.opcode)),
-    };
-    match (raw.off, op) {
-        (0, _) => Ok(plain),
-        (_, alu::DIV | alu::MOD) => Err(variant(raw, Part::Off)),
-        _ => Err(reserved(raw, Part::Off)),
+/// The operations by the high four bits of their opcode, as [`AluOp`]'s own table has them; `NEG` and
+/// `END` are decoded elsewhere. A table is quicker to look into than a `match` is to walk through.
+const ALU_OPS: [Option<AluOp>; 16] = {
+    let mut table = [None; 16];
+    let mut ix = 0;
+    while ix < AluOp::ALL.len() {
+        let op = AluOp::ALL[ix];
+        if let (code, 0) = op.code() {
+            table[code as usize >> 4] = Some(op);
+        }
+        ix += 1;
+    }
+    table
+};
+
+#[inline(always)]
+fn alu_op(raw: RawInsn) -> Result<AluOp> {
+    let plain = ALU_OPS.get(usize::from(raw.op() >> 4)).copied().flatten();
+    match (plain, raw.off) {
+        (Some(op), 0) => Ok(op),
+        (Some(AluOp::Div), 1) => Ok(AluOp::Sdiv),
+        (Some(AluOp::Mod), 1) => Ok(AluOp::Smod),
+        (Some(AluOp::Div | AluOp::Mod), _) => Err(variant(raw, Part::Off)),
+        (Some(_), _) => Err(reserved(raw, Part::Off)),
+        (None, _) => Err(DecodeError::Opcode(raw.opcode)),
     }
 }
 
+#[inline(always)]
 fn swap_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     let op = match (width, raw.opcode & source::X) {
         (Width::W32, source::K) => SwapOp::Le,
@@ -181,6 +186,7 @@ fn swap_insn(raw: RawInsn, width: Width) -> Result<Insn> {
 }
 
 /// A register move whose offset field is not zero: it extends a sign or casts an address.
+#[inline(always)]
 fn move_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     let (dst, src) = (dst(raw)?, src(raw)?);
     let kind = match (width, raw.off) {
@@ -200,62 +206,63 @@ fn move_insn(raw: RawInsn, width: Width) -> Result<Insn> {
     Ok(Insn::MovSx { kind, dst, src })
 }
 
+#[inline(always)]
 fn jump_insn(raw: RawInsn, width: Width) -> Result<Insn> {
-    match (raw.op(), width) {
-        (jmp::JA, Width::W64) if raw.opcode & source::X != 0 => {
-            zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
-            Ok(Insn::JumpReg { to: dst(raw)? })
-        }
-        (jmp::JA, Width::W64) => {
+    match JMP_OPS.get(usize::from(raw.op() >> 4)).copied().flatten() {
+        Some(op) => Ok(Insn::JumpIf { width, op, dst: dst(raw)?, src: operand(raw)?, off: raw.off }),
+        None => leave_insn(raw, width),
+    }
+}
+
+/// The jumps without a condition, calls and exit.
+#[inline(always)]
+fn leave_insn(raw: RawInsn, width: Width) -> Result<Insn> {
+    let by_register = raw.opcode & source::X != 0;
+    match (raw.op(), width, by_register) {
+        (jmp::JA, Width::W64, false) => {
             zero(raw, &[Part::Dst, Part::Src, Part::Imm])?;
             Ok(Insn::Jump { off: raw.off })
         }
-        (jmp::JA, Width::W32) if raw.opcode & source::X == 0 => {
+        (jmp::JA, Width::W32, false) => {
             zero(raw, &[Part::Dst, Part::Src, Part::Off])?;
             Ok(Insn::JumpFar { off: raw.imm })
         }
-        (jmp::CALL, Width::W64) => call_insn(raw),
-        (jmp::EXIT, Width::W64) if raw.opcode & source::X == 0 => {
+        (jmp::JA, Width::W64, true) => {
+            zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
+            Ok(Insn::JumpReg { to: dst(raw)? })
+        }
+        (jmp::CALL, Width::W64, false) => call_insn(raw),
+        (jmp::CALL, Width::W64, true) => {
+            zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
+            Ok(Insn::CallReg { to: dst(raw)? })
+        }
+        (jmp::EXIT, Width::W64, false) => {
             zero(raw, &[Part::Dst, Part::Src, Part::Off, Part::Imm])?;
             Ok(Insn::Exit)
         }
-        (jmp::JCOND, Width::W64) if raw.opcode & source::X == 0 => {
-            if raw.src != 0 {
-                return Err(variant(raw, Part::Src));
-            }
+        (jmp::JCOND, Width::W64, false) if raw.src != 0 => Err(variant(raw, Part::Src)),
+        (jmp::JCOND, Width::W64, false) => {
             zero(raw, &[Part::Dst, Part::Imm])?;
             Ok(Insn::MayGoto { off: raw.off })
         }
-        (op, _) => {
-            let op = jmp_op(op).ok_or(DecodeError::Opcode(raw.opcode))?;
-            Ok(Insn::JumpIf { width, op, dst: dst(raw)?, src: operand(raw)?, off: raw.off })
-        }
+        _ => Err(DecodeError::Opcode(raw.opcode)),
     }
 }
 
-#[inline]
-fn jmp_op(op: u8) -> Option<JmpOp> {
-    Some(match op {
-        jmp::JEQ => JmpOp::Eq,
-        jmp::JGT => JmpOp::Gt,
-        jmp::JGE => JmpOp::Ge,
-        jmp::JSET => JmpOp::Set,
-        jmp::JNE => JmpOp::Ne,
-        jmp::JSGT => JmpOp::Sgt,
-        jmp::JSGE => JmpOp::Sge,
-        jmp::JLT => JmpOp::Lt,
-        jmp::JLE => JmpOp::Le,
-        jmp::JSLT => JmpOp::Slt,
-        jmp::JSLE => JmpOp::Sle,
-        _ => return None,
-    })
-}
+/// The conditions by the high four bits of their opcode.
+const JMP_OPS: [Option<JmpOp>; 16] = {
+    let mut table = [None; 16];
+    let mut ix = 0;
+    while ix < JmpOp::ALL.len() {
+        let op = JmpOp::ALL[ix];
+        table[op.code() as usize >> 4] = Some(op);
+        ix += 1;
+    }
+    table
+};
 
+#[inline(always)]
 fn call_insn(raw: RawInsn) -> Result<Insn> {
-    if raw.opcode & source::X != 0 {
-        zero(raw, &[Part::Src, Part::Off, Part::Imm])?;
-        return Ok(Insn::CallReg { to: dst(raw)? });
-    }
     zero(raw, &[Part::Dst])?;
     let callee = match raw.src {
         0 => Callee::Helper(Helper(raw.imm as u32)),
@@ -269,6 +276,7 @@ fn call_insn(raw: RawInsn) -> Result<Insn> {
     Ok(Insn::Call(callee))
 }
 
+#[inline(always)]
 fn load_insn(raw: RawInsn) -> Result<Insn> {
     let size = Size::from_code(raw.opcode);
     let narrow = Narrow::from_size(size);
@@ -283,6 +291,7 @@ fn load_insn(raw: RawInsn) -> Result<Insn> {
     })
 }
 
+#[inline(always)]
 fn store_insn(raw: RawInsn) -> Result<Insn> {
     let size = Size::from_code(raw.opcode);
     match (raw.class(), raw.mode()) {
@@ -313,6 +322,7 @@ fn atomic_insn(raw: RawInsn, size: Size) -> Result<Insn> {
     Ok(Insn::Atomic { op, width, dst: mem(dst, raw), src })
 }
 
+#[inline(always)]
 fn packet_insn(raw: RawInsn) -> Result<Insn> {
     let no_such = DecodeError::Opcode(raw.opcode);
     let size = Narrow::from_size(Size::from_code(raw.opcode)).ok_or(no_such)?;
@@ -328,6 +338,7 @@ fn packet_insn(raw: RawInsn) -> Result<Insn> {
     Ok(Insn::LoadPacket { size, index, off: raw.imm })
 }
 
+#[inline(always)]
 fn lddw(raw: RawInsn, rest: &[RawInsn]) -> Result<Insn> {
     let dst = dst(raw)?;
     zero(raw, &[Part::Off])?;
@@ -361,7 +372,7 @@ fn lddw(raw: RawInsn, rest: &[RawInsn]) -> Result<Insn> {
 }
 
 /// The second operand of arithmetic or of a jump, and the check of the field that it leaves unused.
-#[inline]
+#[inline(always)]
 fn operand(raw: RawInsn) -> Result<Source> {
     if raw.opcode & source::X != 0 {
         if raw.imm != 0 {
@@ -376,17 +387,17 @@ fn operand(raw: RawInsn) -> Result<Source> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn dst(raw: RawInsn) -> Result<Reg> {
     Reg::new(raw.dst).ok_or(DecodeError::Register { opcode: raw.opcode, field: Part::Dst, number: raw.dst })
 }
 
-#[inline]
+#[inline(always)]
 fn src(raw: RawInsn) -> Result<Reg> {
     Reg::new(raw.src).ok_or(DecodeError::Register { opcode: raw.opcode, field: Part::Src, number: raw.src })
 }
 
-#[inline]
+#[inline(always)]
 fn mem(base: Reg, raw: RawInsn) -> Mem {
     Mem { base, off: raw.off }
 }
@@ -402,7 +413,7 @@ fn value(raw: RawInsn, field: Part) -> i32 {
 }
 
 /// Checks that fields which the instruction does not use are zero.
-#[inline]
+#[inline(always)]
 fn zero(raw: RawInsn, fields: &[Part]) -> Result<()> {
     match fields.iter().find(|&&f| value(raw, f) != 0) {
         None => Ok(()),
@@ -410,10 +421,12 @@ fn zero(raw: RawInsn, fields: &[Part]) -> Result<()> {
     }
 }
 
+#[cold]
 fn reserved(raw: RawInsn, field: Part) -> DecodeError {
     DecodeError::Reserved { opcode: raw.opcode, field, value: value(raw, field) }
 }
 
+#[cold]
 fn variant(raw: RawInsn, field: Part) -> DecodeError {
     DecodeError::Variant { opcode: raw.opcode, field, value: value(raw, field) }
 }

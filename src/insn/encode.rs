@@ -12,6 +12,15 @@ pub struct Encoded {
     wide: bool,
 }
 
+impl Encoded {
+    /// The slots: the only one, or the two of a `lddw`.
+    #[inline(always)]
+    pub(super) fn into_slots(self) -> (RawInsn, Option<RawInsn>) {
+        let [first, second] = self.slots;
+        (first, self.wide.then_some(second))
+    }
+}
+
 impl Deref for Encoded {
     type Target = [RawInsn];
     fn deref(&self) -> &[RawInsn] {
@@ -37,7 +46,7 @@ impl Insn {
     /// assert_eq!((wide[0].opcode, wide[0].imm), (0x18, 0x5566_7788));
     /// assert_eq!((wide[1].opcode, wide[1].imm), (0x00, 0x1122_3344));
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn encode(self) -> Encoded {
         match self {
             Insn::Alu { width, op, dst, src } => {
@@ -89,12 +98,12 @@ impl Insn {
 /// What the `off` field of a register move says when it casts an address (`BPF_ADDR_SPACE_CAST`).
 pub(super) const CAST_OFF: i16 = 1;
 
-#[inline]
+#[inline(always)]
 fn one(opcode: u8, dst: u8, src: u8, off: i16, imm: i32) -> Encoded {
     RawInsn { opcode, dst, src, off, imm }.into()
 }
 
-#[inline]
+#[inline(always)]
 fn with_source(opcode: u8, dst: Reg, src: Source, off: i16) -> Encoded {
     match src {
         Source::Reg(src) => one(opcode | source::X, dst.number(), src.number(), off, 0),
@@ -109,12 +118,12 @@ const fn alu_class(width: Width) -> u8 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn load(mode: u8, size: Size, dst: Reg, src: Mem) -> Encoded {
     one(class::LDX | mode | size.code(), dst.number(), src.base.number(), src.off, 0)
 }
 
-#[inline]
+#[inline(always)]
 fn store(size: Size, dst: Mem, src: Source) -> Encoded {
     let bits = mode::MEM | size.code();
     match src {
@@ -123,12 +132,12 @@ fn store(size: Size, dst: Mem, src: Source) -> Encoded {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn atomically(size: Size, op: i32, dst: Reg, src: Reg, off: i16) -> Encoded {
     one(class::STX | mode::ATOMIC | size.code(), dst.number(), src.number(), off, op)
 }
 
-#[inline]
+#[inline(always)]
 fn lddw(dst: Reg, imm: Imm64) -> Encoded {
     let (src, low, high) = match imm {
         Imm64::Value(v) => (0, v as i32, (v >> 32) as i32),
@@ -145,7 +154,7 @@ fn lddw(dst: Reg, imm: Imm64) -> Encoded {
     Encoded { slots: [first, second], wide: true }
 }
 
-#[inline]
+#[inline(always)]
 fn call(callee: Callee) -> Encoded {
     let (src, off, imm) = match callee {
         Callee::Helper(helper) => (0, 0, helper.0 as i32),

@@ -16,47 +16,124 @@ impl fmt::Display for Insn {
     }
 }
 
+/// Something that is written in one piece. `write!` would do the same, for twice the time.
+trait Piece {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+/// Writes pieces one after the other.
+macro_rules! put {
+    ($f:expr, $($piece:expr),* $(,)?) => {{
+        $( Piece::put(&$piece, $f)?; )*
+        Ok(())
+    }};
+}
+
 /// Writes an instruction. A `name` stands in the place of a jump's distance, of whom a call calls, or of
 /// what a `lddw` loads.
 pub(super) fn show(f: &mut dyn fmt::Write, insn: Insn, name: Option<&dyn fmt::Display>) -> fmt::Result {
     match insn {
         Insn::Alu { width, op, dst, src } => {
-            write!(f, "{} {} {}", part(width, dst), op.sign(), Operand(width, src))
+            put!(f, part(width, dst), " ", op.sign(), " ", Operand(width, src))
         }
-        Insn::Neg { width, dst } => write!(f, "{} = -{}", part(width, dst), part(width, dst)),
+        Insn::Neg { width, dst } => put!(f, part(width, dst), " = -", part(width, dst)),
         Insn::MovSx { kind, dst, src } => {
             let (width, _) = kind.code();
-            write!(f, "{} = {}{}", part(width, dst), kind.sign(), part(width, src))
+            put!(f, part(width, dst), " = ", kind.sign(), part(width, src))
         }
-        Insn::Swap { op, bits, dst } => write!(f, "{dst} = {}{} {dst}", op.sign(), Bits::sign(bits)),
+        Insn::Swap { op, bits, dst } => put!(f, dst, " = ", op.sign(), Bits::sign(bits), " ", dst),
         Insn::AddrSpaceCast { cast, dst, src } => {
-            write!(f, "{dst} = addr_space_cast({src}, {})", cast.sign())
+            put!(f, dst, " = addr_space_cast(", src, ", ", cast.sign(), ")")
         }
-        Insn::Load { size, dst, src } => write!(f, "{dst} = *({} *){src}", unsigned(size)),
-        Insn::LoadSx { size, dst, src } => write!(f, "{dst} = *({} *){src}", signed(size)),
+        Insn::Load { size, dst, src } => put!(f, dst, " = *(", unsigned(size), " *)", src),
+        Insn::LoadSx { size, dst, src } => put!(f, dst, " = *(", signed(size), " *)", src),
         Insn::LoadPacket { size, index, off } => packet(f, size, index, off),
-        Insn::LoadImm64 { dst, imm } => write!(f, "{dst} = {} ll", name.unwrap_or(&imm)),
+        Insn::LoadImm64 { dst, imm } => put!(f, dst, " = ", Named(name, &imm), " ll"),
         Insn::Store { size, dst, src } => {
-            write!(f, "*({} *){dst} = {}", unsigned(size), Operand(Width::W64, src))
+            put!(f, "*(", unsigned(size), " *)", dst, " = ", Operand(Width::W64, src))
         }
         Insn::Atomic { op, width, dst, src } => atomic(f, op, width, dst, src),
         Insn::LoadAcquire { size, dst, src } => {
-            write!(f, "{dst} = load_acquire(({} *){src})", unsigned(size))
+            put!(f, dst, " = load_acquire((", unsigned(size), " *)", src, ")")
         }
         Insn::StoreRelease { size, dst, src } => {
-            write!(f, "store_release(({} *){dst}, {src})", unsigned(size))
+            put!(f, "store_release((", unsigned(size), " *)", dst, ", ", src, ")")
         }
-        Insn::Jump { off } => write!(f, "goto {}", name.unwrap_or(&Distance(off.into()))),
-        Insn::JumpFar { off } => write!(f, "gotol {}", name.unwrap_or(&Distance(off))),
+        Insn::Jump { off } => put!(f, "goto ", Named(name, &Distance(off.into()))),
+        Insn::JumpFar { off } => put!(f, "gotol ", Named(name, &Distance(off))),
         Insn::JumpIf { width, op, dst, src, off } => {
-            let (dst, src) = (part(width, dst), Operand(width, src));
-            write!(f, "if {dst} {} {src} goto {}", op.sign(), name.unwrap_or(&Distance(off.into())))
+            put!(f, "if ", part(width, dst), " ", op.sign(), " ", Operand(width, src))?;
+            put!(f, " goto ", Named(name, &Distance(off.into())))
         }
-        Insn::MayGoto { off } => write!(f, "may_goto {}", name.unwrap_or(&Distance(off.into()))),
-        Insn::JumpReg { to } => write!(f, "gotox {to}"),
-        Insn::Call(callee) => write!(f, "call {}", name.unwrap_or(&callee)),
-        Insn::CallReg { to } => write!(f, "callx {to}"),
+        Insn::MayGoto { off } => put!(f, "may_goto ", Named(name, &Distance(off.into()))),
+        Insn::JumpReg { to } => put!(f, "gotox ", to),
+        Insn::Call(callee) => put!(f, "call ", Named(name, &callee)),
+        Insn::CallReg { to } => put!(f, "callx ", to),
         Insn::Exit => f.write_str("exit"),
+    }
+}
+
+impl Piece for &str {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl Piece for Reg {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        f.write_str(names(self.number()).0)
+    }
+}
+
+impl Piece for u32 {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        let mut digits = [0u8; 10];
+        let mut rest = *self;
+        let mut start = digits.len();
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            start = start.saturating_sub(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        f.write_str(digits.get(start..).and_then(|d| std::str::from_utf8(d).ok()).unwrap_or_default())
+    }
+}
+
+impl Piece for i32 {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        if *self < 0 {
+            f.write_str("-")?;
+        }
+        self.unsigned_abs().put(f)
+    }
+}
+
+/// `(r1 + 4)`.
+impl Piece for Mem {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        put!(f, "(", Plain(*self), ")")
+    }
+}
+
+/// `r1 + 4`.
+struct Plain(Mem);
+
+impl Piece for Plain {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        let sign = if self.0.off < 0 { " - " } else { " + " };
+        put!(f, self.0.base, sign, u32::from(self.0.off.unsigned_abs()))
+    }
+}
+
+/// A name, or what it stands for.
+struct Named<'a>(Option<&'a dyn fmt::Display>, &'a dyn fmt::Display);
+
+impl Piece for Named<'_> {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
+        write!(f, "{}", self.0.unwrap_or(self.1))
     }
 }
 
@@ -104,11 +181,11 @@ fn part(width: Width, reg: Reg) -> &'static str {
 /// A second operand, a register under the name of a width.
 struct Operand(Width, Source);
 
-impl fmt::Display for Operand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Piece for Operand {
+    fn put(&self, f: &mut dyn fmt::Write) -> fmt::Result {
         match self.1 {
             Source::Reg(reg) => f.write_str(part(self.0, reg)),
-            Source::Imm(imm) => write!(f, "{imm}"),
+            Source::Imm(imm) => imm.put(f),
         }
     }
 }
@@ -132,14 +209,11 @@ pub(super) const fn signed(size: Narrow) -> &'static str {
 }
 
 fn packet(f: &mut dyn fmt::Write, size: Narrow, index: Option<Reg>, off: i32) -> fmt::Result {
-    let size = unsigned(size.size());
+    put!(f, "r0 = *(", unsigned(size.size()), " *)skb[")?;
     match index {
-        None => write!(f, "r0 = *({size} *)skb[{off}]"),
-        Some(reg) if off == 0 => write!(f, "r0 = *({size} *)skb[{reg}]"),
-        Some(reg) => {
-            let sign = if off < 0 { '-' } else { '+' };
-            write!(f, "r0 = *({size} *)skb[{reg} {sign} {}]", off.unsigned_abs())
-        }
+        None => put!(f, off, "]"),
+        Some(reg) if off == 0 => put!(f, reg, "]"),
+        Some(reg) => put!(f, reg, if off < 0 { " - " } else { " + " }, off.unsigned_abs(), "]"),
     }
 }
 
@@ -149,21 +223,17 @@ fn atomic(f: &mut dyn fmt::Write, op: AtomicOp, width: Width, dst: Mem, src: Reg
         Width::W64 => ("u64", part(width, src), "r0"),
     };
     let name = op.sign();
+    let suffix = if width == Width::W64 { "_64(" } else { "32_32(" };
     match op {
         AtomicOp::Add | AtomicOp::Or | AtomicOp::And | AtomicOp::Xor => {
-            write!(f, "lock *({size} *){dst} {name} {src}")
+            put!(f, "lock *(", size, " *)", dst, " ", name, " ", src)
         }
         AtomicOp::FetchAdd | AtomicOp::FetchOr | AtomicOp::FetchAnd | AtomicOp::FetchXor => {
-            write!(f, "{src} = {name}(({size} *){dst}, {src})")
+            put!(f, src, " = ", name, "((", size, " *)", dst, ", ", src, ")")
         }
-        AtomicOp::Xchg | AtomicOp::CmpXchg => {
-            let sign = if dst.off < 0 { '-' } else { '+' };
-            let (base, off) = (dst.base, dst.off.unsigned_abs());
-            let suffix = if width == Width::W64 { "_64" } else { "32_32" };
-            match op {
-                AtomicOp::Xchg => write!(f, "{src} = {name}{suffix}({base} {sign} {off}, {src})"),
-                _ => write!(f, "{r0} = {name}{suffix}({base} {sign} {off}, {r0}, {src})"),
-            }
+        AtomicOp::Xchg => put!(f, src, " = ", name, suffix, Plain(dst), ", ", src, ")"),
+        AtomicOp::CmpXchg => {
+            put!(f, r0, " = ", name, suffix, Plain(dst), ", ", r0, ", ", src, ")")
         }
     }
 }

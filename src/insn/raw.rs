@@ -89,6 +89,38 @@ impl RawInsn {
         }
     }
 
+    /// The bytes of many slots.
+    pub fn write_all(slots: &[RawInsn], endian: Endian) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(slots.len().saturating_mul(8));
+        match endian {
+            Endian::Little => slots.iter().for_each(|s| bytes.extend_from_slice(&s.to_bytes(Endian::Little))),
+            Endian::Big => slots.iter().for_each(|s| bytes.extend_from_slice(&s.to_bytes(Endian::Big))),
+        }
+        bytes
+    }
+
+    /// The slots of many bytes; what is left of the last eight is left out.
+    ///
+    /// ```
+    /// use rawbpf::bytes::Endian;
+    /// use rawbpf::insn::RawInsn;
+    /// let slots = RawInsn::read_all(&[0x95, 0, 0, 0, 0, 0, 0, 0, 0xff], Endian::Little);
+    /// assert_eq!(slots.len(), 1);
+    /// assert!(slots[0].is_exit());
+    /// ```
+    pub fn read_all(bytes: &[u8], endian: Endian) -> Vec<RawInsn> {
+        let slot = |chunk: &[u8]| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(chunk);
+            bytes
+        };
+        let chunks = bytes.chunks_exact(8);
+        match endian {
+            Endian::Little => chunks.map(|c| RawInsn::from_bytes(slot(c), Endian::Little)).collect(),
+            Endian::Big => chunks.map(|c| RawInsn::from_bytes(slot(c), Endian::Big)).collect(),
+        }
+    }
+
     /// The instruction class: the low three bits of the opcode, one of [`class`].
     #[doc(alias = "BPF_CLASS")]
     pub const fn class(self) -> u8 {

@@ -123,7 +123,7 @@ impl Kernel {
     /// pages, one CPU, and no BTF, symbols or configuration until they are given.
     pub fn fixture(release: Release) -> Kernel {
         let none = KernelError::NoBtf { searched: "the fixture".into() };
-        let kernel = Kernel {
+        Kernel {
             host: false,
             release,
             page_size: 4096,
@@ -133,8 +133,7 @@ impl Kernel {
             symbols: OnceLock::from(Symbols::default()),
             kconfig: OnceLock::from(Kconfig::default()),
             ..Kernel::host()
-        };
-        kernel
+        }
     }
 
     /// Takes the types from this file (raw BTF, or an ELF file with a `.BTF` section) instead of the
@@ -210,6 +209,13 @@ impl Kernel {
     /// A module whose BTF cannot be read is left out.
     pub fn modules(&self) -> &[Module] {
         self.modules.get_or_init(|| self.btf().map(read_modules).unwrap_or_default())
+    }
+
+    /// The name of a type of the kernel's or a module's, by the id of its BTF object. `None` if it cannot be found.
+    pub fn type_name(&self, btf_obj_id: u32, type_id: u32) -> Option<String> {
+        let module = self.modules().iter().find(|m| m.btf_id == btf_obj_id);
+        let btf = module.map_or_else(|| self.btf().ok(), |m| Some(&m.btf))?;
+        btf.ty(crate::btf::TypeId(type_id)).ok().map(|ty| ty.name.to_string()).filter(|name| !name.is_empty())
     }
 
     /// Its symbols.

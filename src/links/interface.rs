@@ -11,6 +11,8 @@ pub struct Interface {
     pub name: String,
     /// Largest packet, in bytes, without the link-layer header.
     pub mtu: u32,
+    /// What kind of virtual device it is: `veth`, `netkit`, `bridge` ...; empty for real ones and `lo`.
+    pub kind: String,
     /// The XDP programs that run on it: mode, program id. Generic, driver and hardware can differ.
     pub xdp: Vec<(AttachedMode, u32)>,
 }
@@ -38,6 +40,8 @@ impl AttachedMode {
 const RTM_GETLINK: u16 = 18;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
 const IFLA_XDP: u16 = 43;
 
 /// All interfaces of the current network namespace.
@@ -64,8 +68,10 @@ fn parse(body: &[u8]) -> Option<Interface> {
     let mut out = Interface { index, ..Default::default() };
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
-            IFLA_IFNAME => {
-                out.name = String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
+            IFLA_IFNAME => out.name = text(value),
+            IFLA_LINKINFO => {
+                let kind = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
+                out.kind = kind.map(|(_, value)| text(value)).unwrap_or_default();
             }
             IFLA_MTU => out.mtu = number(value).unwrap_or(0),
             IFLA_XDP => out.xdp = xdp(value),
@@ -73,6 +79,10 @@ fn parse(body: &[u8]) -> Option<Interface> {
         }
     }
     Some(out)
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
 }
 
 /// `IFLA_XDP`: one program id a mode, or, before Linux 4.19, only the first.

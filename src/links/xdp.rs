@@ -6,12 +6,14 @@
 //! packets do not fit a page, receive offloads that are on, channels that are missing. So when the kernel says
 //! no, the same question is put again over netlink, where the answer comes with a sentence.
 
+use super::cause::{NET_ADMIN, describe_program, lacking};
 use super::interface::{Interface, interfaces};
+use super::xdp_netlink::set;
 use super::{AttachError, Link};
-use crate::progs::{ProgInfo, Program};
+use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
-use crate::sys::netlink::{ACK, Message, Netlink, NetlinkError};
-use crate::sys::{self, Errno, ObjectKind, SysError};
+use crate::sys::netlink::Netlink;
+use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -128,20 +130,14 @@ fn explain(program: &Program, xdp: &Xdp, interface: &Interface, source: SysError
         };
         return AttachError::Taken { program: name, hook, holder, advice: advice.into() };
     }
+    if let (true, Some(missing)) = (source.errno.is_permission(), lacking(&[NET_ADMIN])) {
+        return AttachError::NotPermitted { program: name, hook, missing, source };
+    }
     let why = match ask_why(program, interface.index, xdp.mode.flags()) {
         said if !said.is_empty() => format!(": {said}"),
         _ => guess(xdp.mode, interface, source.errno),
     };
     AttachError::Refused { program: name, hook, source, why }
-}
-
-/// `count_packets (id 12)`, as far as it can be found out.
-fn describe_program(id: u32) -> String {
-    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of);
-    match info {
-        Ok(info) if !info.name.is_empty() => format!("`{}` (id {id})", info.name),
-        _ => format!("with id {id}"),
-    }
 }
 
 /// What the number means when the kernel says nothing more.
@@ -169,29 +165,13 @@ fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> String {
 fn ask_why(program: &Program, ifindex: u32, flags: u32) -> String {
     /// `XDP_FLAGS_UPDATE_IF_NOEXIST`: never replaces a program.
     const IF_NOEXIST: u32 = 1;
+    let Ok(mut netlink) = Netlink::route() else { return String::new() };
     let fd = program.as_fd().as_raw_fd();
-    match set(ifindex, fd, flags | IF_NOEXIST) {
+    match set(&mut netlink, ifindex, fd, flags | IF_NOEXIST, None) {
         Ok(()) => {
-            let _ = set(ifindex, -1, flags);
+            let _ = set(&mut netlink, ifindex, -1, flags, None);
             String::new()
         }
         Err(e) => e.message,
     }
-}
-
-/// `RTM_SETLINK` with `IFLA_XDP`: attaches without a link; fd -1 detaches.
-fn set(ifindex: u32, fd: i32, flags: u32) -> Result<(), NetlinkError> {
-    const RTM_SETLINK: u16 = 19;
-    const IFLA_XDP: u16 = 43;
-    const IFLA_XDP_FD: u16 = 1;
-    const IFLA_XDP_FLAGS: u16 = 3;
-    let mut head = [0; 16];
-    for (to, from) in head.iter_mut().skip(4).zip(ifindex.to_ne_bytes()) {
-        *to = from;
-    }
-    let message = Message::new(RTM_SETLINK, ACK, &head).nest(IFLA_XDP, |xdp| {
-        xdp.push(IFLA_XDP_FD, &fd.to_ne_bytes());
-        xdp.push(IFLA_XDP_FLAGS, &flags.to_ne_bytes());
-    });
-    Netlink::route()?.request(message).map(drop)
 }

@@ -50,7 +50,7 @@ pub enum ExternError {
         /// The symbol.
         name: String,
         /// Why not.
-        source: KernelError,
+        source: Box<KernelError>,
     },
 }
 
@@ -239,7 +239,7 @@ fn typed(
     let vmlinux = match kernel.btf() {
         Ok(vmlinux) => vmlinux,
         Err(_) if ext.weak => return Ok(Resolved::Missing),
-        Err(source) => return Err(ExternError::NoBtf { name: ext.name.clone(), source }),
+        Err(source) => return Err(ExternError::NoBtf { name: ext.name.clone(), source: Box::new(source) }),
     };
     let found = vmlinux.find(name, kind).ok().map(|id| (&**vmlinux, id, None)).or_else(|| {
         let modules = kernel.modules().iter();

@@ -12,15 +12,16 @@
 //!
 //! What a plan does to a program, in order:
 //!
-//! 1. [`core`]: CO-RE. An access to a kernel struct's field gets the field's offset on *this* kernel.
-//! 2. [`subprog`]: the functions that a program calls are copied behind it, and calls get their distances.
-//! 3. [`reloc`]: references to maps, globals, externs and functions become what the kernel wants there. What
+//! 1. `core`: CO-RE. An access to a kernel struct's field gets the field's offset on *this* kernel.
+//! 2. `subprog`: the functions that a program calls are copied behind it, and calls get their distances.
+//! 3. `reloc`: references to maps, globals, externs and functions become what the kernel wants there. What
 //!    cannot be resolved becomes a call that cannot be made ("poison"): code that the verifier never
 //!    reaches may contain it.
 //! 4. File descriptors do not exist yet. Each slot that will hold one is listed in [`ProgPlan::patches`], and
 //!    [`run`](Plan::run) writes them in.
 
 mod core;
+mod extern_types;
 mod externs;
 mod info;
 mod map_plan;
@@ -36,7 +37,7 @@ pub use self::core::{CoreError, CoreFault};
 pub use externs::ExternError;
 pub use info::Records;
 pub use map_plan::MapPlan;
-pub use options::Options;
+pub use options::{Onto, Options};
 pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
 pub use run::{LoadError, Loaded, VerifierLog};
 pub use target::{AttachTarget, TargetError};

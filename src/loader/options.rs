@@ -14,10 +14,30 @@ pub struct Options {
     pub only: Vec<String>,
     /// BPF token: the bpffs directory that delegates.
     pub token: Option<PathBuf>,
+    /// Programs that are bound to a function of another loaded program: `freplace`, and `fentry` and `fexit` of
+    /// programs.
+    pub onto: Vec<Onto>,
+}
+
+/// A program of the object, and the loaded program that it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Onto {
+    /// The program of the object.
+    pub program: String,
+    /// The loaded program, by its id.
+    pub target: u32,
+    /// The function in it; what the section names if `None`.
+    pub function: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { pin_root: "/sys/fs/bpf".into(), log_level: 0, only: Vec::new(), token: None }
+        Options {
+            pin_root: "/sys/fs/bpf".into(),
+            log_level: 0,
+            only: Vec::new(),
+            token: None,
+            onto: Vec::new(),
+        }
     }
 }

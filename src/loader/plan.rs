@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::core::{CoreError, Relocator};
+use super::extern_types;
 use super::externs::{self, ExternError, Resolved};
 use super::info::{self, Records};
 use super::map_plan::{self, MapPlan};
-use super::options::Options;
+use super::options::{Onto, Options};
 use super::reloc;
 use super::subprog::{self, Assembled, Body};
 use super::target::{self, AttachTarget, TargetError};
@@ -88,6 +89,8 @@ pub struct ProgPlan {
     pub name: String,
     /// Section it stands in.
     pub section: String,
+    /// What it is and where it attaches, as a section name; see [`ProgDef::hook`].
+    pub hook: String,
     /// What kind of program it is.
     pub prog_type: ProgType,
     /// The hook it is verified for.
@@ -335,7 +338,8 @@ impl Planner<'_> {
     /// Which programs will be loaded.
     fn choose(&self) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
         let names = || self.object.programs.iter().map(ProgDef::name).collect::<Vec<_>>().join(", ");
-        for wanted in &self.options.only {
+        let bound = self.options.onto.iter().map(|onto| &onto.program);
+        for wanted in self.options.only.iter().chain(bound) {
             if self.object.program(wanted).is_none() {
                 return Err(PlanError::NoSuch { what: "program", name: wanted.clone(), known: names() });
             }
@@ -368,7 +372,9 @@ impl Planner<'_> {
         if self.kernel.has(Feature::Btf).is_no() {
             return Ok(None);
         }
-        Ok(Some(BtfPlan { bytes: super::sanitize::for_kernel(btf, self.kernel)?, required }))
+        let settled = extern_types::settle(btf, self.object)?;
+        let bytes = super::sanitize::for_kernel(settled.as_ref().unwrap_or(btf), self.kernel)?;
+        Ok(Some(BtfPlan { bytes, required }))
     }
 
     /// CO-RE, once for each function: subprograms are shared by the programs that call them.
@@ -446,10 +452,11 @@ impl Planner<'_> {
             ix,
             name: def.name().into(),
             section: def.section.clone(),
+            hook: def.hook(),
             prog_type,
             attach_type: self.attach_type(def),
             flags: self.flags(def, prog_type),
-            attach: target::find(self.object, def, self.kernel)?,
+            attach: target::find(def, self.kernel, self.onto(def))?,
             insns: code.insns,
             patches,
             fd_array,
@@ -491,6 +498,11 @@ impl Planner<'_> {
             info::collect(btf, ext.func_info(), &code.parts, endian).map_err(missing("func_info"))?;
         let lines = info::collect(btf, ext.line_info(), &code.parts, endian).map_err(missing("line_info"))?;
         Ok((functions, lines))
+    }
+
+    /// The loaded program that the caller binds this one to.
+    fn onto(&self, def: &ProgDef) -> Option<&Onto> {
+        self.options.onto.iter().find(|onto| onto.program == def.name())
     }
 
     fn attach_type(&self, def: &ProgDef) -> AttachType {

@@ -4,6 +4,7 @@
 //! leaves nothing behind: what was created is closed, what was pinned is unpinned.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -128,9 +129,9 @@ pub enum LoadError {
         /// The error.
         source: SysError,
         /// What the verifier wrote.
-        log: VerifierLog,
+        log: Box<VerifierLog>,
         /// Something that this kernel lacks, if the verifier came upon it: where, and what.
-        missing: Option<(Site, Poison)>,
+        missing: Option<Box<(Site, Poison)>>,
     },
     /// Something around a program could not be done.
     #[error("cannot {what} of program `{program}`")]
@@ -152,8 +153,8 @@ pub enum LoadError {
     },
 }
 
-fn lacking(missing: &Option<(Site, Poison)>) -> String {
-    match missing {
+fn lacking(missing: &Option<Box<(Site, Poison)>>) -> String {
+    match missing.as_deref() {
         Some((site, Poison::Core(what))) => format!("; {site} needs what this kernel does not have: {what}"),
         Some((site, Poison::Map(map))) => format!("; {site} uses map `{map}`, which was not created"),
         Some((site, Poison::Extern(name))) => {
@@ -176,6 +177,7 @@ impl Plan {
             maps: self.maps.iter().map(|_| None).collect(),
             programs: Vec::new(),
             modules: HashMap::new(),
+            onto: None,
             pins: Vec::new(),
             reused: Vec::new(),
             logs: Vec::new(),
@@ -206,6 +208,8 @@ struct Run<'p> {
     maps: Vec<Option<Map>>,
     programs: Vec<Program>,
     modules: HashMap<u32, OwnedFd>,
+    /// The program that the one being loaded is bound to.
+    onto: Option<OwnedFd>,
     /// Pins that this run made.
     pins: Vec<PathBuf>,
     /// Maps that existed already: they keep their contents.
@@ -412,11 +416,13 @@ impl Run<'_> {
             .iter()
             .filter_map(|p| if let FdOf::Module(id) = p.fd_of { Some(id) } else { None });
         for id in modules.chain(patched).collect::<Vec<_>>() {
-            if !self.modules.contains_key(&id) {
-                let fd = sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?;
-                self.modules.insert(id, fd);
+            if let Entry::Vacant(slot) = self.modules.entry(id) {
+                slot.insert(sys::fd_by_id(ObjectKind::Btf, id).map_err(part("open the module's types"))?);
             }
         }
+        let onto = program.attach.as_ref().and_then(|a| a.program);
+        let open = |id| sys::fd_by_id(ObjectKind::Prog, id);
+        self.onto = onto.map(open).transpose().map_err(part("open the target"))?;
         let insns = self.patched(program);
         let license = CString::new(program.license.as_str()).unwrap_or_default();
         let fd_array: Vec<i32> =
@@ -433,7 +439,7 @@ impl Run<'_> {
         };
         let fd = self.verified(program, parts)?;
         let loaded = Program::loaded(fd, program.name.clone(), program.prog_type, program.attach_type);
-        self.programs.push(loaded);
+        self.programs.push(loaded.in_section(program.hook.clone()));
         Ok(())
     }
 
@@ -473,7 +479,7 @@ impl Run<'_> {
                 Fd::borrow(self.btf.as_ref().map(AsFd::as_fd))
             },
             attach_btf_id: program.attach.as_ref().map_or(0, |a| a.btf_id.0),
-            attach_prog_fd: Fd::borrow(module.map(AsFd::as_fd)),
+            attach_prog_fd: Fd::borrow(self.onto.as_ref().or(module).map(AsFd::as_fd)),
             prog_token_fd: token,
             ..Default::default()
         }
@@ -497,8 +503,8 @@ impl Run<'_> {
                 program: program.name.clone(),
                 section: program.section.clone(),
                 source,
-                missing: reached_poison(program, &log.text),
-                log,
+                missing: reached_poison(program, &log.text).map(Box::new),
+                log: Box::new(log),
             }),
         }
     }

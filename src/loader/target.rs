@@ -10,9 +10,11 @@
 
 use std::collections::HashMap;
 
+use super::options::Onto;
 use crate::btf::{BtfKind, Kind, TypeId};
 use crate::elf::{Binding, FuncIx, Object, ProgDef};
 use crate::kernel::{Feature, Kernel, KernelError};
+use crate::progs::{Program, loaded_btf};
 use crate::uapi::{AttachType, ProgType};
 
 /// What a program is bound to.
@@ -24,6 +26,8 @@ pub struct AttachTarget {
     pub btf_id: TypeId,
     /// The module it is in, by the id of its BTF object; `None` for the kernel itself.
     pub module: Option<u32>,
+    /// The loaded program that it is a function of, by id; `None` for the kernel and its modules.
+    pub program: Option<u32>,
 }
 
 /// Why what a program attaches to was not found.
@@ -48,7 +52,7 @@ pub enum TargetError {
         /// Its section.
         section: String,
         /// Why there are none.
-        source: KernelError,
+        source: Box<KernelError>,
     },
     /// Neither the kernel nor a module has it.
     #[error("program `{program}`: {what} `{name}` is not in this kernel's BTF{near}")]
@@ -64,11 +68,19 @@ pub enum TargetError {
     },
     /// A program that replaces another needs to be told which.
     #[error(
-        "program `{program}` replaces a function of another program; say which with --replace-in PROG:FUNCTION"
+        "program `{program}` replaces a function of another program; say which with --onto {program}=TARGET[:FUNCTION], where TARGET is a loaded program"
     )]
     NoProgram {
         /// The program.
         program: String,
+    },
+    /// The program that it is to be bound to has no such function, or cannot be asked.
+    #[error("program `{program}`: {why}")]
+    Onto {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        why: String,
     },
 }
 
@@ -84,18 +96,21 @@ fn naming(attach_type: AttachType) -> (&'static str, BtfKind, &'static str) {
 
 /// Finds the target of a program, if its section says that it has one.
 pub(super) fn find(
-    _object: &Object,
     def: &ProgDef,
     kernel: &Kernel,
+    onto: Option<&Onto>,
 ) -> Result<Option<AttachTarget>, TargetError> {
     let Some(row) = def.def.filter(|row| row.needs_btf_target()) else { return Ok(None) };
     let program = || def.name().to_string();
-    let Some(target) = def.target().filter(|t| !t.is_empty()) else {
-        return Err(TargetError::Unnamed { program: program(), section: row.name().into() });
-    };
+    if let Some(onto) = onto {
+        return find_in_program(def, onto).map(Some);
+    }
     if def.prog_type == Some(ProgType::Ext) {
         return Err(TargetError::NoProgram { program: program() });
     }
+    let Some(target) = def.target().filter(|t| !t.is_empty()) else {
+        return Err(TargetError::Unnamed { program: program(), section: row.name().into() });
+    };
     let (prefix, kind, what) = naming(def.attach_type);
     let (module, name) = match target.split_once(':') {
         Some((module, name)) => (Some(module), name),
@@ -105,11 +120,11 @@ pub(super) fn find(
     let vmlinux = kernel.btf().map_err(|source| TargetError::NoBtf {
         program: program(),
         section: def.section.clone(),
-        source,
+        source: Box::new(source),
     })?;
     if module.is_none_or(|m| m == "vmlinux") {
         if let Ok(btf_id) = vmlinux.find(&wanted, kind) {
-            return Ok(Some(AttachTarget { name: wanted, btf_id, module: None }));
+            return Ok(Some(AttachTarget { name: wanted, btf_id, module: None, program: None }));
         }
     }
     let modules = kernel.modules().iter().filter(|m| module.is_none_or(|name| m.name == name));
@@ -120,7 +135,7 @@ pub(super) fn find(
             .ok()
             .and_then(|ids| ids.into_iter().find(|id| *id >= m.btf.first_id()));
         if let Some(btf_id) = own {
-            return Ok(Some(AttachTarget { name: wanted, btf_id, module: Some(m.btf_id) }));
+            return Ok(Some(AttachTarget { name: wanted, btf_id, module: Some(m.btf_id), program: None }));
         }
     }
     let near = match module {
@@ -130,6 +145,30 @@ pub(super) fn find(
         _ => String::new(),
     };
     Err(TargetError::NotFound { program: program(), what, name: name.into(), near })
+}
+
+/// Finds a function of a loaded program by that program's types.
+fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetError> {
+    let fail = |why: String| TargetError::Onto { program: def.name().into(), why };
+    let target = Program::open_id(onto.target).and_then(|target| target.info());
+    let target = target.map_err(|e| fail(format!("program {} cannot be opened: {e}", onto.target)))?;
+    let lost = |what: &str| fail(format!("program {} (`{}`) {what}", onto.target, target.name));
+    let btf = loaded_btf(target.btf_id)
+        .ok_or_else(|| lost("has no types (BTF), by which its functions would be found"))?;
+    let Some(name) = onto.function.as_deref().or_else(|| def.target()) else {
+        return Err(fail("no function is named: neither by its section nor by --onto".into()));
+    };
+    match btf.find(name, BtfKind::Func) {
+        Ok(btf_id) => {
+            Ok(AttachTarget { name: name.into(), btf_id, module: None, program: Some(onto.target) })
+        }
+        Err(_) => {
+            let functions = btf.iter().flatten().filter(|ty| ty.tag() == BtfKind::Func);
+            let mut known: Vec<String> = functions.map(|ty| ty.name.to_string()).collect();
+            known.sort();
+            Err(lost(&format!("has no function `{name}`; it has: {}", known.join(", "))))
+        }
+    }
 }
 
 /// The functions that programs name as their exception callbacks, by a declaration tag: program to

@@ -267,7 +267,11 @@ impl<'a> Builder<'a> {
         match Rule::of(self.map_type).map(|rule| rule.limit) {
             Some(Limit::RingBytes) => entries,
             _ if flags & u64::from(flags::NO_PREALLOC) != 0 => 0,
-            _ if matches!(self.map_type, MapType::Array | MapType::PercpuArray | MapType::Queue | MapType::Stack) => {
+            _ if matches!(
+                self.map_type,
+                MapType::Array | MapType::PercpuArray | MapType::Queue | MapType::Stack
+            ) =>
+            {
                 entries.saturating_mul(value)
             }
             Some(Limit::Elements) => {

@@ -1,6 +1,5 @@
 //! Maps without keys: queues, stacks and bloom filters. Linux 4.20, bloom filters 5.16.
 
-
 use super::typed::{self, typed_map};
 use super::{ElemFlags, MapError, Plain};
 

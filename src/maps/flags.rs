@@ -53,7 +53,8 @@ impl From<ElemFlags> for u64 {
 impl fmt::Debug for ElemFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = [(1, "NOEXIST"), (2, "EXIST"), (4, "LOCK"), (8, "CPU"), (16, "ALL_CPUS")];
-        let set: Vec<&str> = names.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, name)| *name).collect();
+        let set: Vec<&str> =
+            names.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, name)| *name).collect();
         f.write_str(if set.is_empty() { "ANY" } else { "" })?;
         f.write_str(&set.join("|"))
     }

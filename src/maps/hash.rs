@@ -153,7 +153,7 @@ impl<K: Plain, V: Plain> Iterator for Iter<'_, K, V> {
         if self.failed {
             return None;
         }
-        match self.elements.next() {
+        match self.elements.next_entry() {
             Ok(element) => element.and_then(|(key, value)| Some(Ok((K::read(key)?, V::read(value)?)))),
             Err(e) => {
                 self.failed = true;

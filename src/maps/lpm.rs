@@ -109,7 +109,7 @@ impl<K: Plain, V: Plain> LpmTrie<K, V> {
         typed::delete(self.map(), key.get(..len).unwrap_or_default())
     }
 
-    /// Calls `f` with every prefix and its value, see [`Map::elements`]. Linux 4.16.
+    /// Calls `f` with every prefix and its value, see [`Map::elements`](super::Map::elements). Linux 4.16.
     pub fn for_each(&self, mut f: impl FnMut(Prefix<K>, V)) -> Result<Walk, MapError> {
         let each = |key: &[u8], value: &[u8]| {
             if let (Some(key), Some(value)) = (Prefix::read(key), V::read(value)) {

@@ -52,7 +52,8 @@ impl<V: Plain> MappedArray<V> {
         require(&map, flags::MMAPABLE, "BPF_F_MMAPABLE")?;
         let bytes = Self::stride().saturating_mul(map.info().max_entries as usize);
         let bytes = bytes.next_multiple_of(page_size());
-        let memory = SharedMapping::new(&map, 0, bytes, writable).map_err(MapError::sys(&map, "map the memory of"))?;
+        let memory =
+            SharedMapping::new(&map, 0, bytes, writable).map_err(MapError::sys(&map, "map the memory of"))?;
         Ok(MappedArray { map, memory, types: PhantomData })
     }
 
@@ -121,7 +122,10 @@ impl Arena {
     pub fn new(map: Map) -> Result<Arena, MapError> {
         check(&map, &[MapType::Arena], Size::Any, Size::Any)?;
         if map.info().flags & flags::SEGV_ON_FAULT != 0 {
-            return Err(MapError::argument(&map, "it has BPF_F_SEGV_ON_FAULT: reading it could end this process"));
+            return Err(MapError::argument(
+                &map,
+                "it has BPF_F_SEGV_ON_FAULT: reading it could end this process",
+            ));
         }
         let bytes = page_size().saturating_mul(map.info().max_entries as usize);
         let memory = match map.info().extra {

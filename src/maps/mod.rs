@@ -81,7 +81,7 @@ pub use sockets::{ReuseportSockArray, SockHash, SockMap};
 pub use stack_trace::{Frames, StackTraces};
 pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
 pub use struct_ops::{StructOps, StructOpsState};
-pub use walk::{Elements, Walk};
+pub use walk::{Elements, Entry, Walk};
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -117,7 +117,7 @@ pub struct MapInfo {
     pub value_size: u32,
     /// The limit: elements, or bytes for ring buffers, pages for arenas.
     pub max_entries: u32,
-    /// `BPF_F_*`, see [`sys::map::flags`](crate::sys::map::flags).
+    /// `BPF_F_*`, see [`sys::map::flags`].
     pub flags: u32,
     /// `map_extra`.
     pub extra: u64,

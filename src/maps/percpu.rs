@@ -166,7 +166,8 @@ impl<K: Plain, V: Plain> PerCpuHash<K, V> {
 
     /// Removes a key and returns its values, see [`Map::take`].
     pub fn take(&self, key: &K) -> Result<Option<PerCpu<V>>, MapError> {
-        let bytes = self.map().take(key.bytes()).map_err(MapError::sys(self.map(), "take an element out of"))?;
+        let bytes =
+            self.map().take(key.bytes()).map_err(MapError::sys(self.map(), "take an element out of"))?;
         Ok(bytes.as_deref().map(PerCpu::read))
     }
 

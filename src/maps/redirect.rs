@@ -23,7 +23,9 @@ fn target(map: &Map, number: u32, program: Option<&Program>) -> Result<Vec<u8>, 
     match (value_size, fd) {
         (4, None) => Ok(number.bytes().to_vec()),
         (8, fd) => Ok([number.bytes(), fd.unwrap_or(0).bytes()].concat()),
-        (4, Some(_)) => Err(MapError::argument(map, "its values of 4 bytes have no room for a program; it needs 8")),
+        (4, Some(_)) => {
+            Err(MapError::argument(map, "its values of 4 bytes have no room for a program; it needs 8"))
+        }
         _ => Err(MapError::argument(map, format!("its values have {value_size} bytes; 4 or 8 are known"))),
     }
 }

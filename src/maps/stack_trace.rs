@@ -3,7 +3,6 @@
 //! The id that the helper returned is the key; the value is up to 127 frames, the innermost first: addresses, or,
 //! in a map made with `BPF_F_STACK_BUILD_ID`, places in files. [`crate::symbolize`] turns both into names.
 
-
 use super::typed::{self, typed_map};
 use super::{BuildIdFrame, MapError, Plain};
 use crate::sys::map::flags;
@@ -28,7 +27,9 @@ impl Frames {
     /// Reads the value of a stack trace map.
     pub fn parse(value: &[u8], build_ids: bool) -> Frames {
         match build_ids {
-            false => Frames::Addresses(value.chunks_exact(8).filter_map(u64::read).take_while(|a| *a != 0).collect()),
+            false => Frames::Addresses(
+                value.chunks_exact(8).filter_map(u64::read).take_while(|a| *a != 0).collect(),
+            ),
             true => {
                 let frames = value.chunks_exact(size_of::<BuildIdFrame>()).filter_map(BuildIdFrame::read);
                 Frames::BuildIds(frames.take_while(|f| f.status != 0).collect())
@@ -55,7 +56,11 @@ impl StackTraces {
         let mut ids: Vec<u32> = Vec::new();
         loop {
             let next = self.map().next_key(ids.last().map(Plain::bytes));
-            match next.map_err(MapError::sys(self.map(), "list the traces of"))?.as_deref().and_then(u32::read) {
+            match next
+                .map_err(MapError::sys(self.map(), "list the traces of"))?
+                .as_deref()
+                .and_then(u32::read)
+            {
                 // The keys are places in a table, so they go up; what does not has begun anew.
                 Some(id) if ids.last().is_none_or(|last| *last < id) => ids.push(id),
                 _ => return Ok(ids),

@@ -3,7 +3,6 @@
 //! Such a map has one element: the struct of callbacks, after a head that says how it is doing. The struct's
 //! layout is the kernel's own, by its BTF type; here it is bytes.
 
-
 use super::typed::typed_map;
 use super::{MapError, Plain};
 

@@ -1,6 +1,5 @@
 //! What all typed maps share: a map that was checked once, and access to its elements as Rust values.
 
-
 use super::{ElemFlags, Map, MapError, Mismatch, Plain};
 use crate::uapi::MapType;
 
@@ -14,12 +13,7 @@ pub(super) enum Size {
 }
 
 /// Checks that a map is what a typed map takes it for.
-pub(super) fn check(
-    map: &Map,
-    types: &'static [MapType],
-    key: Size,
-    value: Size,
-) -> Result<(), MapError> {
+pub(super) fn check(map: &Map, types: &'static [MapType], key: Size, value: Size) -> Result<(), MapError> {
     let info = map.info();
     let fail = |mismatch| Err(MapError::Mismatch { map: map.name().into(), mismatch });
     if !types.contains(&info.map_type) {
@@ -88,11 +82,7 @@ macro_rules! typed_map {
 pub(super) use typed_map;
 
 /// Reads a value; `None` if there is no such element.
-pub(super) fn get<V: Plain>(
-    map: &Map,
-    key: &[u8],
-    flags: ElemFlags,
-) -> Result<Option<V>, MapError> {
+pub(super) fn get<V: Plain>(map: &Map, key: &[u8], flags: ElemFlags) -> Result<Option<V>, MapError> {
     let mut value = V::zeroed();
     let found = map.get_into(key, value.bytes_mut(), flags);
     Ok(found.map_err(MapError::sys(map, "read an element of"))?.then_some(value))

@@ -31,6 +31,9 @@ pub struct Walk {
     pub complete: bool,
 }
 
+/// The bytes of an element: of its key, and of its value.
+pub type Entry<'a> = (&'a [u8], &'a [u8]);
+
 /// A walk over the elements of a map, see [`Map::elements`]. Each is lent until the next is asked for.
 #[derive(Debug)]
 pub struct Elements<'m> {
@@ -46,9 +49,17 @@ pub struct Elements<'m> {
 #[derive(Debug)]
 enum From {
     /// The next element of the batch, and whether there is another batch after it.
-    Batch { batch: Batch, at: usize, more: bool, first: bool },
+    Batch {
+        batch: Batch,
+        at: usize,
+        more: bool,
+        first: bool,
+    },
     /// Key by key: whether `key` is one, and how many steps may still be taken.
-    Keys { started: bool, left: u64 },
+    Keys {
+        started: bool,
+        left: u64,
+    },
     End,
 }
 
@@ -75,8 +86,7 @@ impl<'m> Elements<'m> {
     ///
     /// # Errors
     /// The map cannot be read: `ENOTSUPP` or `EINVAL` for types without elements, such as ring buffers.
-    #[allow(clippy::should_implement_trait, reason = "it lends")]
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, SysError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry<'_>>, SysError> {
         loop {
             match self.from {
                 From::Batch { .. } => {
@@ -245,7 +255,7 @@ impl Map {
     /// Calls `each` with every element, and says whether that was all of them. See [`Map::elements`].
     pub fn for_each(&self, mut each: impl FnMut(&[u8], &[u8])) -> Result<Walk, SysError> {
         let mut elements = self.elements();
-        while let Some((key, value)) = elements.next()? {
+        while let Some((key, value)) = elements.next_entry()? {
             each(key, value);
         }
         Ok(elements.walk())
@@ -256,6 +266,9 @@ impl Map {
     pub fn slots<'v>(&self, value: &'v [u8]) -> impl Iterator<Item = (u32, &'v [u8])> {
         let (size, slot) = (self.info().value_size as usize, self.fd.slot_len().max(1));
         let cpus = if is_per_cpu(self.info().map_type) { crate::sys::possible_cpu_list() } else { &[0] };
-        cpus.iter().copied().zip(value.chunks(slot)).map(move |(cpu, slot)| (cpu, slot.get(..size).unwrap_or(slot)))
+        cpus.iter()
+            .copied()
+            .zip(value.chunks(slot))
+            .map(move |(cpu, slot)| (cpu, slot.get(..size).unwrap_or(slot)))
     }
 }

@@ -19,18 +19,24 @@ pub struct Program {
     name: String,
     prog_type: ProgType,
     attach_type: AttachType,
+    section: String,
 }
 
 impl Program {
     /// Takes a descriptor of a program whose kind is known already.
     pub(crate) fn loaded(fd: OwnedFd, name: String, prog_type: ProgType, attach_type: AttachType) -> Program {
-        Program { fd, name, prog_type, attach_type }
+        Program { fd, name, prog_type, attach_type, section: String::new() }
+    }
+
+    /// Remembers the section that it stood in.
+    pub(crate) fn in_section(self, section: String) -> Program {
+        Program { section, ..self }
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a program.
     pub fn from_fd(fd: OwnedFd) -> Result<Program, SysError> {
         let info = ProgInfo::of(&fd)?;
-        Ok(Program { fd, name: info.name, prog_type: info.prog_type, attach_type: AttachType::default() })
+        Ok(Program::loaded(fd, info.name, info.prog_type, AttachType::default()))
     }
 
     /// Opens the program with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
@@ -56,6 +62,12 @@ impl Program {
     /// The attach type it was loaded for; 0 if it was not loaded by this process.
     pub fn attach_type(&self) -> AttachType {
         self.attach_type
+    }
+
+    /// The section that it stood in, which says what it is and where it attaches, such as
+    /// `kprobe/tcp_connect`. Empty if it was not loaded by this process.
+    pub fn section(&self) -> &str {
+        &self.section
     }
 
     /// What the kernel says of it.

@@ -46,7 +46,8 @@ impl ProcessSymbols {
     /// # Errors
     /// There is no such process, or it may not be looked at.
     pub fn of(pid: u32) -> Result<ProcessSymbols, SymbolizeError> {
-        let text = fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|source| SymbolizeError { pid, source })?;
+        let text = fs::read_to_string(format!("/proc/{pid}/maps"))
+            .map_err(|source| SymbolizeError { pid, source })?;
         let regions = text.lines().filter_map(region).collect();
         let compiled = fs::read_to_string(format!("/proc/{pid}/root/tmp/perf-{pid}.map")).unwrap_or_default();
         let mut compiled: Vec<_> = compiled.lines().filter_map(compiled_function).collect();
@@ -122,9 +123,15 @@ fn region(line: &str) -> Option<Region> {
     let offset = words.nth(1)?;
     // After the device and the inode; it may have blanks in it.
     words.nth(1)?;
-    let path = words.next().and_then(|first| rest.find(first).and_then(|at| rest.get(at..))).unwrap_or_default();
+    let path =
+        words.next().and_then(|first| rest.find(first).and_then(|at| rest.get(at..))).unwrap_or_default();
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-    Some(Region { start: hex(start)?, end: hex(end)?, offset: hex(offset)?, path: path.trim_end().to_string() })
+    Some(Region {
+        start: hex(start)?,
+        end: hex(end)?,
+        offset: hex(offset)?,
+        path: path.trim_end().to_string(),
+    })
 }
 
 /// `7f0010 2c name`
@@ -141,13 +148,18 @@ mod tests {
 
     #[test]
     fn lines_of_maps() {
-        let r = region("7f30c1990000-7f30c1b15000 r-xp 00026000 fd:01 1234                   /usr/lib/a b.so (deleted)");
+        let r = region(
+            "7f30c1990000-7f30c1b15000 r-xp 00026000 fd:01 1234                   /usr/lib/a b.so (deleted)",
+        );
         let r = r.expect("a region");
         assert_eq!((r.start, r.end, r.offset), (0x7f30_c199_0000, 0x7f30_c1b1_5000, 0x26000));
         assert_eq!((r.path.as_str(), short(&r.path).as_str()), ("/usr/lib/a b.so (deleted)", "a b.so"));
         assert_eq!(region("00400000-00401000 rw-p 00000000 00:00 0 ").map(|r| r.path), Some(String::new()));
         assert_eq!(region("7ffe-7fff r-xp 00000000 00:00 0 [vdso]").map(|r| r.path), Some("[vdso]".into()));
         assert_eq!(region("rubbish"), None);
-        assert_eq!(compiled_function("7f0010 2c Foo::bar baz"), Some((0x7f0010, 0x2c, "Foo::bar baz".into())));
+        assert_eq!(
+            compiled_function("7f0010 2c Foo::bar baz"),
+            Some((0x7f0010, 0x2c, "Foo::bar baz".into()))
+        );
     }
 }

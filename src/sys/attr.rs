@@ -1,7 +1,7 @@
 //! One struct for each command of `bpf(2)`, laid out as the kernel reads it.
 //!
 //! `union bpf_attr` in `include/uapi/linux/bpf.h` is a union of about forty structs. Here each is a
-//! type of its own, made by [`attr!`], which also
+//! type of its own, made by the macro `attr!`, which also
 //! * asserts at compile time that the struct has no padding (the kernel would read rubbish there),
 //! * makes the all-zero value (`Default`): zero is the kernel's "not given" everywhere,
 //! * lists the fields that are set, by their UAPI names, for `rawbpf --explain`.
@@ -34,6 +34,11 @@ impl<'a> Ptr<'a, u8> {
     /// Points to a NUL-terminated string.
     pub fn to_str(s: &'a CStr) -> Self {
         Ptr(s.as_ptr() as u64, PhantomData)
+    }
+
+    /// The address, for structs that hold pointers as plain numbers.
+    pub(super) fn address(&self) -> u64 {
+        self.0
     }
 }
 

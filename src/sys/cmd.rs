@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::attr::{self, Attr, Fd, Ptr, PtrMut};
 use super::errno::{Errno, SysError};
 use super::fd;
-use super::info::{Pod, RawBtfInfo, RawLinkInfo, RawMapInfo, RawProgInfo};
+use super::info::{Pod, RawBtfInfo, RawMapInfo, RawProgInfo};
 use crate::uapi::Cmd;
 
 type Observer = Box<dyn Fn(&Observed) + Send + Sync>;
@@ -465,30 +465,6 @@ pub fn map_info(map: impl AsFd) -> Result<RawMapInfo, SysError> {
     Ok(info)
 }
 
-/// What the kernel says of a link; names and lists in its union are not fetched.
-pub fn link_info(link: impl AsFd) -> Result<RawLinkInfo, SysError> {
-    let mut info = RawLinkInfo::default();
-    // SAFETY: no pointer is set: the union is zero.
-    unsafe { obj_info(link, &mut info) }?;
-    Ok(info)
-}
-
-/// A link's info with a name that the kernel writes to a buffer: the pointer and its length stand in the
-/// union's words `at` and (as a u32) `at + 1`.
-pub fn link_info_with_name(link: impl AsFd, at: usize) -> Result<(RawLinkInfo, String), SysError> {
-    let mut name = vec![0u8; 4096];
-    let mut info = RawLinkInfo::default();
-    let len = name.len() as u64;
-    for (word, value) in info.extra.iter_mut().skip(at).zip([PtrMut::to(&mut name).address(), len]) {
-        *word = if cfg!(target_endian = "big") && value == len { value << 32 } else { value };
-    }
-    // SAFETY: one pointer with its length; for link types that have no name there the kernel ignores both.
-    unsafe { obj_info(link, &mut info) }?;
-    let end = name.iter().position(|&b| b == 0).unwrap_or(0);
-    name.truncate(end);
-    Ok((info, String::from_utf8_lossy(&name).into_owned()))
-}
-
 /// What a BTF object of the kernel is: its id, name (of a module, or `vmlinux`) and types.
 #[derive(Debug, Clone)]
 pub struct BtfObject {
@@ -507,7 +483,15 @@ pub fn btf_info(btf: impl AsFd) -> Result<BtfObject, SysError> {
     let mut name = [0u8; 64];
     let mut info = RawBtfInfo { name: PtrMut::to(&mut name).address(), name_len: 64, ..Default::default() };
     // SAFETY: one pointer, with its length.
-    unsafe { obj_info(btf, &mut info) }?;
+    match unsafe { obj_info(&btf, &mut info) } {
+        // Before Linux 5.11 there are no names, and asking for one is an error.
+        Err(e) if e.errno == Errno::E2BIG => {
+            info = RawBtfInfo::default();
+            // SAFETY: no pointer is set.
+            unsafe { obj_info(&btf, &mut info) }?;
+        }
+        other => other?,
+    }
     let text = name.split(|&b| b == 0).next().unwrap_or_default();
     let name = String::from_utf8_lossy(text).into_owned();
     Ok(BtfObject { id: info.id, name, kernel: info.kernel_btf != 0, size: info.btf_size })

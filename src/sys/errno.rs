@@ -39,9 +39,12 @@ impl Errno {
     pub const ERANGE: Errno = Errno(libc::ERANGE);
     pub const ENOSYS: Errno = Errno(libc::ENOSYS);
     pub const EOPNOTSUPP: Errno = Errno(libc::EOPNOTSUPP);
+    pub const ESTALE: Errno = Errno(libc::ESTALE);
+    pub const EAFNOSUPPORT: Errno = Errno(libc::EAFNOSUPPORT);
     pub const EADDRNOTAVAIL: Errno = Errno(libc::EADDRNOTAVAIL);
     pub const ENXIO: Errno = Errno(libc::ENXIO);
     pub const ENODATA: Errno = Errno(libc::ENODATA);
+    pub const EILSEQ: Errno = Errno(libc::EILSEQ);
     pub const EPROTO: Errno = Errno(libc::EPROTO);
     /// The kernel-internal "not supported", 524, which BPF lets through to user space.
     pub const ENOTSUPP: Errno = Errno(524);

@@ -24,12 +24,12 @@
 //! Two traps shape the rest of this module:
 //!
 //! * **fd 0 means "unset"** in half of the fields, so every file descriptor that the kernel returns is
-//!   moved above 2 ([`fd`]).
+//!   moved above 2 (module `fd`).
 //! * **`BPF_MAP_LOOKUP_ELEM` writes the kernel's value size**, whatever buffer it was given, and for
 //!   per-CPU maps that size is not the map's `value_size`. [`map::MapFd`] owns a descriptor together with its
 //!   sizes and checks the length of every buffer.
 //!
-//! Every call passes through one function, [`cmd`]'s `call`. An observer can be set there
+//! Every call passes through one function, `cmd`'s `call`. An observer can be set there
 //! ([`observe`]): that is all that `rawbpf --explain` is.
 
 #![allow(unsafe_code)]
@@ -41,15 +41,19 @@ mod cpu;
 mod errno;
 mod fd;
 pub mod info;
+mod link_info;
 pub mod map;
 mod mmap;
 pub(crate) mod net;
 pub mod netlink;
+mod perf;
 pub mod perf_buffer;
 mod pidfd;
 mod plain;
 pub(crate) mod plain_types;
+mod query;
 pub mod ring;
+mod socket;
 mod stream;
 pub mod user_ring;
 
@@ -57,7 +61,11 @@ pub use batch::{Batch, Partly};
 pub use cmd::*;
 pub use cpu::{online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
+pub use link_info::*;
 pub use mmap::{Mapping, SharedMapping};
+pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};
 pub use pidfd::pidfd_open;
 pub use plain::Plain;
+pub use query::*;
+pub use socket::*;
 pub use stream::prog_stream_read;

@@ -189,7 +189,7 @@ impl PerfRing {
 
     /// Goes past the last record and finds the next. `None` if there is none now; then the kernel has all the
     /// room again.
-    pub fn next(&mut self) -> Option<Record> {
+    pub fn next_record(&mut self) -> Option<Record> {
         if self.at == self.head {
             self.head = self.load_head();
             if self.at == self.head {
@@ -214,8 +214,10 @@ impl PerfRing {
     }
 
     fn parse(&self, kind: u32, size: usize) -> Record {
-        let u32_at = |at: usize| self.copy.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
-        let u64_at = |at: usize| self.copy.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
+        let u32_at =
+            |at: usize| self.copy.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+        let u64_at =
+            |at: usize| self.copy.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
         match kind {
             RECORD_SAMPLE => {
                 let start = HEADER + 4;
@@ -228,7 +230,7 @@ impl PerfRing {
         }
     }
 
-    /// The data of the sample that [`PerfRing::next`] returned last.
+    /// The data of the sample that [`PerfRing::next_record`] returned last.
     pub fn data(&self, start: usize, len: usize) -> &[u8] {
         start.checked_add(len).and_then(|end| self.copy.get(start..end)).unwrap_or_default()
     }

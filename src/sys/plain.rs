@@ -115,7 +115,7 @@ macro_rules! plain {
         $vis struct $name { $($(#[$fmeta])* $fvis $field: $ty,)* }
 
         const _: () = {
-            const fn plain<T: $crate::maps::Plain>() {}
+            const fn plain<T: $crate::sys::Plain>() {}
             $(plain::<$ty>();)*
             assert!(
                 ::core::mem::size_of::<$name>() == 0 $(+ ::core::mem::size_of::<$ty>())*,
@@ -124,6 +124,6 @@ macro_rules! plain {
         };
 
         // SAFETY: repr(C); all fields are Plain and there is nothing between them, both checked above.
-        unsafe impl $crate::maps::Plain for $name {}
+        unsafe impl $crate::sys::Plain for $name {}
     )* };
 }

@@ -97,7 +97,7 @@ impl Ring {
 
     /// Finds the next record that is ready, and skips discarded ones. `None` if there is none now: then the
     /// kernel has been told so and will wake a poller when there is one.
-    pub fn next(&mut self) -> Option<Ready> {
+    pub fn next_record(&mut self) -> Option<Ready> {
         if self.copy.is_some() {
             return self.next_copied();
         }
@@ -156,7 +156,7 @@ impl Ring {
         let record = self.record(header);
         match header & DISCARD == 0 && record.total <= self.seen.wrapping_sub(self.at) {
             true => Some(record),
-            false => self.next(),
+            false => self.next_record(),
         }
     }
 
@@ -168,7 +168,7 @@ impl Ring {
         }
     }
 
-    /// The data of a record that [`Ring::next`] returned, until the ring is advanced.
+    /// The data of a record that [`Ring::next_record`] returned, until the ring is advanced.
     pub fn data(&self, record: Ready) -> &[u8] {
         match &self.copy {
             Some(copy) => copy,

@@ -2,8 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::{small, vmlinux};
+use crate::gate::{ROOT, require};
+use rawbpf::Kernel;
 use rawbpf::btf::*;
 use rawbpf::bytes::Endian;
+use rawbpf::kernel::Feature;
 
 /// A BTF with every kind.
 pub(super) fn every_kind(endian: Endian) -> BtfBuilder {
@@ -73,12 +76,26 @@ fn strings_are_stored_once() {
 
 #[test]
 fn the_kernel_takes_it() {
-    // SAFETY: geteuid has no arguments and cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("SKIP: BPF_BTF_LOAD needs root");
-        return;
+    require!(ROOT);
+    let btf = Btf::parse(every_kind(Endian::NATIVE).to_bytes().expect("small")).expect("parses");
+    load(&sanitize(&btf, &this_kernel()).expect("readable"));
+}
+
+/// What this kernel's BTF may contain, by the library's own probes.
+pub(super) fn this_kernel() -> Support {
+    let kernel = Kernel::host();
+    let has = |feature| kernel.has(feature).allows();
+    Support {
+        func: has(Feature::BtfFunc),
+        datasec: has(Feature::BtfDatasec),
+        global_func: has(Feature::BtfGlobalFunc),
+        float: has(Feature::BtfFloat),
+        decl_tag: has(Feature::BtfDeclTag),
+        type_tag: has(Feature::BtfTypeTag),
+        enum64: has(Feature::BtfEnum64),
+        qmark_datasec: has(Feature::BtfQmarkDatasec),
+        layout: has(Feature::BtfLayout),
     }
-    load(&every_kind(Endian::NATIVE).to_bytes().expect("small"));
 }
 
 /// Loads BTF into the kernel, or fails with the kernel's log.

@@ -1,6 +1,6 @@
 //! The C dump: clang gives what it reads the sizes and offsets that BTF has.
 
-use super::{compile, run, small, vmlinux};
+use super::{compile, run, small, vmlinux, vmlinux_path};
 use rawbpf::btf::{
     Btf, BtfBuilder, BtfKind, CDump, Def, IntEncoding, KindSet, NewMember, StrOff, Type, TypeId, dump_c,
 };
@@ -123,8 +123,7 @@ fn odd_layouts_are_kept() {
 #[test]
 fn bpftool_makes_the_same_of_it() {
     let Some(btf) = vmlinux() else { return };
-    let Some(theirs) = run("bpftool", &["btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "c"])
-    else {
+    let Some(theirs) = run("bpftool", &["btf", "dump", "file", &vmlinux_path(), "format", "c"]) else {
         return;
     };
     let Some(compiled) = compile(&keep_all(btf, &theirs), btf.endian(), ".BTF") else { return };
@@ -199,6 +198,17 @@ fn names_that_appear_twice_get_a_flavour() {
         c.contains("\tstruct twice___2 t;") && c.contains("ONE = 1,") && c.contains("ONE___2 = 1,"),
         "{c}"
     );
+}
+
+#[test]
+fn a_named_struct_without_a_member_name_is_written_out() {
+    let mut b = BtfBuilder::new();
+    let int = b.int("int", 4, IntEncoding::SIGNED);
+    let part = b.composite(false, "part", 4, &[NewMember::at("a", int, 0)]);
+    b.composite(false, "whole", 8, &[NewMember::at("", part, 0), NewMember::at("b", int, 32)]);
+    let btf = Btf::parse(b.to_bytes().expect("small")).expect("parses");
+    let c = dump_c(&btf, &CDump::default()).expect("it can be written");
+    assert!(c.contains("struct whole {\n\tstruct {\n\t\tint a;\n\t};\n\tint b;\n};"), "{c}");
 }
 
 #[test]

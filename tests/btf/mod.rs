@@ -17,15 +17,21 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The BTF of the running kernel, or `None`, with a line that says so.
+/// Where the BTF of a kernel is: that of the running one, or what `RAWBPF_TEST_BTF` names, so that these
+/// tests can be run on the types of any kernel of any machine.
+fn vmlinux_path() -> String {
+    std::env::var("RAWBPF_TEST_BTF").unwrap_or_else(|_| "/sys/kernel/btf/vmlinux".into())
+}
+
+/// The BTF of a kernel, or `None`, with a line that says so.
 fn vmlinux() -> Option<&'static Btf> {
     static BTF: OnceLock<Option<Btf>> = OnceLock::new();
     let btf = BTF.get_or_init(|| {
-        let bytes = std::fs::read("/sys/kernel/btf/vmlinux").ok()?;
+        let bytes = std::fs::read(vmlinux_path()).ok()?;
         Some(Btf::parse(bytes).expect("the kernel's BTF parses"))
     });
     if btf.is_none() {
-        println!("SKIP: this kernel has no /sys/kernel/btf/vmlinux");
+        println!("SKIP: this kernel has no {}", vmlinux_path());
     }
     btf.as_ref()
 }

@@ -1,6 +1,6 @@
 //! Against `bpftool btf dump`, line by line.
 
-use super::{run, small, vmlinux};
+use super::{run, small, vmlinux, vmlinux_path};
 use rawbpf::btf::Btf;
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ fn compare(ours: &str, theirs: &str) {
 #[test]
 fn vmlinux_reads_as_in_bpftool() {
     let Some(btf) = vmlinux() else { return };
-    let Some(theirs) = run("bpftool", &["btf", "dump", "file", "/sys/kernel/btf/vmlinux"]) else { return };
+    let Some(theirs) = run("bpftool", &["btf", "dump", "file", &vmlinux_path()]) else { return };
     compare(&dump(btf), &theirs);
 }
 

@@ -2,11 +2,12 @@
 
 use super::vmlinux;
 use rawbpf::btf::*;
+use rawbpf::bytes::Endian;
 use std::sync::Arc;
 
 /// A distilled base and what a module has on top of it: `struct mine { struct sk_buff *skb; <held> in; }`.
 fn module(held: &str, held_size: u32) -> Result<Btf, BtfError> {
-    let mut base = BtfBuilder::new();
+    let mut base = BtfBuilder::with_endian(vmlinux().map_or(Endian::NATIVE, Btf::endian));
     let int = base.int("int", 4, IntEncoding::SIGNED);
     let skb = base.composite(false, "sk_buff", 1, &[]); // grown since: only pointed to
     let held = base.composite(false, held, held_size, &[]);
@@ -51,6 +52,8 @@ fn references_lead_to_the_kernels_types() {
     let text = "struct mine {\n\tstruct sk_buff *skb;\n\tenum tcp_ca_state state;\n\tstruct task_struct *task;\n\tstruct list_head in[2];\n};";
     assert!(c.contains(text), "{c}");
     assert!(c.contains("TCP_CA_Open"), "the kernel's enumeration has names: {c}");
+    let all = dump_c(&moved, &CDump::default()).expect("base and module can be written");
+    assert!(all.contains(text) && all.contains("struct task_struct {"));
     assert_eq!(moved.field(mine, "in[1].prev").map(|f| f.bit_offset), Ok(192 + 128 + 64));
     assert!(moved.find_all("sk_buff", BtfKind::Typedef).is_ok_and(|found| found.len() == 1));
 }

@@ -1,6 +1,7 @@
 //! One feature missing at a time, and all of them: what becomes of each kind.
 
-use super::builder::{every_kind, load};
+use super::builder::{every_kind, load, this_kernel};
+use crate::gate::{ROOT, require};
 use rawbpf::btf::{Btf, Support, sanitize};
 use rawbpf::bytes::Endian;
 use std::borrow::Cow;
@@ -86,16 +87,11 @@ fn the_oldest_kernel_gets_only_what_it_knows() {
 
 #[test]
 fn the_kernel_takes_what_is_left() {
-    // SAFETY: geteuid has no arguments and cannot fail.
-    #[allow(unsafe_code)]
-    if unsafe { libc::geteuid() } != 0 {
-        println!("SKIP: BPF_BTF_LOAD needs root");
-        return;
-    }
+    require!(ROOT);
     let btf = Btf::parse(every_kind(Endian::NATIVE).to_bytes().expect("small")).expect("parses");
     load(&sanitize(&btf, &Support::NONE).expect("readable"));
     for missing in 0..9 {
-        let mut s = Support::ALL;
+        let mut s = this_kernel();
         let fields: [&mut bool; 9] = [
             &mut s.func,
             &mut s.datasec,

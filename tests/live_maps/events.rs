@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{load, make, map, run};
 use crate::gate::{GUEST, HOTPLUG, RB_OVERWRITE, RINGBUF, ROOT, STREAMS, USER_RINGBUF, require};
-use rawbpf::events::{PerfBuffer, PerfEvent, PerfOptions, ProgStream, RingBuf, RingSet, StreamKind, UserRingBuf};
+use rawbpf::events::{
+    PerfBuffer, PerfEvent, PerfOptions, ProgStream, RingBuf, RingSet, StreamKind, UserRingBuf,
+};
 use rawbpf::insn::{Asm, R0};
 use rawbpf::maps::{Array, Builder, MapError, Mismatch, Plain as _};
 use rawbpf::sys::map::flags;
@@ -312,10 +314,15 @@ fn streams_of_a_runtime_give_what_was_sent() {
                     let record = next(&mut ring).await.expect("a record");
                     assert_eq!(Event::read(&record).map(|e| e.nth), Some(round * 2 + nth));
                     let event = next(&mut perf).await.expect("an event");
-                    assert!(matches!(event, rawbpf::events::PerfEventOwned::Sample { cpu: 0, .. }), "{event:?}");
+                    assert!(
+                        matches!(event, rawbpf::events::PerfEventOwned::Sample { cpu: 0, .. }),
+                        "{event:?}"
+                    );
                 }
             };
-            tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(send, read) }).await.expect("in time");
+            tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(send, read) })
+                .await
+                .expect("in time");
         }
     });
 }

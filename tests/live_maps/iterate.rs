@@ -15,7 +15,8 @@ const STAYS: u32 = 1_000_000;
 fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
     require!(ROOT);
     // 100 bytes an element: a guest has the memory.
-    let map: HashMap<u32, u64> = HashMap::try_from(hash("million", STAYS + 50_000).create().expect("hash")).expect("its type");
+    let map: HashMap<u32, u64> =
+        HashMap::try_from(hash("million", STAYS + 50_000).create().expect("hash")).expect("its type");
     let keys: Vec<u32> = (0..STAYS).collect();
     let values: Vec<u64> = keys.iter().map(|k| u64::from(*k) * 3).collect();
     for (keys, values) in keys.chunks(50_000).zip(values.chunks(50_000)) {
@@ -97,7 +98,12 @@ fn a_bucket_that_is_longer_than_a_batch_is_read() {
     require!(ROOT);
     // Few buckets' worth of elements in a map that was made for few: batches start small and must grow.
     let map: HashMap<u64, u64> = HashMap::try_from(
-        Builder::new(MapType::Hash, "small").keys::<u64>().values::<u64>().max_entries(2).create().expect("hash"),
+        Builder::new(MapType::Hash, "small")
+            .keys::<u64>()
+            .values::<u64>()
+            .max_entries(2)
+            .create()
+            .expect("hash"),
     )
     .expect("its type");
     map.set_many(&[1, 2], &[1, 2]).expect("filled");

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 
 use super::{errno, hash, load, make, run};
 use crate::gate::{
-    ALL_CPUS, ARENA, BLOOM_FILTER, CGRP_STORAGE, INODE_STORAGE, INSN_ARRAY, MAP_BTF, RHASH, ROOT, TASK_STORAGE,
-    USER_RINGBUF, require,
+    ALL_CPUS, ARENA, BLOOM_FILTER, CGRP_STORAGE, INODE_STORAGE, INSN_ARRAY, MAP_BTF, RHASH, ROOT,
+    TASK_STORAGE, USER_RINGBUF, require,
 };
 use rawbpf::maps::{
     Arena, Array, ArrayOfMaps, BloomFilter, Builder, CgroupArray, CgroupStorage, CpuMap, DevMap, DevMapHash,
     ElemFlags, HashMap, HashOfMaps, InodeStorage, Ip4, LpmTrie, Map, MapError, MappedArray, Mismatch, PerCpu,
-    PerCpuArray, PerCpuHash, Plain as _, Prefix, ProgArray, Queue, RULES, ReuseportSockArray, SockHash, SockMap,
-    SocketStorage, Stack, TaskStorage,
+    PerCpuArray, PerCpuHash, Plain as _, Prefix, ProgArray, Queue, RULES, ReuseportSockArray, SockHash,
+    SockMap, SocketStorage, Stack, TaskStorage,
 };
 use rawbpf::sys::map::flags;
 use rawbpf::sys::{self, Errno};
@@ -111,7 +111,10 @@ fn an_rhash_grows() {
 fn arrays_are_all_there_from_the_start() {
     require!(ROOT);
     let map: Array<Stats> = typed(&new(MapType::Array).values::<Stats>());
-    assert_eq!((map.len(), map.get(7).expect("get"), map.get(8).expect("get")), (8, Some(Stats::default()), None));
+    assert_eq!(
+        (map.len(), map.get(7).expect("get"), map.get(8).expect("get")),
+        (8, Some(Stats::default()), None)
+    );
     let values: Vec<Stats> = (0..8).map(|n| Stats { packets: n, ..Stats::default() }).collect();
     map.set_first(&values).expect("set");
     let found: Vec<(u32, Stats)> = map.iter().collect::<Result<_, _>>().expect("read");
@@ -203,7 +206,8 @@ fn queues_and_stacks_have_their_orders() {
 #[test]
 fn bloom_filters_never_forget() {
     require!(ROOT);
-    let map = require!(BLOOM_FILTER, make(&new(MapType::BloomFilter).values::<u32>().max_entries(1000).extra(3)));
+    let map =
+        require!(BLOOM_FILTER, make(&new(MapType::BloomFilter).values::<u32>().max_entries(1000).extra(3)));
     let filter = BloomFilter::<u32>::try_from(map).expect("its type");
     for n in 0..100 {
         filter.add(&n).expect("add");
@@ -310,7 +314,9 @@ fn socket_maps_hold_sockets() {
 #[test]
 fn reuseport_arrays_hold_listeners() {
     require!(ROOT);
-    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt};
+    use nix::sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt,
+    };
     use std::os::fd::AsRawFd as _;
     let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).expect("a socket");
     setsockopt(&fd, sockopt::ReusePort, &true).expect("SO_REUSEPORT");
@@ -337,7 +343,10 @@ fn cgroup_arrays_hold_cgroups() {
 #[test]
 fn sockets_keep_values() {
     require!(ROOT);
-    let storage = SocketStorage::<u64>::try_from(require!(MAP_BTF, make(&new(MapType::SkStorage).values::<u64>().max_entries(0))));
+    let storage = SocketStorage::<u64>::try_from(require!(
+        MAP_BTF,
+        make(&new(MapType::SkStorage).values::<u64>().max_entries(0))
+    ));
     let storage = storage.expect("its type");
     let (client, server) = connection();
     storage.set(&client, &5).expect("set");
@@ -391,7 +400,11 @@ fn an_array_is_mapped_and_shared_with_a_program() {
     let bss = MappedArray::<u64>::new(map).expect("mapped");
     assert_eq!(bss.load(0), Some(0));
     assert!(bss.store(0, &7));
-    assert_eq!(bss.map().get(0u32.bytes()).expect("get").as_deref(), Some(7u64.bytes()), "a system call sees it");
+    assert_eq!(
+        bss.map().get(0u32.bytes()).expect("get").as_deref(),
+        Some(7u64.bytes()),
+        "a system call sees it"
+    );
 
     let map: Map = make(&new(MapType::Array).values::<u64>().flags(flags::MMAPABLE)).expect("array");
     let mapped = MappedArray::<u64>::new(map).expect("mapped");
@@ -473,7 +486,10 @@ fn a_pinned_map_is_used_again_if_it_is_the_same() {
 fn a_map_that_cannot_be_made_says_what_it_would_take() {
     require!(ROOT);
     let e = hash("huge", 0).create().expect_err("no elements");
-    assert!(e.to_string().starts_with("cannot create map `huge` (hash, key 4, value 8, max_entries 0"), "{e}");
+    assert!(
+        e.to_string().starts_with("cannot create map `huge` (hash, key 4, value 8, max_entries 0"),
+        "{e}"
+    );
 }
 
 #[test]

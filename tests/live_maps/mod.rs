@@ -8,8 +8,6 @@ mod stress;
 mod symbols;
 mod trace;
 
-use std::process::Command;
-
 use rawbpf::bytes::Endian;
 use rawbpf::insn::Asm;
 use rawbpf::maps::{Builder, Map, MapError};
@@ -36,7 +34,8 @@ fn load_with(name: &str, change: impl FnOnce(&mut Object)) -> Loaded {
 /// An XDP program that was assembled here.
 fn assembled(asm: &mut Asm) -> Result<Program, SysError> {
     let code = asm.finish().expect("it can be assembled");
-    let insns: Vec<[u8; 8]> = code.to_bytes(Endian::NATIVE).chunks_exact(8).map(|c| c.try_into().expect("8 bytes")).collect();
+    let insns: Vec<[u8; 8]> =
+        code.to_bytes(Endian::NATIVE).chunks_exact(8).map(|c| c.try_into().expect("8 bytes")).collect();
     let head = ProgLoad { prog_type: ProgType::Xdp, ..Default::default() };
     let parts = ProgLoadParts { insns: &insns, license: Some(c"GPL"), ..Default::default() };
     Program::from_fd(sys::prog_load(head, parts, &mut []).fd?)
@@ -70,15 +69,4 @@ fn errno(e: &MapError) -> Option<Errno> {
         }
         _ => None,
     }
-}
-
-/// The command, on this kernel.
-fn rawbpf(args: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_rawbpf")).args(args).output().expect("rawbpf starts")
-}
-
-fn stdout(args: &[&str]) -> String {
-    let out = rawbpf(args);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).expect("text")
 }

@@ -37,7 +37,8 @@ fn produce(program: &Program, read: impl FnOnce()) -> u64 {
                 runs
             }
         };
-        let producers: Vec<_> = sys::online_cpus().into_iter().map(|cpu| scope.spawn(producer(cpu))).collect();
+        let producers: Vec<_> =
+            sys::online_cpus().into_iter().map(|cpu| scope.spawn(producer(cpu))).collect();
         read();
         done.store(true, Ordering::SeqCst);
         producers.into_iter().map(|p| p.join().expect("it ran")).sum()

@@ -6,11 +6,13 @@ use super::{load, run};
 use crate::gate::{ROOT, STACKTRACE, TRACE_INSTANCE, require};
 use rawbpf::events::{TraceEvent, TracePipe};
 
+/// What this thread made the program print: other tests do too.
 fn wait_for(pipe: &mut TracePipe, count: usize) -> Vec<TraceEvent> {
+    let me = nix::unistd::gettid().as_raw() as u32;
     let (mut found, begin) = (Vec::new(), Instant::now());
     while found.len() < count && begin.elapsed() < Duration::from_secs(10) {
-        while let Some(event) = pipe.next().expect("read") {
-            if event.message.starts_with("hello from 64 bytes") {
+        while let Some(event) = pipe.next_event().expect("read") {
+            if event.pid == me && event.message.starts_with("hello from 64 bytes") {
                 found.push(event);
             }
         }
@@ -61,7 +63,8 @@ fn an_instance_goes_with_its_reader() {
     let pipe = require!(TRACE_INSTANCE, TracePipe::private());
     let mine = format!("rawbpf-{}-", std::process::id());
     let count = || {
-        let dirs = std::fs::read_dir("/sys/kernel/tracing/instances").expect("tracefs").filter_map(Result::ok);
+        let dirs =
+            std::fs::read_dir("/sys/kernel/tracing/instances").expect("tracefs").filter_map(Result::ok);
         dirs.filter(|d| d.file_name().to_string_lossy().starts_with(&mine)).count()
     };
     let before = count();

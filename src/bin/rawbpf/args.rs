@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Inspect(ObjectArgs),
     /// Show every bpf(2) call that `load` would make; needs no privileges
     Plan(PlanArgs),
+    /// Make an object file of assembly text
+    Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
     Disasm(ObjectArgs),
     /// Show, read, write and make maps
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     /// Show attachments
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Print what an iterator prints: that of an object, or that behind a pinned link
+    Iter(IterArgs),
 }
 
 impl Command {
@@ -63,6 +67,7 @@ impl Command {
             Command::Unload(_) => "unload",
             Command::Inspect(_) => "inspect",
             Command::Plan(_) => "plan",
+            Command::Asm(_) => "asm",
             Command::Disasm(_) => "disasm",
             Command::Map(command) => command.name(),
             Command::Events(_) => "events",
@@ -70,6 +75,7 @@ impl Command {
             Command::Stack(_) => "stack",
             Command::Prog(ProgCommand::List) => "prog list",
             Command::Link(LinkCommand::List) => "link list",
+            Command::Iter(_) => "iter",
         }
     }
 }
@@ -93,6 +99,15 @@ pub(crate) enum LinkCommand {
 pub(crate) struct ObjectArgs {
     /// The BPF object file, made by clang -target bpf
     pub(crate) object: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AsmArgs {
+    /// The assembly text
+    pub(crate) source: PathBuf,
+    /// Where to write the object; beside the source, with extension .o, if not given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -124,6 +139,23 @@ pub(crate) struct HowArgs {
     /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) xdp_mode: XdpModeArg,
+    /// Attach PROGRAM to a hook, written as its section name would be: `kprobe/tcp_connect`,
+    /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
+    #[arg(long, value_name = "PROGRAM=HOOK")]
+    pub(crate) attach: Vec<String>,
+    /// Do not attach programs to what their section names say
+    #[arg(long)]
+    pub(crate) no_attach: bool,
+    /// Only this process: for uprobes, USDT probes and perf events
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// What programs get by bpf_get_attach_cookie, for --attach
+    #[arg(long, value_name = "N", requires = "attach")]
+    pub(crate) cookie: Option<u64>,
+    /// Bind PROGRAM (freplace, fentry, fexit) to a function of a loaded program: its id, name, or pin; the
+    /// function is the one that the section names if none is given
+    #[arg(long, value_name = "PROGRAM=TARGET[:FUNCTION]")]
+    pub(crate) onto: Vec<String>,
     /// Load only this program (may be given several times)
     #[arg(long = "program", value_name = "NAME")]
     pub(crate) programs: Vec<String>,
@@ -156,4 +188,38 @@ pub(crate) struct PlanArgs {
 pub(crate) struct UnloadArgs {
     /// The name that it was loaded under
     pub(crate) name: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IterArgs {
+    /// An object file with an iterator, or the path of a pinned iterator link
+    pub(crate) source: PathBuf,
+    /// Which program of the object; its only iterator if not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) program: Option<String>,
+    /// Walk over the elements of this map: NAME, ID, or the path of its pin
+    #[arg(long, value_name = "MAP")]
+    pub(crate) map: Option<String>,
+    /// Walk over the threads of this process
+    #[arg(long, value_name = "PID", conflicts_with = "map")]
+    pub(crate) pid: Option<u32>,
+    /// Walk over this thread
+    #[arg(long, value_name = "TID", conflicts_with_all = ["map", "pid"])]
+    pub(crate) tid: Option<u32>,
+    /// Start at this cgroup
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["map", "pid", "tid"])]
+    pub(crate) cgroup: Option<PathBuf>,
+    /// How to go on from there
+    #[arg(long, value_name = "ORDER", default_value = "parents-first", requires = "cgroup")]
+    pub(crate) order: OrderArg,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum OrderArg {
+    Itself,
+    #[default]
+    ParentsFirst,
+    ChildrenFirst,
+    Ancestors,
+    Children,
 }

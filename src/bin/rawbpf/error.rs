@@ -101,14 +101,16 @@ impl CliError {
                 Io::NotFound => "not found",
                 _ => "failed",
             },
-            CliError::BadName { .. } | CliError::BadSelector { .. } | CliError::Option(_) | CliError::Value { .. } => {
-                "usage"
-            }
+            CliError::BadName { .. }
+            | CliError::BadSelector { .. }
+            | CliError::Option(_)
+            | CliError::Value { .. } => "usage",
             CliError::NotLoaded { .. } | CliError::NoSuch { .. } | CliError::NoElement { .. } => "not found",
             CliError::Told(e) | CliError::Line { source: e, .. } => e.kind(),
-            CliError::Loaded { .. } | CliError::Ambiguous { .. } | CliError::NoBpffs { .. } | CliError::Lost => {
-                "failed"
-            }
+            CliError::Loaded { .. }
+            | CliError::Ambiguous { .. }
+            | CliError::NoBpffs { .. }
+            | CliError::Lost => "failed",
         }
     }
 
@@ -156,6 +158,9 @@ macro_rules! from_lib {
 }
 from_lib!(
     rawbpf::elf::ReadError,
+    rawbpf::elf::BuildError,
+    rawbpf::elf::WriteError,
+    rawbpf::insn::text::TextErrors,
     rawbpf::kernel::KernelError,
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,

@@ -22,13 +22,18 @@ use crate::error::CliError;
 pub(crate) fn find(map: &Map, name: Option<&str>) -> Result<Option<(Arc<Btf>, TypeId)>, CliError> {
     let sources = sources(map);
     if let Some(name) = name {
-        let bare = ["struct ", "union ", "enum "].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).trim();
+        let bare = ["struct ", "union ", "enum "]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name)
+            .trim();
         for btf in &sources {
             if let Some(ty) = by_name(btf, bare) {
                 return Ok(Some((Arc::clone(btf), ty)));
             }
         }
-        let near = if sources.is_empty() { "; neither the map nor a program that uses it has types" } else { "" };
+        let near =
+            if sources.is_empty() { "; neither the map nor a program that uses it has types" } else { "" };
         return Err(CliError::NoSuch { what: "type", wanted: format!("`{name}`"), near: near.into() });
     }
     let guess = |btf: &Arc<Btf>| {
@@ -52,7 +57,8 @@ fn sources(map: &Map) -> Vec<Arc<Btf>> {
 }
 
 fn by_name(btf: &Btf, name: &str) -> Option<TypeId> {
-    let kinds = [BtfKind::Struct, BtfKind::Union, BtfKind::Typedef, BtfKind::Enum, BtfKind::Enum64, BtfKind::Int];
+    let kinds =
+        [BtfKind::Struct, BtfKind::Union, BtfKind::Typedef, BtfKind::Enum, BtfKind::Enum64, BtfKind::Int];
     btf.find(name, KindSet::of(&kinds)).ok()
 }
 
@@ -64,7 +70,10 @@ fn declared(btf: &Btf, map: &Map) -> Option<TypeId> {
     }
     let section = btf.ty(btf.find(".maps", BtfKind::Datasec).ok()?).ok()?;
     let Kind::Datasec(vars) = section.kind else { return None };
-    let var = vars.iter().filter_map(|v| btf.ty(v.ty).ok()).find(|var| is_name(&var.name.to_string(), map.name()))?;
+    let var = vars
+        .iter()
+        .filter_map(|v| btf.ty(v.ty).ok())
+        .find(|var| is_name(&var.name.to_string(), map.name()))?;
     let Kind::Var { ty, .. } = var.kind else { return None };
     let member = btf.resolve(ty).ok()?.members()?.iter().find(|m| m.name == "value")?;
     match btf.resolve(member.ty).ok()?.kind {
@@ -79,7 +88,8 @@ fn is_name(full: &str, name: &str) -> bool {
 }
 
 fn structs(btf: &Btf) -> impl Iterator<Item = (TypeId, String)> {
-    let all = btf.iter_own().filter_map(Result::ok).filter(|t| t.tag() == BtfKind::Struct && !t.name.is_empty());
+    let all =
+        btf.iter_own().filter_map(Result::ok).filter(|t| t.tag() == BtfKind::Struct && !t.name.is_empty());
     all.map(|t| (t.id, t.name.to_string()))
 }
 

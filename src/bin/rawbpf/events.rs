@@ -152,7 +152,8 @@ impl Tail<'_> {
                 self.out.line(|| summary, String::new)?;
             }
         } else {
-            let dropped = dropped.as_ref().map_or(String::new(), |d| format!("; counted by the program: {}", plain(d)));
+            let dropped =
+                dropped.as_ref().map_or(String::new(), |d| format!("; counted by the program: {}", plain(d)));
             self.out.note(&format!("{}, {} lost{dropped}", count(self.events as usize, "event"), self.lost));
         }
         let any = self.lost > 0 || dropped.as_ref().is_some_and(has_any);
@@ -170,7 +171,10 @@ fn total(map: &Map) -> Result<Json, CliError> {
     map.for_each(|_, value| values.extend(map.slots(value).map(|(_, slot)| codec.value(slot).1)))
         .map_err(CliError::sys(format!("read map `{}`", map.name())))?;
     crate::values::sum(&values).ok_or_else(|| {
-        CliError::Option(format!("map `{}` has no numbers that could be added up; does it have types?", map.name()))
+        CliError::Option(format!(
+            "map `{}` has no numbers that could be added up; does it have types?",
+            map.name()
+        ))
     })
 }
 
@@ -181,7 +185,9 @@ fn minus(now: &Json, before: &Json) -> Json {
             _ => now.clone(),
         },
         (Json::Object(a), Json::Object(b)) => {
-            let fields = a.iter().map(|(name, now)| (name.clone(), b.get(name).map_or(now.clone(), |b| minus(now, b))));
+            let fields = a
+                .iter()
+                .map(|(name, now)| (name.clone(), b.get(name).map_or(now.clone(), |b| minus(now, b))));
             Json::Object(fields.collect())
         }
         _ => now.clone(),

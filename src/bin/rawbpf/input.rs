@@ -31,7 +31,9 @@ impl Shape<'_> {
                 let mut bytes = Vec::new();
                 let mut rest = rest;
                 while let (true, [word, more @ ..]) = (bytes.len() < self.size, rest) {
-                    bytes.extend(hex_digits(word).ok_or_else(|| self.wrong(format!("`{word}` is no byte in hex")))?);
+                    bytes.extend(
+                        hex_digits(word).ok_or_else(|| self.wrong(format!("`{word}` is no byte in hex")))?,
+                    );
                     rest = more;
                 }
                 *words = rest;
@@ -63,7 +65,8 @@ impl Shape<'_> {
 
     /// Changes the members that are named in older bytes.
     pub(crate) fn merge(&self, text: &str, old: &mut [u8]) -> Result<(), CliError> {
-        let (btf, ty) = self.ty.ok_or_else(|| self.wrong("the map has no types, so there are no members to merge"))?;
+        let (btf, ty) =
+            self.ty.ok_or_else(|| self.wrong("the map has no types, so there are no members to merge"))?;
         let literal = Literal::parse(text).map_err(|e| self.wrong(e.to_string()))?;
         encode_into(btf, ty, &literal, old).map_err(|e| self.wrong(causes(&e)))
     }
@@ -92,12 +95,15 @@ impl Shape<'_> {
     pub(crate) fn of_json(&self, json: &Json) -> Result<Vec<u8>, CliError> {
         match (self.ty, json) {
             (Some((btf, ty)), json) => {
-                let literal = literal(btf, ty, json).ok_or_else(|| self.wrong(format!("{json} is no value of its type")))?;
+                let literal = literal(btf, ty, json)
+                    .ok_or_else(|| self.wrong(format!("{json} is no value of its type")))?;
                 self.sized(encode(btf, ty, &literal).map_err(|e| self.wrong(causes(&e)))?)
             }
             (None, Json::String(text)) => {
                 let digits: String = text.split_whitespace().collect();
-                self.sized(hex_digits(&digits).ok_or_else(|| self.wrong(format!("`{text}` are no bytes in hex")))?)
+                self.sized(
+                    hex_digits(&digits).ok_or_else(|| self.wrong(format!("`{text}` are no bytes in hex")))?,
+                )
             }
             (None, json) => self.parse(&json.to_string()),
         }
@@ -163,11 +169,15 @@ fn literal(btf: &Btf, ty: TypeId, json: &Json) -> Option<Literal> {
     let of = btf.resolve(ty).ok()?;
     Some(match (json, of.kind) {
         (Json::Object(fields), Kind::Struct(_) | Kind::Union(_)) => {
-            let member = |name: &String, value| Some((name.clone(), literal(btf, member_type(btf, ty, name)?, value)?));
+            let member = |name: &String, value| {
+                Some((name.clone(), literal(btf, member_type(btf, ty, name)?, value)?))
+            };
             Literal::Fields(fields.iter().map(|(name, value)| member(name, value)).collect::<Option<_>>()?)
         }
         (Json::Object(fields), Kind::Datasec(vars)) => {
-            let find = |name: &String| vars.iter().map(|v| v.ty).find(|v| btf.ty(*v).is_ok_and(|t| t.name == name.as_str()));
+            let find = |name: &String| {
+                vars.iter().map(|v| v.ty).find(|v| btf.ty(*v).is_ok_and(|t| t.name == name.as_str()))
+            };
             let var = |name: &String, value| Some((name.clone(), literal(btf, find(name)?, value)?));
             Literal::Fields(fields.iter().map(|(name, value)| var(name, value)).collect::<Option<_>>()?)
         }
@@ -178,7 +188,10 @@ fn literal(btf: &Btf, ty: TypeId, json: &Json) -> Option<Literal> {
         (Json::String(text), Kind::Array(array)) if is_bytes(btf, array.elem) => {
             let digits: String = text.split_whitespace().collect();
             match hex_digits(&digits) {
-                Some(bytes) => Literal::List { items: bytes.iter().map(|b| Literal::Word(b.to_string())).collect(), rest: false },
+                Some(bytes) => Literal::List {
+                    items: bytes.iter().map(|b| Literal::Word(b.to_string())).collect(),
+                    rest: false,
+                },
                 None => Literal::Word(text.clone()),
             }
         }

@@ -47,32 +47,39 @@ pub(crate) fn list(out: &Output) -> Result<(), CliError> {
         link_type: info.link_type.to_string(),
         prog_id: info.prog_id,
         program: sys::fd_by_id(ObjectKind::Prog, info.prog_id).and_then(ProgInfo::of).ok().map(|p| p.name),
-        hook: describe(&info.hook, &interfaces),
+        hook: describe(&info, &interfaces),
         pinned: pins.remove(&info.id).unwrap_or_default(),
     };
     out.report("link list", &LinkList { links: all.into_iter().map(row).collect() })
 }
 
 /// Where a link is attached, in a few words.
-fn describe(hook: &Hook, interfaces: &[Interface]) -> String {
+fn describe(info: &LinkInfo, interfaces: &[Interface]) -> String {
+    let hook = &info.hook;
     let interface = |index: u32| match interfaces.iter().find(|i| i.index == index) {
         Some(i) => i.name.clone(),
         None if index == 0 => "an interface that is gone".into(),
         None => format!("interface {index} of another network namespace"),
     };
     match hook {
-        Hook::Xdp { ifindex } => format!("XDP on {}", interface(*ifindex)),
+        // The kernel says a number and not of which namespace: it is ours if our interface runs the program.
+        Hook::Xdp { ifindex } => match interfaces.iter().find(|i| i.index == *ifindex) {
+            Some(i) if i.xdp.iter().all(|(_, id)| *id != info.prog_id) => {
+                format!("XDP on interface {ifindex} of another network namespace")
+            }
+            _ => format!("XDP on {}", interface(*ifindex)),
+        },
         Hook::Tcx { ifindex, attach_type } | Hook::Netkit { ifindex, attach_type } => {
             format!("{attach_type} on {}", interface(*ifindex))
         }
         Hook::Cgroup { cgroup_id, attach_type } => format!("{attach_type} of cgroup {cgroup_id}"),
         Hook::Netns { inode, attach_type } => format!("{attach_type} of network namespace {inode}"),
-        Hook::Tracing { attach_type, target_obj_id, target_btf_id } => {
+        Hook::Tracing { attach_type, target_obj_id, target_btf_id, .. } => {
             format!("{attach_type} of type {target_btf_id} in object {target_obj_id}")
         }
-        Hook::RawTracepoint { name } => format!("raw tracepoint {name}"),
-        Hook::Iter { name } => format!("iterator {name}"),
-        Hook::Netfilter { pf, hook, priority } => {
+        Hook::RawTracepoint { name, .. } => format!("raw tracepoint {name}"),
+        Hook::Iter { name, .. } => format!("iterator {name}"),
+        Hook::Netfilter { pf, hook, priority, .. } => {
             format!("netfilter family {pf} hook {hook} priority {priority}")
         }
         Hook::StructOps { map_id } => format!("struct_ops map {map_id}"),

@@ -8,6 +8,7 @@ use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, 
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
+use crate::attach;
 use crate::bpffs;
 use crate::error::CliError;
 use crate::output::{Output, Report, Table};
@@ -24,7 +25,7 @@ struct LoadReport {
     maps: Vec<MapRow>,
     links: Vec<LinkRow>,
     skipped: Vec<SkippedRow>,
-    not_attached: Vec<String>,
+    not_attached: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,8 +49,11 @@ struct MapRow {
 struct LinkRow {
     program: String,
     hook: String,
-    id: u32,
+    /// None for an attachment that has no link object.
+    id: Option<u32>,
     note: Option<String>,
+    /// Functions that an attachment to many left out.
+    skipped: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +72,8 @@ struct Attached {
 
 pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = prepare(&args.object, &args.how)?;
-    let targets = targets(&object, &args.how)?;
+    let mut targets = targets(&object, &args.how)?;
+    targets.extend(attach::targets(&plan, &args.how)?);
     let name = args.name.clone().unwrap_or_else(|| object.name.clone());
     if args.foreground {
         return foreground(&args, &name, &plan, &targets, out);
@@ -93,11 +98,13 @@ pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
 pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliError> {
     let mut object = Object::open(path)?;
     set_types(&mut object, &how.types)?;
+    attach::retype(&mut object, &how.attach)?;
     let kernel = match &how.btf {
         Some(file) => Kernel::host().with_btf_file(file)?,
         None => Kernel::host(),
     };
-    let options = Options { only: how.programs.clone(), ..Options::default() };
+    let onto = attach::onto(&how.onto)?;
+    let options = Options { only: how.programs.clone(), onto, ..Options::default() };
     let plan = object.plan(&kernel, &options)?;
     Ok((object, plan))
 }
@@ -115,6 +122,9 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
             Some((program, section)) => (Some(program), section),
             None => (None, arg.as_str()),
         };
+        if rawbpf::elf::section::find(section).is_none() {
+            return Err(unknown(section));
+        }
         let known: Vec<String> = object.programs.iter().map(|p| p.name().to_string()).collect();
         if let Some(name) = program.filter(|name| !known.iter().any(|k| k == name)) {
             let known = known.join(", ");
@@ -124,8 +134,8 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
         }
         for def in &mut object.programs {
             let meant = program.map_or(def.prog_type.is_none(), |name| name == def.name());
-            if meant && def.set_section(section).is_none() {
-                return Err(unknown(section));
+            if meant {
+                def.set_section(section);
             }
         }
     }
@@ -178,17 +188,24 @@ pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Tar
 }
 
 fn attach(loaded: &Loaded, targets: &[(String, Target)]) -> Result<Vec<Attached>, CliError> {
-    let mut out = Vec::new();
+    let kernel = Kernel::host();
+    let mut out: Vec<Attached> = Vec::new();
     for (name, target) in targets {
         let Some(program) = loaded.program(name) else { continue };
-        out.push(attach_one(program, target)?);
+        let mut one = attach_one(&kernel, program, target)?;
+        one.pin = attach::unique(one.pin, |pin| out.iter().any(|a| a.pin == pin));
+        out.push(one);
     }
     Ok(out)
 }
 
-fn attach_one(program: &Program, target: &Target) -> Result<Attached, CliError> {
-    let link = rawbpf::attach(program, target)?;
+fn attach_one(kernel: &Kernel, program: &Program, target: &Target) -> Result<Attached, CliError> {
+    let link = rawbpf::links::attach_on(kernel, program, target)?;
     let (hook, pin) = names(target);
+    let pin = if pin.is_empty() { program.name().into() } else { pin };
+    // What it was bound to when it was loaded, only its section says.
+    let hook =
+        if matches!(target, Target::Trace(_) | Target::Iter(_)) { program.section().into() } else { hook };
     Ok(Attached { link, program: program.name().into(), hook, pin })
 }
 
@@ -196,7 +213,8 @@ fn attach_one(program: &Program, target: &Target) -> Result<Attached, CliError> 
 fn names(target: &Target) -> (String, String) {
     match target {
         Target::Xdp(xdp) => (format!("XDP on {}", xdp.interface), format!("xdp_{}", xdp.interface)),
-        other => (format!("{other:?}"), "link".into()),
+        // By the program's name: what is traced may have any.
+        other => (other.to_string(), String::new()),
     }
 }
 
@@ -224,6 +242,7 @@ fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliE
         map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
     }
     for a in attached {
+        attach::check_pinnable(&a.link, &a.program, &a.hook)?;
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
     }
@@ -280,7 +299,9 @@ fn swap(
         let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
         let after = match wanted {
             Some((name, _)) => loaded.program(name),
-            None if targets.is_empty() => loaded.program(before.name()),
+            // A link that takes no other program is made anew, beside the old one.
+            _ if !attach::can_update(info.link_type) => continue,
+            None if targets.iter().all(|(_, t)| attach::is_tracing(t)) => loaded.program(before.name()),
             None => continue,
         };
         let Some(after) = after else {
@@ -295,14 +316,9 @@ fn swap(
         let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
         swapped.push((again, before));
     }
-    let fresh =
-        targets.iter().filter(|(_, t)| !links.iter().any(|(pin, _)| pin == &names(t).1.replace('.', "_")));
-    let mut added = Vec::new();
-    for (name, target) in fresh {
-        if let Some(program) = loaded.program(name) {
-            added.push(attach_one(program, target)?);
-        }
-    }
+    let kept = |t: &Target| attached.iter().any(|a| a.pin == names(t).1.replace('.', "_"));
+    let fresh: Vec<(String, Target)> = targets.iter().filter(|(_, t)| !kept(t)).cloned().collect();
+    let added = self::attach(loaded, &fresh)?;
     pin(new, loaded, &added)?;
     attached.extend(added);
     Ok(attached)
@@ -383,12 +399,18 @@ fn report(
     }
     let mut links = Vec::new();
     for a in attached {
-        let info = a.link.info().map_err(CliError::sys("ask about a link"))?;
+        let info =
+            a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
         let note = a.link.note().map(String::from);
-        links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id: info.id, note });
+        let row = |s: &rawbpf::links::Skipped| SkippedRow { program: s.name.clone(), why: s.why.clone() };
+        let skipped = a.link.skipped().iter().map(row).collect();
+        let id = info.map(|i| i.id);
+        links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });
     }
     let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
-    let not_attached = loaded.programs().map(|p| p.name().to_string()).filter(|n| !is_attached(n)).collect();
+    let not_attached =
+        loaded.programs().filter(|p| !is_attached(p.name())).map(|p| attach::why_not(p, &args.how));
+    let not_attached = not_attached.map(|(program, why)| SkippedRow { program, why }).collect();
     let map_row = |m: &rawbpf::Map| MapRow {
         name: m.name().into(),
         map_type: m.info().map_type.to_string(),
@@ -426,7 +448,8 @@ impl Report for LoadReport {
             table.row(vec!["  map".into(), m.name.clone(), m.map_type.clone(), format!("id {}", m.id)]);
         }
         for l in &self.links {
-            table.row(vec!["  link".into(), l.program.clone(), l.hook.clone(), format!("id {}", l.id)]);
+            let id = l.id.map_or("no link object".into(), |id| format!("id {id}"));
+            table.row(vec!["  link".into(), l.program.clone(), l.hook.clone(), id]);
         }
         table.write(out)?;
         for note in self.links.iter().filter_map(|l| l.note.as_ref()) {
@@ -435,10 +458,15 @@ impl Report for LoadReport {
         for s in &self.skipped {
             writeln!(out, "not loaded: {}: {}", s.program, s.why)?;
         }
-        for name in &self.not_attached {
-            let xdp = self.programs.iter().any(|p| &p.name == name && p.prog_type == "xdp");
-            let how = if xdp { "; attach it with --xdp IF" } else { "" };
-            writeln!(out, "not attached: {name}{how}")?;
+        for l in self.links.iter().filter(|l| !l.skipped.is_empty()) {
+            attach::write_skipped(
+                out,
+                &l.hook,
+                l.skipped.iter().map(|s| (s.program.as_str(), s.why.as_str())),
+            )?;
+        }
+        for s in &self.not_attached {
+            writeln!(out, "not attached: {}: {}", s.program, s.why)?;
         }
         let Some(dir) = &self.pinned else { return Ok(()) };
         writeln!(out, "pinned in {}", dir.display())?;

@@ -14,6 +14,8 @@
 //! that other programs cannot reach.
 
 mod args;
+mod asm;
+mod attach;
 mod bpffs;
 mod disasm;
 mod error;
@@ -22,6 +24,7 @@ mod events;
 mod events_args;
 mod input;
 mod inspect;
+mod iter;
 mod link;
 mod load;
 mod map;
@@ -71,6 +74,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Unload(args) => unload::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
+        Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Map(command) => map::run(command, out),
         Command::Events(args) => events::run(&args, out),
@@ -78,6 +82,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Stack(args) => stack::run(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
+        Command::Iter(args) => iter::run(&args, out),
     }
 }
 

@@ -50,7 +50,7 @@ impl Output {
         Output { json }
     }
 
-    /// True if the output is for programs.
+    /// True if programs read what is printed.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -71,7 +71,13 @@ impl Output {
 
     /// Begins a document that is written piece by piece: its head and some fields, up to the opening bracket of the
     /// list `list`. The caller closes the list and the document.
-    pub(crate) fn begin(&self, command: &str, fields: &[(&str, serde_json::Value)], list: &str, out: &mut Vec<u8>) {
+    pub(crate) fn begin(
+        &self,
+        command: &str,
+        fields: &[(&str, serde_json::Value)],
+        list: &str,
+        out: &mut Vec<u8>,
+    ) {
         let _ = write!(out, "{{\n  \"schema\": {SCHEMA},\n  \"command\": \"{command}\",\n");
         for (name, value) in fields {
             let _ = writeln!(out, "  \"{name}\": {value},");
@@ -80,7 +86,11 @@ impl Output {
     }
 
     /// Prints one line at once: a JSON value, or a text. False if the reader has gone away.
-    pub(crate) fn line(&self, json: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) -> Result<bool, CliError> {
+    pub(crate) fn line(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<bool, CliError> {
         let mut out = io::stdout().lock();
         let written = if self.json { writeln!(out, "{}", json()) } else { writeln!(out, "{}", text()) };
         match written.and_then(|()| out.flush()) {

@@ -8,6 +8,7 @@ use rawbpf::loader::{FdOf, MapPlan, Plan, Poison, ProgPlan, Step};
 use serde::Serialize;
 
 use crate::args::PlanArgs;
+use crate::attach;
 use crate::error::CliError;
 use crate::load;
 use crate::output::{Output, Report};
@@ -83,7 +84,8 @@ struct Missing {
 
 pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = load::prepare(&args.object, &args.how)?;
-    let targets = load::targets(&object, &args.how)?;
+    let mut targets = load::targets(&object, &args.how)?;
+    targets.extend(attach::targets(&plan, &args.how)?);
     let mut calls: Vec<Call> = plan.steps.iter().filter_map(|step| call(&plan, step)).collect();
     for (program, target) in &targets {
         let mut attributes = vec![("prog_fd".into(), format!("<{program}>"))];

@@ -109,7 +109,8 @@ fn fast(btf: &Btf, ty: TypeId, at: usize, depth: u32) -> Option<Printer> {
     match of.kind {
         Kind::Int(int) => {
             let (len, bits) = (int.size as usize, u32::from(int.bits));
-            let plain = [1, 2, 4, 8].contains(&len) && (bits == 0 || bits == int.size * 8) && int.bit_offset == 0;
+            let plain =
+                [1, 2, 4, 8].contains(&len) && (bits == 0 || bits == int.size * 8) && int.bit_offset == 0;
             let number = !int.encoding.is_bool() && !int.encoding.is_char() && of.name != "char";
             (plain && number).then_some(Printer::Number { at, len, signed: int.encoding.is_signed() })
         }

@@ -153,6 +153,10 @@ impl Entry {
                 other => note(other.map_err(CliError::io(format!("remove the directory {}", dir.display())))),
             }
         }
+        // The last one out removes the common directory; while there are others it is not empty.
+        if let Some(root) = self.dir.parent() {
+            let _ = fs::remove_dir(root);
+        }
         first.map_or(Ok(removed), Err)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &TraceArgs, out: &Output) -> Result<(), CliError> {
         gone || left == Some(0) || deadline.is_some_and(|d| Instant::now() >= d) || stop.wait(Duration::ZERO)
     };
     while !done(left, gone) {
-        while let Some(event) = pipe.next()? {
+        while let Some(event) = pipe.next_event()? {
             if wanted.as_ref().is_some_and(|name| event.program.as_ref().is_none_or(|p| p.name != *name)) {
                 continue;
             }
@@ -39,7 +39,10 @@ pub(crate) fn run(args: &TraceArgs, out: &Output) -> Result<(), CliError> {
         }
     }
     if pipe.lost() > 0 {
-        out.note(&format!("{} lost: programs printed faster than this was read", count(pipe.lost() as usize, "line")));
+        out.note(&format!(
+            "{} lost: programs printed faster than this was read",
+            count(pipe.lost() as usize, "line")
+        ));
     }
     Ok(())
 }

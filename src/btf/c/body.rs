@@ -2,7 +2,9 @@
 
 use super::Printer;
 use super::layout::Place;
-use crate::btf::types::Kind;
+use crate::btf::list::Member;
+use crate::btf::resolve::ALIASES;
+use crate::btf::types::{Head, Kind};
 use crate::btf::{BtfError, BtfKind, TypeId};
 use std::fmt::Write;
 
@@ -17,13 +19,30 @@ impl Printer<'_> {
 
     /// `struct name { ... }`, without the semicolon.
     pub(super) fn composite_def(&mut self, id: TypeId, level: usize) -> Result<(), BtfError> {
+        self.tag(id)?;
+        self.composite_body(id, level)
+    }
+
+    /// The type of a member without a name, when it is a struct or union that has one. Kernels from 6.19 on
+    /// have such members (`-fms-extensions`), and C as most people compile it takes them for nothing.
+    fn embedded(&self, m: &Member<'_>) -> Result<Option<TypeId>, BtfError> {
+        if !m.name.is_empty() || m.is_bitfield() {
+            return Ok(None);
+        }
+        let id = self.btf.skip_id(m.ty, ALIASES)?;
+        let named = |head: Head| head.name.0 != 0 && matches!(head.kind(), BtfKind::Struct | BtfKind::Union);
+        Ok(self.btf.head(id).is_some_and(named).then_some(id))
+    }
+
+    /// ` { ... }` and the attributes after it.
+    fn composite_body(&mut self, id: TypeId, level: usize) -> Result<(), BtfError> {
+        self.enter(id)?;
         let ty = self.btf.ty(id)?;
         let Some(members) = ty.members() else { return Ok(()) };
         let layout = self.layouts.of(id, 0)?;
         let is_struct = ty.tag() == BtfKind::Struct;
         let mut place = Place { end: 0, packed: layout.packed };
         let inner = level.saturating_add(1);
-        self.tag(id)?;
         self.out.push_str(" {");
         for m in members {
             let space = self.layouts.space(m.ty, 0)?;
@@ -31,7 +50,14 @@ impl Printer<'_> {
                 self.fill(&mut place, m.bit_offset.into(), inner, |p| p.natural(&m, space));
             }
             self.newline(inner);
-            self.decl(m.ty, &m.name.to_str(), inner)?;
+            match self.embedded(&m)? {
+                Some(body) => {
+                    let is_union = self.btf.head(body).is_some_and(|h| h.kind() == BtfKind::Union);
+                    self.out.push_str(if is_union { "union" } else { "struct" });
+                    self.composite_body(body, inner)?;
+                }
+                None => self.decl(m.ty, &m.name.to_str(), inner)?,
+            }
             if m.is_bitfield() {
                 let _ = write!(self.out, ": {}", m.bit_size);
             }
@@ -53,6 +79,7 @@ impl Printer<'_> {
         if layout.aligned != 0 {
             let _ = write!(self.out, " __attribute__((aligned({})))", layout.aligned);
         }
+        self.leave();
         Ok(())
     }
 

@@ -6,8 +6,9 @@
 //! the name, and what stands right of it.
 
 use super::Printer;
+use crate::btf::list::Params;
 use crate::btf::resolve::MODIFIERS;
-use crate::btf::types::{Kind, Params};
+use crate::btf::types::Kind;
 use crate::btf::{BtfError, BtfKind, TypeId};
 use std::fmt::Write;
 

@@ -5,8 +5,9 @@
 //! rules are played through for each struct, as it will be written. What comes out is whether it must
 //! be packed, and which alignment it has for those that contain it.
 
+use crate::btf::list::{Member, Members};
 use crate::btf::resolve::{ALIASES, MAX_CHAIN};
-use crate::btf::types::{Kind, Member, Members};
+use crate::btf::types::Kind;
 use crate::btf::{Btf, BtfError, TypeId};
 
 /// How a struct or union is written.

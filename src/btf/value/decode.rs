@@ -2,8 +2,9 @@
 
 use super::bits::{read, sign_extend};
 use super::{NODES, NODES_PER_BYTE, Order, Value, addr_len, is_byte, is_char, meaning};
+use crate::btf::list::{Enumerators, Members, Secinfos};
 use crate::btf::resolve::step;
-use crate::btf::types::{Array, Enumerators, Int, Kind, Members, Secinfos, Type};
+use crate::btf::types::{Array, Int, Kind, Type};
 use crate::btf::{Btf, BtfError, Name, TypeId};
 use crate::bytes::{Endian, Truncated};
 use std::net::IpAddr;

@@ -1,98 +1,15 @@
 //! From what people type to bytes.
 
 use super::bits::write;
-use super::{Literal, NODES, NODES_PER_BYTE, Order, SyntaxError, is_byte, is_char, meaning};
+use super::error::{EncodeError, Problem};
+use super::word::{address, parse_number};
+use super::{Literal, NODES, NODES_PER_BYTE, Order, is_byte, is_char, meaning};
+use crate::btf::list::{Enumerators, Members};
 use crate::btf::resolve::{Field, step};
-use crate::btf::types::{Array, Enumerators, Int, Kind, Members, Type};
+use crate::btf::types::{Array, Int, Kind, Type};
 use crate::btf::{Btf, BtfError, BtfKind, TypeId};
 use crate::bytes::Endian;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// Why a text is no value of a type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The text is no value of any type.
-    #[error("the value cannot be read")]
-    Syntax(#[from] SyntaxError),
-    /// A part of it does not fit its type.
-    #[error("{}{problem}", place(path, ty))]
-    Value {
-        /// The member, as a path; empty for the whole value.
-        path: String,
-        /// Its type, as C writes it.
-        ty: String,
-        /// What is wrong.
-        problem: Problem,
-    },
-    /// The type itself is not one that values can be written of.
-    #[error("{}the type cannot be written", place(path, ""))]
-    Type {
-        /// The member, as a path; empty for the whole value.
-        path: String,
-        /// Why.
-        source: BtfError,
-    },
-}
-
-/// What is wrong with a part of a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
-    /// A number that the type cannot hold.
-    #[error("{value} does not fit; it takes {min} to {max}")]
-    Range {
-        /// The number.
-        value: String,
-        /// The least that fits.
-        min: i128,
-        /// The most that fits.
-        max: u128,
-    },
-    /// Something of another sort.
-    #[error("expected {expected}, found {found}")]
-    Expected {
-        /// What the type takes.
-        expected: String,
-        /// What was typed.
-        found: String,
-    },
-    /// No member, enumerator or variable of that name.
-    #[error("`{name}` is none of its names: {}", names.join(", "))]
-    NoSuchName {
-        /// What was typed.
-        name: String,
-        /// The names there are; no more than the first 24.
-        names: Vec<String>,
-    },
-    /// Too many elements, or too long a text.
-    #[error("{len} {what} do not fit; it takes {most}")]
-    TooLong {
-        /// What there is too much of.
-        what: &'static str,
-        /// How much there is.
-        len: usize,
-        /// How much fits.
-        most: usize,
-    },
-    /// Too few bytes to write into.
-    #[error("the buffer has {have} byte(s), and the type needs {need}")]
-    Buffer {
-        /// The length of the buffer.
-        have: usize,
-        /// The size of the type.
-        need: usize,
-    },
-}
-
-fn place(path: &str, ty: &str) -> String {
-    match (path.is_empty(), ty.is_empty()) {
-        (true, true) => String::new(),
-        (true, false) => format!("{ty}: "),
-        (false, true) => format!("`{path}`: "),
-        (false, false) => format!("`{path}` ({ty}): "),
-    }
-}
 
 /// The bytes of a value of a type. What is not mentioned is 0.
 ///
@@ -507,38 +424,4 @@ impl<'a> Writer<'a, '_> {
         out.resize(len, 0);
         Ok(out)
     }
-}
-
-/// An address of exactly `len` bytes: IPv4, IPv6, or bytes in hexadecimal between colons.
-fn address(word: &str, len: usize) -> Option<Vec<u8>> {
-    let bytes = match (len, word.parse::<IpAddr>()) {
-        (4, Ok(IpAddr::V4(v4))) => v4.octets().to_vec(),
-        (16, Ok(IpAddr::V6(v6))) => v6.octets().to_vec(),
-        (16, Ok(IpAddr::V4(v4))) => v4.to_ipv6_mapped().octets().to_vec(),
-        _ => {
-            let byte =
-                |pair: &str| u8::from_str_radix(pair, 16).ok().filter(|_| (1..=2).contains(&pair.len()));
-            word.split(':').map(byte).collect::<Option<Vec<u8>>>()?
-        }
-    };
-    (bytes.len() == len && len > 1).then_some(bytes)
-}
-
-/// Sign, magnitude, and whether it was written in bits (hexadecimal, octal, binary).
-fn parse_number(word: &str) -> Option<(bool, u128, bool)> {
-    let (negative, digits) = match word.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, word.strip_prefix('+').unwrap_or(word)),
-    };
-    let (radix, digits) = match digits.get(..2) {
-        Some("0x" | "0X") => (16, digits.get(2..)?),
-        Some("0b" | "0B") => (2, digits.get(2..)?),
-        Some("0o") => (8, digits.get(2..)?),
-        _ => (10, digits),
-    };
-    let digits = digits.replace('_', "");
-    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
-        return None; // no second sign
-    }
-    Some((negative, u128::from_str_radix(&digits, radix).ok()?, radix != 10))
 }

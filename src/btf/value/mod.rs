@@ -11,11 +11,14 @@
 mod bits;
 mod decode;
 mod encode;
+mod error;
 mod literal;
 mod show;
+mod word;
 
 pub use decode::decode;
-pub use encode::{EncodeError, Problem, encode, encode_into};
+pub use encode::{encode, encode_into};
+pub use error::{EncodeError, Problem};
 pub use literal::{Literal, SyntaxError};
 
 use super::types::Kind;

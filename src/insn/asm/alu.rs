@@ -54,7 +54,7 @@ macro_rules! arithmetic {
 /// ```
 impl Asm {
     arithmetic! {
-        Mov: mov64 ["BPF_MOV64_REG", "BPF_MOV64_IMM"] mov32 ["BPF_MOV32_REG", "BPF_MOV32_IMM", "BPF_ZEXT_REG"],
+        Mov: mov64 ["BPF_MOV64_REG", "BPF_MOV64_IMM", "BPF_MOV64_RAW"] mov32 ["BPF_MOV32_REG", "BPF_MOV32_IMM", "BPF_MOV32_RAW", "BPF_ZEXT_REG"],
             "dst = src`: a copy";
         Add: add64 ["BPF_ALU64_REG", "BPF_ALU64_IMM", "BPF_ADD"] add32 ["BPF_ALU32_REG", "BPF_ALU32_IMM"],
             "dst += src`";

@@ -1,5 +1,6 @@
 //! What can be wrong with a program that is being assembled, at which line of Rust.
 
+use crate::insn::Reg;
 use std::panic::Location;
 
 /// A place in the Rust source: file, line and column of the call that wrote the instruction.
@@ -121,6 +122,26 @@ pub enum AsmError {
         /// The constant.
         by: i32,
     },
+    /// A number that does not fit the field that it is put into.
+    #[error("{at}: {imm} does not fit a field of {bytes} byte(s)")]
+    FieldTooSmall {
+        /// The instruction.
+        at: Place,
+        /// The number.
+        imm: i32,
+        /// The size of the field.
+        bytes: u8,
+    },
+    /// A bounds check whose scratch register holds one of the two addresses it compares.
+    #[error(
+        "{at}: this bounds check would overwrite {scratch}, which it needs; name another scratch register"
+    )]
+    Scratch {
+        /// The check.
+        at: Place,
+        /// The register.
+        scratch: Reg,
+    },
     /// A division or remainder by the constant zero.
     #[error("{at}: this divides by the constant zero, which the verifier refuses")]
     DivisionByZero {
@@ -146,6 +167,8 @@ impl AsmError {
             | AsmError::Stack { at, .. }
             | AsmError::FramePointer { at }
             | AsmError::Shift { at, .. }
+            | AsmError::FieldTooSmall { at, .. }
+            | AsmError::Scratch { at, .. }
             | AsmError::DivisionByZero { at } => Some(at),
         }
     }

@@ -104,8 +104,8 @@ impl Asm {
     }
 
     /// `may_goto to`: goes on with the next instruction, until the kernel finds that the loop has run
-    /// long enough (8,388,608 times, or a quarter of a second); then jumps. It makes any loop
-    /// acceptable to the verifier. Since Linux 6.9.
+    /// long enough; then jumps. That is after 8,388,608 times or, on newer kernels, a quarter of a
+    /// second. It makes any loop acceptable to the verifier. Since Linux 6.9.
     #[doc(alias("BPF_MAY_GOTO", "BPF_JCOND"))]
     #[track_caller]
     #[inline]

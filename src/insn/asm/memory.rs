@@ -102,7 +102,13 @@ impl Asm {
     /// `dst = src ll`: 64 bits at once, in two slots. A number, or something whose address only the load
     /// decides: a [`map`](super::map), a [`map_value`](super::map_value), a kernel variable
     /// ([`ksym`](super::ksym)), a function of this program ([`Asm::func`]).
-    #[doc(alias("BPF_LD_IMM64", "BPF_LD_MAP_FD", "BPF_LD_MAP_VALUE", "BPF_LD_IMM64_RAW"))]
+    #[doc(alias(
+        "BPF_LD_IMM64",
+        "BPF_LD_MAP_FD",
+        "BPF_LD_MAP_VALUE",
+        "BPF_LD_IMM64_RAW",
+        "BPF_LD_IMM64_RAW_FULL"
+    ))]
     #[track_caller]
     #[inline]
     pub fn lddw(&mut self, dst: Reg, src: impl Into<Wide>) -> &mut Asm {

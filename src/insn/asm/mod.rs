@@ -154,7 +154,8 @@ impl Asm {
     }
 
     /// Whether a jump that 16 bits do not reach becomes a `gotol`, which needs Linux 6.6; else it is
-    /// [`AsmError::TooFar`]. A conditional jump so far away becomes three instructions.
+    /// [`AsmError::TooFar`]. A conditional jump so far away becomes three instructions, so distances
+    /// that were written as numbers ([`Asm::insn`]) do not go together with this.
     pub fn long_jumps(&mut self, allowed: bool) -> &mut Asm {
         self.long_jumps = allowed;
         self
@@ -174,7 +175,7 @@ impl Asm {
     }
 
     /// Writes a slot unseen: for what [`Insn`] does not know.
-    #[doc(alias = "BPF_RAW_INSN")]
+    #[doc(alias("BPF_RAW_INSN", "BPF_RAW_REG"))]
     #[track_caller]
     pub fn raw(&mut self, slot: RawInsn) -> &mut Asm {
         self.slots.push(slot);
@@ -258,7 +259,8 @@ impl Asm {
         self
     }
 
-    #[inline]
+    /// Inlined into each method, where the kind of instruction is known and most of this falls away.
+    #[inline(always)]
     fn emit(&mut self, insn: Insn, at: Place) -> &mut Asm {
         if insn.written() == Some(R10) {
             self.errors.push(AsmError::FramePointer { at });
@@ -266,8 +268,11 @@ impl Asm {
         if let Insn::Alu { width, op, src: Source::Imm(imm), .. } = insn {
             self.check_constant(width, op, imm, at);
         }
-        for &slot in insn.encode().iter() {
-            self.slots.push(slot);
+        let (first, second) = insn.encode().into_slots();
+        self.slots.push(first);
+        self.places.push(at);
+        if let Some(second) = second {
+            self.slots.push(second);
             self.places.push(at);
         }
         self

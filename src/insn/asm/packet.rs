@@ -82,7 +82,11 @@ impl Asm {
     #[track_caller]
     pub fn put(&mut self, field: impl Into<FieldAt>, src: impl Into<Source>) -> &mut Asm {
         let (at, FieldAt { mem, size, network }) = (Location::caller(), field.into());
-        let src = match (network, src.into()) {
+        let src = src.into();
+        if let Source::Imm(imm) = src {
+            self.check_fits(imm, size, at);
+        }
+        let src = match (network, src) {
             (Some(bits), Source::Reg(dst)) => {
                 self.emit(Insn::Swap { op: SwapOp::Be, bits, dst }, at);
                 Source::Reg(dst)
@@ -100,6 +104,9 @@ impl Asm {
     pub fn need(&mut self, from: Reg, bytes: impl Into<i32>, bounds: Bounds) -> &mut Asm {
         let at = Location::caller();
         let Bounds { end, scratch, short } = bounds;
+        if scratch == from || scratch == end {
+            self.errors.push(AsmError::Scratch { at, scratch });
+        }
         self.lea_at(scratch, from, bytes.into(), at);
         let (width, op) = (Width::W64, JmpOp::Gt);
         self.branch(width, op, scratch, end.into(), short, at)
@@ -130,6 +137,18 @@ impl Asm {
         self.emit(Insn::Load { size: Size::B, dst, src: ip.into() }, at);
         self.emit(Insn::Alu { width, op: AluOp::And, dst, src: Source::Imm(0x0f) }, at);
         self.emit(Insn::Alu { width, op: AluOp::Lsh, dst, src: Source::Imm(2) }, at)
+    }
+
+    /// A field takes its numbers with and without a sign.
+    fn check_fits(&mut self, imm: i32, size: Size, at: Place) {
+        let fits = match size {
+            Size::B => (i32::from(i8::MIN)..=i32::from(u8::MAX)).contains(&imm),
+            Size::H => (i32::from(i16::MIN)..=i32::from(u16::MAX)).contains(&imm),
+            Size::W | Size::DW => true,
+        };
+        if !fits {
+            self.errors.push(AsmError::FieldTooSmall { at, imm, bytes: size.bytes() });
+        }
     }
 
     /// The 16-bit number as it reads in a register when it was loaded from network data without a

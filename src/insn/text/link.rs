@@ -2,7 +2,7 @@
 
 use super::error::{Fault, TextError, TextErrors, did_you_mean};
 use super::insn::{Goal, Parsed};
-use super::read::{Draft, Line, What};
+use super::read::{Draft, Line, MAX_ERRORS, What};
 use super::{Program, TextFunction};
 use crate::insn::code::{Code, CodeFunc, CodeRef, Lines, RefKind, TextLine};
 use crate::insn::{Callee, Imm64, Insn, InsnIx, RawInsn};
@@ -22,6 +22,9 @@ pub(super) fn resolve(
     let mut functions = Vec::new();
     let mut seen = HashSet::new();
     for part in &parts {
+        if errors.len() >= MAX_ERRORS {
+            break;
+        }
         let mut fail = |line: &Line<'_>, fault: Fault| {
             errors.push(fault.at_line(file, line.number, line.source));
         };
@@ -34,7 +37,8 @@ pub(super) fn resolve(
             check_end(part, &code, &mut fail);
         }
         let (name, section) = (part.name.clone(), part.section.clone());
-        functions.push(TextFunction { name, section, code, line: part.first.number });
+        let (global, line) = (draft.globals.contains(&name), part.first.number);
+        functions.push(TextFunction { name, section, global, code, line });
     }
     if functions.is_empty() && errors.is_empty() {
         errors.push(Fault::new(0..0, "the text has no instruction", "").at_line(file, 1, ""));
@@ -126,12 +130,19 @@ fn assemble(
 ) -> Code {
     let labels = place_labels(part, fail);
     let mut out = Output { code: Code::default(), lines: Vec::new() };
-    for line in &part.lines {
+    let mut wrong = 0;
+    for line in part.lines.iter() {
+        if wrong >= MAX_ERRORS {
+            break;
+        }
         match &line.what {
             What::Raw(slot) => out.slots(line, &[*slot]),
             What::Insn(parsed) => match out.resolve(parsed, &labels, names) {
                 Ok(insn) => out.slots(line, &insn.encode()),
-                Err(fault) => fail(line, fault),
+                Err(fault) => {
+                    fail(line, fault);
+                    wrong = wrong.saturating_add(1);
+                }
             },
             What::Label(_) | What::Section(_) => {}
         }

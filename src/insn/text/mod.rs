@@ -63,7 +63,9 @@ mod insn;
 mod lex;
 mod link;
 mod read;
+mod value;
 mod wide;
+mod write;
 
 pub use error::{TextError, TextErrors};
 
@@ -111,6 +113,8 @@ pub struct TextFunction {
     pub name: String,
     /// The ELF section it belongs to.
     pub section: String,
+    /// Whether `.globl` names it.
+    pub global: bool,
     /// Its instructions. A call of another function of the text is a reference,
     /// [`RefKind::Func`]; its address, [`RefKind::FuncAddr`].
     pub code: Code,
@@ -145,25 +149,27 @@ impl Program {
     /// # Ok::<(), rawbpf::insn::text::TextErrors>(())
     /// ```
     pub fn link(&self, entry: &str) -> Option<Code> {
-        let mut parts: Vec<&TextFunction> = vec![self.function(entry)?];
-        let mut next = 0;
-        while let Some(part) = parts.get(next) {
-            let refs = part.code.refs().iter().filter_map(|r| match &r.kind {
-                RefKind::Func { name } | RefKind::FuncAddr { name } => self.function(name),
-                _ => None,
-            });
-            let new: Vec<_> = refs.collect();
-            for function in new {
-                if !parts.iter().any(|p| std::ptr::eq(*p, function)) {
-                    parts.push(function);
-                }
+        let places: HashMap<&str, usize> =
+            self.functions.iter().enumerate().map(|(ix, f)| (f.name.as_str(), ix)).collect();
+        let entry = *places.get(entry)?;
+        let mut reached = vec![false; self.functions.len()];
+        let mut next = vec![entry];
+        while let Some(ix) = next.pop() {
+            let (Some(function), Some(mark)) = (self.functions.get(ix), reached.get_mut(ix)) else {
+                continue;
+            };
+            if std::mem::replace(mark, true) {
+                continue;
             }
-            next = next.saturating_add(1);
+            next.extend(function.code.refs().iter().filter_map(|r| match &r.kind {
+                RefKind::Func { name } | RefKind::FuncAddr { name } => places.get(name.as_str()).copied(),
+                _ => None,
+            }));
         }
-        if let Some((_, rest)) = parts.split_first_mut() {
-            rest.sort_by_key(|part| self.functions.iter().position(|f| std::ptr::eq(f, *part)));
-        }
-        Some(concatenate(&parts))
+        let first = self.functions.get(entry).into_iter();
+        let rest = self.functions.iter().zip(&reached).enumerate();
+        let rest = rest.filter(|(ix, (_, reached))| **reached && *ix != entry).map(|(_, (f, _))| f);
+        Some(concatenate(&first.chain(rest).collect::<Vec<_>>()))
     }
 }
 

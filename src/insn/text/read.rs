@@ -8,7 +8,7 @@ use super::lex::{Kind, Token, lex};
 use crate::bytes::Endian;
 use crate::insn::RawInsn;
 use crate::uapi::MapType;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// A text, read but not resolved.
@@ -16,7 +16,7 @@ use std::ops::Range;
 pub(super) struct Draft<'a> {
     pub(super) license: Option<String>,
     pub(super) maps: Vec<TextMap>,
-    pub(super) globals: Vec<String>,
+    pub(super) globals: HashSet<String>,
     pub(super) lines: Vec<Line<'a>>,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum What {
 }
 
 /// More mistakes than this are not told.
-const MAX_ERRORS: usize = 50;
+pub(super) const MAX_ERRORS: usize = 50;
 
 /// Directives of compilers that say nothing to us.
 const IGNORED: &[&str] =
@@ -50,7 +50,7 @@ const IGNORED: &[&str] =
 const DIRECTIVES: &[&str] = &[".section", ".text", ".globl", ".map", ".license", ".equ", ".8byte"];
 
 pub(super) fn read<'a>(file: &str, text: &'a str) -> (Draft<'a>, Vec<TextError>) {
-    let mut reader = Reader { draft: Draft::default(), names: HashMap::new() };
+    let mut reader = Reader { draft: Draft::default(), names: HashMap::new(), map_names: HashSet::new() };
     let mut errors = Vec::new();
     for (source, number) in text.lines().zip(1u32..) {
         if let Err(fault) = reader.line(number, source) {
@@ -67,6 +67,7 @@ struct Reader<'a> {
     draft: Draft<'a>,
     /// The numbers of `.equ`.
     names: HashMap<String, i64>,
+    map_names: HashSet<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -125,64 +126,78 @@ impl<'a> Reader<'a> {
     }
 
     fn directive(&mut self, number: u32, source: &'a str, word: &str, tokens: &[Token<'_>]) -> Parse<()> {
-        let names = self.names.clone();
+        // The names are read while the draft is written to, and put back.
+        let names = std::mem::take(&mut self.names);
         let lookup = |name: &str| names.get(name).copied();
         let mut c = Cursor::new(tokens, &lookup);
+        let done = self.meaning(number, source, word, &mut c).and_then(|new| c.end().map(|()| new));
+        self.names = names;
+        self.names.extend(done?);
+        Ok(())
+    }
+
+    /// What a directive says; a name and its number if it is `.equ`.
+    fn meaning(
+        &mut self,
+        number: u32,
+        source: &'a str,
+        word: &str,
+        c: &mut Cursor<'_>,
+    ) -> Parse<Option<(String, i64)>> {
+        let (at, pos) = (c.here(), c.pos());
+        c.skip();
         match word {
-            ".text" => {
-                c.skip();
-                self.push(number, source, c.since(0), What::Section(".text".into()));
-            }
+            ".text" => self.push(number, source, c.since(pos), What::Section(".text".into())),
             ".globl" | ".global" => {
                 c.form(".globl name");
-                c.skip();
-                self.draft.globals.push(c.name()?);
+                self.draft.globals.insert(c.name()?);
             }
             ".license" => {
                 c.form(".license \"GPL\"");
-                c.skip();
                 self.draft.license = Some(c.name()?);
             }
             ".equ" | ".set" => {
                 c.form(".equ NAME, 5");
-                c.skip();
                 let name = c.name()?;
                 c.expect(",")?;
-                self.names.insert(name, c.fit("64 bits")?);
+                return Ok(Some((name, c.fit("64 bits")?)));
             }
             ".8byte" | ".quad" => {
                 c.form(".8byte 0x95");
-                c.skip();
-                loop {
-                    let start = c.pos();
-                    let value: u64 = c.fit("64 bits without a sign")?;
-                    let slot = RawInsn::from_bytes(value.to_le_bytes(), Endian::Little);
-                    self.push(number, source, c.since(start), What::Raw(slot));
-                    if !c.eat(",") {
-                        break;
-                    }
-                }
+                self.slots(number, source, c)?;
             }
             ".map" => {
-                let map = map(&mut c, number)?;
-                if self.draft.maps.iter().any(|m| m.name == map.name) {
-                    return c.fault_at(c.since(1), format!("there is a map `{}` already", map.name));
+                let map = map(c, number)?;
+                if !self.map_names.insert(map.name.clone()) {
+                    return c.fault_at(c.since(pos), format!("there is a map `{}` already", map.name));
                 }
                 self.draft.maps.push(map);
             }
             _ => {
                 let help = did_you_mean(word, DIRECTIVES.iter().copied());
-                return Err(Fault::new(c.here(), format!("unknown directive `{word}`"), help));
+                return Err(Fault::new(at, format!("unknown directive `{word}`"), help));
             }
         }
-        c.end()
+        Ok(None)
+    }
+
+    /// Slots as numbers, with commas between them.
+    fn slots(&mut self, number: u32, source: &'a str, c: &mut Cursor<'_>) -> Parse<()> {
+        loop {
+            let start = c.pos();
+            let value: u64 = c.fit("64 bits without a sign")?;
+            let slot = RawInsn::from_bytes(value.to_le_bytes(), Endian::Little);
+            self.push(number, source, c.since(start), What::Raw(slot));
+            if !c.eat(",") {
+                return Ok(());
+            }
+        }
     }
 }
 
 /// `.map NAME type=hash key=4 value=8 max_entries=1024 flags=1 pin=by_name`.
 fn map(c: &mut Cursor<'_>, line: u32) -> Parse<TextMap> {
     c.form(".map name type=hash key=4 value=8 max_entries=1024");
-    c.skip();
     let (name, kind) = (c.name()?, MapType(0));
     let mut map = TextMap { name, kind, key: 0, value: 0, max_entries: 0, flags: 0, pinned: false, line };
     while let Some(Kind::Word(attribute)) = c.peek() {

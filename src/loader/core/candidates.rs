@@ -110,7 +110,7 @@ impl<'a> Candidates<'a> {
     }
 
     fn search(&mut self, types: &[Type<'a>]) -> Result<(), CoreFault> {
-        let btf: &'a Btf = self.kernel.btf().map_err(CoreFault::NoBtf)?;
+        let btf: &'a Btf = self.kernel.btf().map_err(|e| CoreFault::NoBtf(Box::new(e)))?;
         let found = find(btf, Scope::All, types)?;
         for (ty, ids) in types.iter().zip(found) {
             let entry = self.known.entry(ty.id).or_default();

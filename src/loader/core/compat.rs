@@ -40,7 +40,7 @@ fn level(
     for _ in 0..MAX_DEPTH {
         let a = local.skip_mods_and_typedefs(ours).map_err(&program)?;
         let b = target.skip_mods_and_typedefs(theirs).map_err(&kernel)?;
-        work.spend(1)?;
+        work.spend(Work::TYPE)?;
         if !same_sort(a.tag()).contains(b.tag()) {
             return Ok(false);
         }

@@ -1,7 +1,5 @@
 //! Why a relocation cannot be applied.
 
-use std::fmt;
-
 use super::spec::kind_word;
 use crate::btf::{Btf, BtfError, CoreRelo};
 use crate::elf::{Function, Object, Site};
@@ -61,12 +59,12 @@ pub enum CoreFault {
     Anonymous,
     /// The kernel's types are needed, and cannot be had.
     #[error("the types of the kernel are needed for it")]
-    NoBtf(#[source] KernelError),
+    NoBtf(#[source] Box<KernelError>),
     /// Types cannot be followed.
     #[error("the types of the {whose} cannot be followed")]
     Types {
-        /// Whose types.
-        whose: Side,
+        /// `object` or `kernel`.
+        whose: &'static str,
         /// Why not.
         #[source]
         source: BtfError,
@@ -168,7 +166,7 @@ pub enum CoreFault {
 
 /// Whose types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub(super) enum Side {
     /// The object's own.
     Program,
     /// The kernel's, or a module's.
@@ -176,17 +174,13 @@ pub enum Side {
 }
 
 impl Side {
+    /// What a fault in these types is called.
     pub(super) fn fault(self) -> impl Fn(BtfError) -> CoreFault {
-        move |source| CoreFault::Types { whose: self, source }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let whose = match self {
             Side::Program => "object",
             Side::Kernel => "kernel",
-        })
+        };
+        move |source| CoreFault::Types { whose, source }
     }
 }
 

@@ -10,7 +10,7 @@ use super::candidates::Candidate;
 use super::matching::Mismatch;
 use super::spec::{Spec, Step, Subject, kind_word};
 use super::value::{Access, Change, Resize};
-use crate::btf::{Btf, BtfKind, Kind, Type, TypeId};
+use crate::btf::{Btf, BtfKind, Kind, Name, Type, TypeId, essential_name};
 use crate::elf::section::distance;
 
 /// How many candidates a text mentions.
@@ -22,7 +22,7 @@ pub(super) fn missing(
     tried: &[(Candidate<'_>, Mismatch<'_>)],
     namesakes: &[Candidate<'_>],
 ) -> String {
-    let mut out = format!("{local} is not on this kernel: ");
+    let mut out = format!("{local}: ");
     if tried.is_empty() {
         out += &no_type(local, namesakes);
     }
@@ -45,9 +45,9 @@ pub(super) fn resized(local: &Spec<'_>, change: &Change<'_>) -> String {
         None => "a bitfield".into(),
     };
     format!(
-        "{local} has {} in the program and {} on this kernel, and a plain load or store can be adapted only \
-         for pointers and unsigned integers. Read it with BPF_CORE_READ_INTO or BPF_CORE_READ_BITFIELD, or \
-         declare it in the program as the kernel does",
+        "{local}: it has {} in the program and {} on this kernel, and a plain load or store can be adapted \
+         only for pointers and unsigned integers. Read it with BPF_CORE_READ_INTO or \
+         BPF_CORE_READ_BITFIELD, or declare it in the program as the kernel does",
         show(ours),
         show(theirs)
     )
@@ -55,9 +55,10 @@ pub(super) fn resized(local: &Spec<'_>, change: &Change<'_>) -> String {
 
 fn no_type(local: &Spec<'_>, namesakes: &[Candidate<'_>]) -> String {
     let name = c_name(local.btf, local.root);
-    let mut out = format!("neither vmlinux nor a module that is loaded has a type `{name}`");
+    let name = essential_name(&name);
+    let mut out = format!("there is no `{name}` in its BTF or in that of its modules");
     if let Some(other) = namesakes.first() {
-        let _ = write!(out, " (but {})", place(other));
+        let _ = write!(out, ", only {}", place(other));
     }
     out
 }
@@ -100,17 +101,17 @@ fn reason(local: &Spec<'_>, candidate: &Candidate<'_>, why: &Mismatch<'_>) -> St
     match why {
         Mismatch::Type => "is of another sort".into(),
         Mismatch::NoMember { nth, of } => {
-            let names = of.members().into_iter().flatten().map(|m| m.name.to_string());
+            let names = of.members().into_iter().flatten().map(|m| m.name);
             let near = nearest(&wanted(*nth), names);
             format!("{} no member {}{near}", inside(of), wanted(*nth))
         }
-        Mismatch::MemberType { nth, is, .. } => {
+        Mismatch::MemberType { nth, of, is } => {
             let ours = match local.path.get(*nth) {
                 Some(Step::Member { member, .. }) => type_name(local.btf, member.ty),
                 _ => String::new(),
             };
             let theirs = type_name(candidate.btf, *is);
-            format!("has {} as `{theirs}`, where the program has `{ours}`", wanted(*nth))
+            format!("{} {} as `{theirs}`, where the program has `{ours}`", inside(of), wanted(*nth))
         }
         Mismatch::NoParts { nth, is } => {
             format!("has `{}` where the program wants {}", type_name(candidate.btf, *is), wanted(*nth))
@@ -119,22 +120,33 @@ fn reason(local: &Spec<'_>, candidate: &Candidate<'_>, why: &Mismatch<'_>) -> St
             format!("has an array of {len} where the program wants {}", wanted(*nth))
         }
         Mismatch::NoValue { of } => {
-            let names = of.enumerators().into_iter().flatten().map(|v| v.name.to_string());
+            let names = of.enumerators().into_iter().flatten().map(|v| v.name);
             format!("has no value {}{}", wanted(0), nearest(&wanted(0), names))
         }
     }
 }
 
-/// The name that is most like `wanted`, for the end of a sentence; nothing if none is.
-fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> String {
-    let wanted = wanted.trim_matches('`');
-    let core = wanted.trim_matches('_');
-    let close = |name: &String| {
-        let score = distance(wanted, name).min(distance(core, name.trim_matches('_')).saturating_add(1));
-        (!name.is_empty() && score <= core.len() / 3 + 1 && score < core.len()).then_some(score)
+/// The name that is most like `wanted`, for the end of a sentence; nothing if none is. Underscores in front
+/// and behind do not count.
+fn nearest<'b>(wanted: &str, names: impl Iterator<Item = Name<'b>>) -> String {
+    let core = wanted.trim_matches(['`', '_']);
+    let limit = (core.len() / 3 + 1).min(3).min(core.len().saturating_sub(1));
+    let letters = letters(core);
+    let score = |name: Name<'b>| {
+        let text = name.to_str();
+        let text = text.trim_matches('_');
+        // What a glance tells: a change of one letter changes the length by 1, and two letters of the set.
+        let near = text.len().abs_diff(core.len()) <= limit
+            && (self::letters(text) ^ letters).count_ones() as usize <= 2 * limit;
+        (near && !text.is_empty()).then(|| (distance(core, text), name)).filter(|(score, _)| *score <= limit)
     };
-    let best = names.filter_map(|name| Some((close(&name)?, name))).min_by_key(|(score, _)| *score);
+    let best = names.filter_map(score).min_by_key(|(score, _)| *score);
     best.map_or_else(String::new, |(_, name)| format!(" (the nearest is `{name}`)"))
+}
+
+/// Which letters a text has, as a set of 64.
+fn letters(text: &str) -> u64 {
+    text.bytes().fold(0, |set, byte| set | 1 << (byte & 63))
 }
 
 /// `struct task_struct [142]`, with the module if it is of one.

@@ -135,13 +135,12 @@ fn member<'b>(
     if !fields_fit((local, wanted.ty), (target.btf, is))? {
         return Ok(Err(Mismatch::MemberType { nth, of: at, is }));
     }
-    target.path.push(Step::Member { of: found.of, member: found.member, last: found.last });
+    target.path.push(Step::Member { member: found.member, last: found.last });
     Ok(Ok(is))
 }
 
-/// A member, and the innermost struct that has it.
+/// A member, and whether it is the last one of the struct that it is in.
 struct FoundMember<'b> {
-    of: TypeId,
     member: Member<'b>,
     last: bool,
 }
@@ -168,7 +167,7 @@ fn search<'b>(
         target.push_raw(index)?;
         if !anonymous {
             let last = (index as usize).saturating_add(1) == members.len();
-            return Ok(Some(FoundMember { of: at.id, member, last }));
+            return Ok(Some(FoundMember { member, last }));
         }
         let inner = target.resolve(member.ty, work)?;
         if let Some(found) = search(name, &inner, target, work)? {

@@ -78,7 +78,7 @@ pub(super) enum Step<'b> {
     /// `[index]`. The first step of a path to a field is always one, on the pointer to the struct.
     Index { elem: TypeId, index: u32 },
     /// `.member`
-    Member { of: TypeId, member: Member<'b>, last: bool },
+    Member { member: Member<'b>, last: bool },
     /// `::VALUE`, the only step of its path.
     Value { of: TypeId, value: Enumerator<'b> },
 }
@@ -124,7 +124,7 @@ impl<'b> Spec<'b> {
         let ty = self.btf.skip_mods_and_typedefs(id).map_err(self.side.fault())?;
         let members = ty.members().map_or(0, |m| m.len());
         let values = ty.enumerators().map_or(0, |v| v.len());
-        work.spend(members.max(values).saturating_add(1))?;
+        work.spend(members.max(values).saturating_add(Work::TYPE))?;
         Ok(ty)
     }
 
@@ -189,7 +189,7 @@ impl<'b> Spec<'b> {
                 self.push_raw(index)?;
                 if !member.name.is_empty() {
                     let last = (index as usize).saturating_add(1) == members.len();
-                    self.path.push(Step::Member { of: at.id, member, last });
+                    self.path.push(Step::Member { member, last });
                 }
                 Ok(member.ty)
             }

@@ -21,7 +21,13 @@ struct Created {
 
 impl Report for Created {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "created map `{}` (id {}), pinned at {}", self.map.name, self.map.id, self.pinned.display())
+        writeln!(
+            out,
+            "created map `{}` (id {}), pinned at {}",
+            self.map.name,
+            self.map.id,
+            self.pinned.display()
+        )
     }
 }
 

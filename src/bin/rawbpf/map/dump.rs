@@ -23,7 +23,8 @@ pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
     let map = find(&args.map)?;
     let codec = Codec::of(&map);
     let mut elements = map.elements();
-    let fail = |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
+    let fail =
+        |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
     let mut dump = Dump {
         key: codec.key_printer(),
         value: codec.value_printer(),
@@ -36,11 +37,16 @@ pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
         shown: 0,
     };
     // What cannot be read at all is said before anything is printed.
-    let mut next = elements.next().map_err(fail)?.is_some();
+    let mut next = elements.next_entry().map_err(fail)?.is_some();
     let mut stdout = io::stdout().lock();
     let json = out.is_json();
     if json {
-        out.begin("map dump", &[("map", serde_json::to_value(MapRow::new(&map)).unwrap_or_default())], "elements", &mut dump.buffer);
+        out.begin(
+            "map dump",
+            &[("map", serde_json::to_value(MapRow::new(&map)).unwrap_or_default())],
+            "elements",
+            &mut dump.buffer,
+        );
     }
     while next {
         let Some((key, value)) = elements.current() else { break };
@@ -51,7 +57,7 @@ pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
         if dump.buffer.len() >= CHUNK && !flush(&mut stdout, &mut dump.buffer)? {
             return Ok(());
         }
-        match elements.next() {
+        match elements.next_entry() {
             Ok(element) => next = element.is_some(),
             Err(e) => {
                 // The document is ended, so that what was read is not lost to a parser.

@@ -59,7 +59,8 @@ fn element(codec: &Codec, map: &Map, key: Option<&[u8]>, value: &[u8]) -> Elemen
         let (text, json) = codec.value(value);
         return Element { key, value: Some(json), values: None, sum: None, text };
     }
-    let slots: Vec<(u32, (String, Json))> = map.slots(value).map(|(cpu, slot)| (cpu, codec.value(slot))).collect();
+    let slots: Vec<(u32, (String, Json))> =
+        map.slots(value).map(|(cpu, slot)| (cpu, codec.value(slot))).collect();
     let values: Vec<Json> = slots.iter().map(|(_, (_, json))| json.clone()).collect();
     let sum = sum(&values);
     let mut lines: Vec<String> = slots.iter().map(|(cpu, (text, _))| format!("cpu {cpu}: {text}")).collect();
@@ -92,9 +93,9 @@ impl Key {
                 let fd = sys::pidfd_open(pid).map_err(CliError::sys(format!("open process {pid}")))?;
                 Ok(Key::Owner(fd))
             }
-            MapType::SkStorage => {
-                Err(CliError::Option("a socket's value can only be reached by the process that has the socket".into()))
-            }
+            MapType::SkStorage => Err(CliError::Option(
+                "a socket's value can only be reached by the process that has the socket".into(),
+            )),
             _ => codec.key_shape().take(words).map(Key::Bytes),
         }
     }
@@ -114,7 +115,9 @@ fn missing(what: &str) -> CliError {
 fn no_more(words: &[String]) -> Result<(), CliError> {
     match words.first() {
         None => Ok(()),
-        Some(word) => Err(CliError::Option(format!("`{word}` is one word too many; write it in quotes if it is one value"))),
+        Some(word) => Err(CliError::Option(format!(
+            "`{word}` is one word too many; write it in quotes if it is one value"
+        ))),
     }
 }
 
@@ -199,7 +202,7 @@ fn set_per_cpu(
     flags: ElemFlags,
 ) -> Result<(), CliError> {
     let cpus = sys::possible_cpus();
-    let list = words.first().filter(|w| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
+    let list = words.first().filter(|_| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
     let write = || failed(map, "write an element of");
     if let Some(list) = list.filter(|list| list.len() == cpus && cpus > 1) {
         let slot = map.value_len() / cpus;
@@ -293,7 +296,8 @@ fn program(words: &[String]) -> Result<Program, CliError> {
     match words {
         [id, n] if id == "id" => {
             let bad = |_| CliError::BadSelector { what: "program", words: shown.clone() };
-            Program::open_id(n.parse().map_err(bad)?).map_err(CliError::sys(format!("open the program with {shown}")))
+            Program::open_id(n.parse().map_err(bad)?)
+                .map_err(CliError::sys(format!("open the program with {shown}")))
         }
         [path] if path.starts_with('/') => {
             Program::open_pin(path).map_err(CliError::sys(format!("open the program pinned at {path}")))
@@ -303,9 +307,17 @@ fn program(words: &[String]) -> Result<Program, CliError> {
             let found: Vec<_> = all.iter().filter(|p| p.name == *name).collect();
             match found.as_slice() {
                 [one] => Program::open_id(one.id).map_err(CliError::sys(format!("open program `{name}`"))),
-                [] => Err(CliError::NoSuch { what: "program", wanted: format!("`{name}`"), near: String::new() }),
+                [] => Err(CliError::NoSuch {
+                    what: "program",
+                    wanted: format!("`{name}`"),
+                    near: String::new(),
+                }),
                 many => {
-                    let list = many.iter().map(|p| format!("  id {}  {}", p.id, p.name)).collect::<Vec<_>>().join("\n");
+                    let list = many
+                        .iter()
+                        .map(|p| format!("  id {}  {}", p.id, p.name))
+                        .collect::<Vec<_>>()
+                        .join("\n");
                     Err(CliError::Ambiguous { what: "program", name: name.clone(), count: many.len(), list })
                 }
             }
@@ -342,7 +354,7 @@ fn delete_all(map: &Map) -> Result<usize, CliError> {
     loop {
         let mut keys = Vec::new();
         let mut elements = map.elements();
-        while let Some((key, _)) = elements.next().map_err(failed(map, "read"))? {
+        while let Some((key, _)) = elements.next_entry().map_err(failed(map, "read"))? {
             keys.extend_from_slice(key);
             if keys.len() >= AT_A_TIME * map.key_len() {
                 break;
@@ -389,8 +401,12 @@ pub(crate) fn peek(args: &PeekArgs, out: &Output) -> Result<(), CliError> {
     let mut value = codec.value_shape().take(&mut words)?;
     no_more(words)?;
     let found = map.get_into(&[], &mut value, ElemFlags::ANY).map_err(failed(&map, "ask"))?;
-    let text = if found { "perhaps: it was put in, or looks like what was" } else { "no: it was never put in" };
-    out.report("map peek", &Element { key: None, value: Some(Json::Bool(found)), values: None, sum: None, text: text.into() })
+    let text =
+        if found { "perhaps: it was put in, or looks like what was" } else { "no: it was never put in" };
+    out.report(
+        "map peek",
+        &Element { key: None, value: Some(Json::Bool(found)), values: None, sum: None, text: text.into() },
+    )
 }
 
 fn keyless(map: &Map) -> Result<(), CliError> {

@@ -86,7 +86,8 @@ fn list(out: &Output) -> Result<(), CliError> {
 fn show(words: &[String], out: &Output) -> Result<(), CliError> {
     let map = find(words)?;
     let (info, fd) = (map.info(), map.fd_info());
-    let name = |id| map.btf().and_then(|btf| btf.render_decl(id, "").ok()).filter(|_| id != Default::default());
+    let name =
+        |id| map.btf().and_then(|btf| btf.render_decl(id, "").ok()).filter(|_| id != Default::default());
     let report = MapShow {
         row: MapRow { pinned: pinned(&pins(), info.id), ..MapRow::new(&map) },
         extra: info.extra,
@@ -101,7 +102,8 @@ fn show(words: &[String], out: &Output) -> Result<(), CliError> {
 
 impl Report for MapShow {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (row, or_dash) = (&self.row, |list: &[String]| if list.is_empty() { "-".into() } else { list.join(",") });
+        let (row, or_dash) =
+            (&self.row, |list: &[String]| if list.is_empty() { "-".into() } else { list.join(",") });
         let size = |bytes: u32, ty: &Option<String>| match ty {
             Some(ty) => format!("{bytes} bytes ({ty})"),
             None => format!("{bytes} bytes"),

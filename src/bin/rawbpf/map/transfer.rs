@@ -24,11 +24,12 @@ pub(crate) fn export(args: &ExportArgs, out: &Output) -> Result<(), CliError> {
     let map = find(&args.map)?;
     let codec = Codec::of(&map);
     let (key_printer, value_printer) = (codec.key_printer(), codec.value_printer());
-    let fail = |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
+    let fail =
+        |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
     let mut elements = map.elements();
     let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut line = Vec::new();
-    while let Some((key, value)) = elements.next().map_err(fail)? {
+    while let Some((key, value)) = elements.next_entry().map_err(fail)? {
         line.clear();
         line.extend_from_slice(b"{\"key\":");
         key_printer.json(key, &mut line);
@@ -53,7 +54,9 @@ pub(crate) fn export(args: &ExportArgs, out: &Output) -> Result<(), CliError> {
         }
     }
     match stdout.flush() {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(CliError::io("write to standard output")(e)),
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(CliError::io("write to standard output")(e));
+        }
         _ => {}
     }
     if !elements.complete() {
@@ -135,7 +138,10 @@ fn element(map: &Map, codec: &Codec, line: &str) -> Result<(Vec<u8>, Vec<u8>), C
     let slots: Vec<&Json> = match (field("values"), field("value")) {
         (Some(Json::Array(list)), _) if list.len() == cpus => list.iter().collect(),
         (Some(Json::Array(list)), _) => {
-            return Err(bad(format!("it has values for {}, and this machine has {cpus}", count(list.len(), "CPU"))));
+            return Err(bad(format!(
+                "it has values for {}, and this machine has {cpus}",
+                count(list.len(), "CPU")
+            )));
         }
         (_, Some(one)) => vec![one; cpus],
         _ => return Err(bad("it has neither `values` nor `value`".into())),

@@ -24,10 +24,10 @@ use crate::values::{Codec, plain, sum};
 const MOST: usize = 10_000;
 
 pub(crate) fn run(args: &WatchArgs, out: &Output) -> Result<(), CliError> {
-    let interval = Duration::try_from_secs_f64(args.interval)
-        .ok()
-        .filter(|i| !i.is_zero())
-        .ok_or_else(|| CliError::Option(format!("{} is no number of seconds between two looks", args.interval)))?;
+    let interval =
+        Duration::try_from_secs_f64(args.interval).ok().filter(|i| !i.is_zero()).ok_or_else(|| {
+            CliError::Option(format!("{} is no number of seconds between two looks", args.interval))
+        })?;
     let map = find(&args.map)?;
     let stop = Stop::new()?;
     let mut looks = 0;
@@ -65,7 +65,8 @@ struct Seen {
 
 fn elements(map: &Map, out: &Output, again: &mut dyn FnMut() -> bool) -> Result<(), CliError> {
     let codec = Codec::of(map);
-    let fail = |e| unreadable(map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
+    let fail =
+        |e| unreadable(map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
     let screen = io::stdout().is_terminal() && !out.is_json();
     let mut before: HashMap<Vec<u8>, Json> = HashMap::new();
     let (mut last, mut first, begin) = (Instant::now(), true, Instant::now());
@@ -73,7 +74,7 @@ fn elements(map: &Map, out: &Output, again: &mut dyn FnMut() -> bool) -> Result<
         let (now, mut seen) = (Instant::now(), Vec::new());
         let (seconds, mut after) = ((now - last).as_secs_f64(), HashMap::new());
         let mut elements = map.elements();
-        while let Some((key, value)) = elements.next().map_err(fail)? {
+        while let Some((key, value)) = elements.next_entry().map_err(fail)? {
             let value = value_of(&codec, map, value);
             let old = before.get(key);
             let rate = old.and_then(|old| rate(old, &value.1, seconds));
@@ -117,12 +118,14 @@ fn rate(old: &Json, new: &Json, seconds: f64) -> Option<Json> {
             Some(json!((change / seconds.max(1e-9)).round() as i64))
         }
         (Json::Object(a), Json::Object(b)) => {
-            let rates = b.iter().filter_map(|(name, new)| Some((name.clone(), rate(a.get(name)?, new, seconds)?)));
+            let rates =
+                b.iter().filter_map(|(name, new)| Some((name.clone(), rate(a.get(name)?, new, seconds)?)));
             let rates: serde_json::Map<_, _> = rates.collect();
             (!rates.is_empty()).then_some(Json::Object(rates))
         }
         (Json::Array(a), Json::Array(b)) => {
-            let rates = a.iter().zip(b).map(|(old, new)| rate(old, new, seconds)).collect::<Option<Vec<_>>>()?;
+            let rates =
+                a.iter().zip(b).map(|(old, new)| rate(old, new, seconds)).collect::<Option<Vec<_>>>()?;
             (!rates.is_empty()).then_some(Json::Array(rates))
         }
         _ => None,
@@ -163,7 +166,8 @@ fn draw(map: &Map, seen: &[Seen], time: Duration) -> bool {
 fn lines(out: &Output, seen: &[Seen], time: Duration, first: bool) -> Result<bool, CliError> {
     let seconds = (time.as_secs_f64() * 10.0).round() / 10.0;
     for s in seen.iter().filter(|s| first || s.changed) {
-        let json = || json!({"time": seconds, "key": s.key.1, "value": s.value.1, "change_per_second": s.rate});
+        let json =
+            || json!({"time": seconds, "key": s.key.1, "value": s.value.1, "change_per_second": s.rate});
         let rate = || s.rate.as_ref().map_or(String::new(), |r| format!("  ({}/s)", plain(r)));
         if !out.line(json, || format!("{seconds:.1}  {}: {}{}", s.key.0, s.value.0, rate()))? {
             return Ok(false);

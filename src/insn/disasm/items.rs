@@ -1,195 +1,13 @@
-//! The disassembler: slots as assembly text, with the names that somebody knows.
-//!
-//! A [`Listing`] never fails. What is no instruction is printed as the number it is, with the reason
-//! behind it, and the next slot is looked at afresh. Names come from whoever has them, through
-//! [`Symbols`]: a [`Code`] knows its own, an object file has relocations, a kernel has maps and
-//! functions with ids.
-//!
-//! ```
-//! use rawbpf::insn::{Listing, prelude::*};
-//! let mut a = Asm::named("count");
-//! let out = a.label();
-//! a.lddw(R1, map("hits")).call(Helper::MapLookupElem).jeq(R0, 0, out).mov64(R0, 1).bind(out).exit();
-//! let code = a.finish()?;
-//! assert_eq!(
-//!     Listing::of(&code).to_string(),
-//!     "\
-//! count:
-//!     r1 = hits ll
-//!     call bpf_map_lookup_elem
-//!     if r0 == 0 goto L5
-//!     r0 = 1
-//! L5:
-//!     exit
-//! ",
-//! );
-//! # Ok::<(), AsmError>(())
-//! ```
-//!
-//! That text is what the text assembler ([`text`]) reads, and it gives the same slots back.
+//! A listing line by line: where functions start, where jumps lead, what has a name.
 
-use super::code::{Code, LineRef, RefKind};
-use super::fmt::show;
-use super::inst::{Callee, Imm64, Insn};
-use super::raw::RawInsn;
-use super::reg::InsnIx;
-use super::{DecodeError, text};
+use super::{LabelName, Listing, Name, Symbols};
 use crate::bytes::Endian;
+use crate::insn::code::{LineRef, RefKind};
+use crate::insn::fmt::show;
+use crate::insn::raw::{RawInsn, alu, class, mode, size, source};
+use crate::insn::{Callee, DecodeError, Imm64, Insn, InsnIx};
 use std::borrow::Cow;
 use std::fmt;
-
-/// Who knows names. Every answer may be `None`.
-pub trait Symbols {
-    /// What the `lddw` or call at `at` refers to.
-    fn reference(&self, at: InsnIx) -> Option<RefKind> {
-        let _ = at;
-        None
-    }
-
-    /// The function that starts at `at`.
-    fn function(&self, at: InsnIx) -> Option<&str> {
-        let _ = at;
-        None
-    }
-
-    /// The source line of the instruction at `at`.
-    fn line(&self, at: InsnIx) -> Option<LineRef<'_>> {
-        let _ = at;
-        None
-    }
-}
-
-/// Nobody knows anything.
-impl Symbols for () {}
-
-impl<S: Symbols + ?Sized> Symbols for &S {
-    fn reference(&self, at: InsnIx) -> Option<RefKind> {
-        (**self).reference(at)
-    }
-    fn function(&self, at: InsnIx) -> Option<&str> {
-        (**self).function(at)
-    }
-    fn line(&self, at: InsnIx) -> Option<LineRef<'_>> {
-        (**self).line(at)
-    }
-}
-
-impl Symbols for Code {
-    fn reference(&self, at: InsnIx) -> Option<RefKind> {
-        let ix = self.refs.binary_search_by_key(&at, |r| r.at).ok()?;
-        self.refs.get(ix).map(|r| r.kind.clone())
-    }
-    fn function(&self, at: InsnIx) -> Option<&str> {
-        let ix = self.funcs.binary_search_by_key(&at, |f| f.start).ok()?;
-        self.funcs.get(ix).map(|f| f.name.as_str())
-    }
-    fn line(&self, at: InsnIx) -> Option<LineRef<'_>> {
-        self.line_at(at)
-    }
-}
-
-/// Slots to be printed. See [the module](self).
-#[derive(Clone, Copy, Debug)]
-pub struct Listing<'a, S = ()> {
-    insns: &'a [RawInsn],
-    symbols: S,
-    numbers: bool,
-    bytes: Option<Endian>,
-    lines: bool,
-}
-
-impl<'a> Listing<'a> {
-    /// Slots without names.
-    pub fn new(insns: &'a [RawInsn]) -> Listing<'a> {
-        Listing { insns, symbols: (), numbers: false, bytes: None, lines: false }
-    }
-}
-
-impl<'a> Listing<'a, &'a Code> {
-    /// Assembled code with its own names.
-    pub fn of(code: &'a Code) -> Listing<'a, &'a Code> {
-        Listing::new(code.insns()).symbols(code)
-    }
-}
-
-impl<'a, S: Symbols> Listing<'a, S> {
-    /// The same slots, named by `symbols`.
-    pub fn symbols<T: Symbols>(self, symbols: T) -> Listing<'a, T> {
-        Listing { insns: self.insns, symbols, numbers: self.numbers, bytes: self.bytes, lines: self.lines }
-    }
-
-    /// With the place of each instruction before it, as the verifier's log has it.
-    pub fn numbers(self, yes: bool) -> Listing<'a, S> {
-        Listing { numbers: yes, ..self }
-    }
-
-    /// With the bytes of each instruction before it, in a byte order.
-    pub fn bytes(self, endian: Option<Endian>) -> Listing<'a, S> {
-        Listing { bytes: endian, ..self }
-    }
-
-    /// With source lines between the instructions, as comments.
-    pub fn lines(self, yes: bool) -> Listing<'a, S> {
-        Listing { lines: yes, ..self }
-    }
-
-    /// The lines of the listing one by one, for a form of one's own.
-    pub fn items(&self) -> Items<'_, S> {
-        Items {
-            listing: self,
-            marks: survey(self.insns, &self.symbols),
-            at: 0,
-            step: Step::Function,
-            last_line: None,
-        }
-    }
-
-    /// Writes the listing, line by line.
-    ///
-    /// # Errors
-    /// What the writer says.
-    pub fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        for item in self.items() {
-            match item {
-                Item::Function { name, called, at } => {
-                    if at.0 != 0 {
-                        out.write_char('\n')?;
-                        if !called {
-                            writeln!(out, ".globl {}", Name(&name))?;
-                        }
-                    }
-                    writeln!(out, "{}:", Name(&name))?;
-                }
-                Item::Label { at } => writeln!(out, "{}:", LabelName(at))?,
-                Item::Line(line) => writeln!(out, "    {}", SourceComment(line))?,
-                Item::Insn(insn) => self.write_insn(out, &insn)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn write_insn(&self, out: &mut dyn fmt::Write, insn: &InsnLine<'_>) -> fmt::Result {
-        match self.numbers {
-            true => write!(out, "{:8}: ", insn.at)?,
-            false => out.write_str("    ")?,
-        }
-        if let Some(endian) = self.bytes {
-            out.write_str("(")?;
-            for (ix, byte) in insn.slots.iter().flat_map(|s| s.to_bytes(endian)).enumerate() {
-                write!(out, "{}{byte:02x}", if ix == 0 { "" } else { " " })?;
-            }
-            out.write_str(") ")?;
-        }
-        insn.write(out)?;
-        out.write_char('\n')
-    }
-}
-
-impl<S: Symbols> fmt::Display for Listing<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f)
-    }
-}
 
 /// One line of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,13 +82,17 @@ impl fmt::Display for Operand<'_> {
 }
 
 impl InsnLine<'_> {
-    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+    pub(super) fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         match &self.insn {
             Ok(insn) => show(out, *insn, self.name.as_ref().map(|n| n as &dyn fmt::Display)),
             Err(reason) => {
                 for slot in self.slots {
                     let number = u64::from_le_bytes(slot.to_bytes(Endian::Little));
-                    write!(out, ".8byte {number:#018x} ; {reason}")?;
+                    write!(out, ".8byte {number:#018x} ; ")?;
+                    match kernel_only(*slot) {
+                        Some(meaning) => write!(out, "{meaning}, which only the kernel writes")?,
+                        None => write!(out, "{reason}")?,
+                    }
                 }
                 Ok(())
             }
@@ -352,6 +174,11 @@ impl<'a, S: Symbols> Iterator for Items<'a, S> {
 }
 
 impl<'a, S: Symbols> Items<'a, S> {
+    pub(super) fn new(listing: &'a Listing<'a, S>) -> Items<'a, S> {
+        let marks = survey(listing.insns, &listing.symbols);
+        Items { listing, marks, at: 0, step: Step::Function, last_line: None }
+    }
+
     /// Decodes the instruction at `at` and moves behind it.
     fn insn(&mut self, at: InsnIx, slots: &'a [RawInsn]) -> InsnLine<'a> {
         let (insn, n) = match Insn::decode(slots) {
@@ -366,7 +193,13 @@ impl<'a, S: Symbols> Items<'a, S> {
     fn operand(&self, at: InsnIx, insn: Insn) -> Option<Operand<'a>> {
         let refers = matches!(insn, Insn::LoadImm64 { .. } | Insn::Call(_));
         if let Some(kind) = refers.then(|| self.listing.symbols.reference(at)).flatten() {
-            return Some(Operand::Reference(kind));
+            return Some(match kind {
+                RefKind::Func { name } if self.listing.symbols.defines(&name) => Operand::Call(name.into()),
+                RefKind::FuncAddr { name } if self.listing.symbols.defines(&name) => {
+                    Operand::Address(name.into())
+                }
+                kind => Operand::Reference(kind),
+            });
         }
         match insn {
             Insn::Call(Callee::Helper(helper)) => helper.name().map(Operand::Helper),
@@ -457,42 +290,21 @@ fn target(at: InsnIx, off: i32) -> Option<InsnIx> {
     u32::try_from(to).ok().map(InsnIx)
 }
 
+/// What a slot means in a program that the kernel has translated (`bpftool prog dump xlated`), where it
+/// means nothing in one that is loaded.
+fn kernel_only(slot: RawInsn) -> Option<String> {
+    let RawInsn { opcode, dst, src, off, imm } = slot;
+    let (mov64, mov32) = (class::ALU64 | alu::MOV | source::X, class::ALU | alu::MOV | source::X);
+    match (opcode, off, imm) {
+        (op, -1, 0) if op == mov64 => Some(format!("r{dst} = &(void __percpu *)(r{src})")),
+        (op, 0, 1) if op == mov32 => Some(format!("w{dst} = w{src}")),
+        (op, ..) if op & !size::DW == class::ST | mode::ATOMIC => Some("nospec".into()),
+        _ if slot.is_func_ref() => Some(format!("r{dst} = code_addr({imm:+}) ll")),
+        _ => None,
+    }
+}
+
 /// The name of a function that nobody knows.
 fn made_up(at: InsnIx) -> String {
     format!("func_{at}")
-}
-
-/// The name of a jump's target.
-struct LabelName(InsnIx);
-
-impl fmt::Display for LabelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "L{}", self.0)
-    }
-}
-
-/// A name as assembly can read it: in quotes if it would be taken for something else.
-struct Name<'a>(&'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match text::is_plain_name(self.0) {
-            true => f.write_str(self.0),
-            false => write!(f, "\"{}\"", self.0.escape_default()),
-        }
-    }
-}
-
-/// A source line as a comment: `; text @ file:line:column`, as the verifier prints it.
-struct SourceComment<'a>(LineRef<'a>);
-
-impl fmt::Display for SourceComment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LineRef { file, line, col, text, .. } = self.0;
-        f.write_str("; ")?;
-        for c in text.unwrap_or_default().trim().chars().filter(|c| !c.is_control()) {
-            write!(f, "{c}")?;
-        }
-        write!(f, "{}@ {file}:{line}:{col}", if text.is_some() { " " } else { "" })
-    }
 }

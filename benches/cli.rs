@@ -1,0 +1,95 @@
+//! The command against bpftool: whole processes, from start to exit, in turn, so that a drift of the machine hits both.
+//!
+//! ```text
+//! make bench        (as root: it loads a program)
+//! ```
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Both commands in turn; the median of the ratios ours / theirs, and the median times.
+fn ratio(
+    runs: usize,
+    mut ours: impl FnMut() -> Duration,
+    mut theirs: impl FnMut() -> Duration,
+) -> (f64, Duration, Duration) {
+    let median = |mut list: Vec<Duration>| {
+        list.sort();
+        list[list.len() / 2]
+    };
+    let (mut a, mut b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let (x, y) = (ours(), theirs());
+        ratios.push(x.as_secs_f64() / y.as_secs_f64());
+        a.push(x);
+        b.push(y);
+    }
+    ratios.sort_by(f64::total_cmp);
+    (ratios[ratios.len() / 2], median(a), median(b))
+}
+
+fn timed(command: &mut Command) -> Duration {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let since = Instant::now();
+    let status = command.status().expect("the command starts");
+    let took = since.elapsed();
+    assert!(status.success(), "{command:?}");
+    took
+}
+
+fn main() {
+    // What is shipped is the static binary; `make bench` builds and names it.
+    let ours = std::env::var("RAWBPF_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rawbpf").into());
+    let ours = ours.as_str();
+    let object = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/packet_count.o");
+    // A mount namespace of its own, with a bpffs; not root, or no bpftool: nothing to compare with.
+    if std::env::args().any(|a| a == "--inside") {
+        return inside(ours, object);
+    }
+    let here = std::env::current_exe().expect("a path");
+    let script = "mount -t bpf bpf /sys/fs/bpf && command -v bpftool >/dev/null && exec \"$0\" --inside";
+    let status = Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sh", "-c", script])
+        .arg(here)
+        .status();
+    if !status.is_ok_and(|s| s.success()) {
+        println!("cli: not measured: needs root and bpftool");
+    }
+}
+
+fn inside(ours: &str, object: &str) {
+    let pin = "/sys/fs/bpf/theirs";
+    let (load, a, b) = ratio(
+        41,
+        || {
+            let took = timed(Command::new(ours).args(["load", object]));
+            timed(Command::new(ours).args(["unload", "packet_count"]));
+            took
+        },
+        || {
+            let took = timed(Command::new("bpftool").args(["prog", "load", object, pin]));
+            std::fs::remove_file(pin).expect("the pin is removed");
+            took
+        },
+    );
+    println!("load packet_count.o   rawbpf {a:>9.2?}   bpftool {b:>9.2?}   ratio {load:.2}");
+    timed(Command::new(ours).args(["load", object]));
+    let list =
+        Command::new(ours).args(["map", "dump", "packet_count_map", "--json"]).output().expect("it runs");
+    let text = String::from_utf8_lossy(&list.stdout);
+    let id = text
+        .lines()
+        .find_map(|l| l.trim().strip_prefix("\"id\": "))
+        .expect("the map's id")
+        .trim_end_matches(',')
+        .to_string();
+    let (dump, a, b) = ratio(
+        41,
+        || timed(Command::new(ours).args(["map", "dump", "packet_count_map"])),
+        || timed(Command::new("bpftool").args(["map", "dump", "id", &id])),
+    );
+    println!(
+        "map dump by name      rawbpf {a:>9.2?}   bpftool {b:>9.2?}   ratio {dump:.2} (bpftool by id: it cannot find the name)"
+    );
+    timed(Command::new(ours).args(["unload", "packet_count"]));
+}

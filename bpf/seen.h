@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// How the programs here tell what they saw: numbers in global variables, which are maps to user space.
+#pragma once
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+// In .bss, alone: element N belongs to the N-th thing that an object watches.
+__u64 seen[16];
+// In .data, alone: the process whose doings count.
+int pid = -1;
+
+static __always_inline int is_mine(void)
+{
+	return (int)(bpf_get_current_pid_tgid() >> 32) == pid;
+}
+
+static __always_inline void count(int what)
+{
+	__sync_fetch_and_add(&seen[what], 1);
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,838 @@
+//! Objects made in Rust: assembled code, with maps, types and a license around it.
+//!
+//! The kernel takes a program with or without types. Without, a map's elements are bytes to every tool
+//! and the verifier's complaint names an instruction; with them, elements are numbers and structs, and
+//! the complaint names the line of the source. So the builder writes the same BTF that clang would: a
+//! variable in `.maps` for each map, whose type spells the map's parameters ([`maps`](super::maps)), a
+//! function type for each function, and a record for each line, which here is a line of Rust.
+//!
+//! ```
+//! use rawbpf::elf::{MapDecl, Object, Ty};
+//! use rawbpf::insn::prelude::*;
+//! use rawbpf::uapi::MapType;
+//!
+//! let mut a = Asm::named("pass");
+//! a.lddw(R1, map("hits")).mov64(R0, 2).exit();
+//! let object = Object::builder("example")
+//!     .license("GPL")
+//!     .map(MapDecl::new("hits", MapType::Array, 1).key(Ty::U32).value(Ty::U64))
+//!     .program("xdp", a.finish()?)
+//!     .finish()?;
+//! assert_eq!(object.program("pass").unwrap().func.insns.len(), 4);
+//! std::fs::write(std::env::temp_dir().join("example.o"), object.to_elf()?)?;   // for any other loader
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::btf::{
+    BtfBuilder, BtfError, BtfExtBuilder, FuncInfo, FuncLinkage, IntEncoding, LineInfo, NewMember, Secinfo,
+    StrOff, VarLinkage,
+};
+use crate::insn::raw::pseudo;
+use crate::insn::{Code, CodeRef, LineRef, RefKind, text};
+use crate::sys::map::flags;
+
+/// A type of keys, values, variables and arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Ty {
+    Void,
+    U8,
+    U16,
+    U32,
+    U64,
+    I8,
+    I16,
+    I32,
+    I64,
+    Bool,
+    /// A pointer; 8 bytes.
+    Ptr(Box<Ty>),
+    /// So many elements of a type, one after the other.
+    Array(Box<Ty>, u32),
+    /// A struct: its name and its members. Members are aligned as in C.
+    Struct(String, Vec<(String, Ty)>),
+}
+
+impl Ty {
+    /// An array.
+    pub fn array(elem: Ty, len: u32) -> Ty {
+        Ty::Array(Box::new(elem), len)
+    }
+
+    /// A struct.
+    pub fn structure(name: &str, members: &[(&str, Ty)]) -> Ty {
+        Ty::Struct(name.into(), members.iter().map(|(n, t)| (n.to_string(), t.clone())).collect())
+    }
+
+    /// Bytes of a value.
+    pub fn size(&self) -> u32 {
+        match self {
+            Ty::Void => 0,
+            Ty::U8 | Ty::I8 | Ty::Bool => 1,
+            Ty::U16 | Ty::I16 => 2,
+            Ty::U32 | Ty::I32 => 4,
+            Ty::U64 | Ty::I64 | Ty::Ptr(_) => 8,
+            Ty::Array(elem, len) => elem.size().saturating_mul(*len),
+            Ty::Struct(_, members) => layout(members).1,
+        }
+    }
+
+    fn align(&self) -> u32 {
+        match self {
+            Ty::Array(elem, _) => elem.align(),
+            Ty::Struct(_, members) => members.iter().map(|(_, ty)| ty.align()).max().unwrap_or(1),
+            other => other.size().max(1),
+        }
+    }
+}
+
+/// Where C puts the members of a struct, and how long it makes the struct, in bytes.
+fn layout(members: &[(String, Ty)]) -> (Vec<u32>, u32) {
+    let mut end = 0u32;
+    let mut offsets = Vec::new();
+    for (_, ty) in members {
+        let at = end.next_multiple_of(ty.align());
+        offsets.push(at);
+        end = at.saturating_add(ty.size());
+    }
+    let align = members.iter().map(|(_, ty)| ty.align()).max().unwrap_or(1);
+    (offsets, end.next_multiple_of(align))
+}
+
+/// A map of an object that is being built.
+#[derive(Debug, Clone)]
+pub struct MapDecl {
+    name: String,
+    map_type: MapType,
+    max_entries: u32,
+    key: Option<Ty>,
+    value: Option<Ty>,
+    sizes: (u32, u32),
+    flags: u32,
+    extra: u64,
+    pinned: bool,
+    inner: Option<Box<MapDecl>>,
+    slots: Vec<(u32, String)>,
+}
+
+impl MapDecl {
+    /// A map of this type, for at most so many elements (bytes, for a ring buffer).
+    pub fn new(name: &str, map_type: MapType, max_entries: u32) -> MapDecl {
+        MapDecl {
+            name: name.into(),
+            map_type,
+            max_entries,
+            key: None,
+            value: None,
+            sizes: (0, 0),
+            flags: 0,
+            extra: 0,
+            pinned: false,
+            inner: None,
+            slots: Vec::new(),
+        }
+    }
+
+    /// The type of its keys.
+    pub fn key(mut self, ty: Ty) -> MapDecl {
+        self.sizes.0 = ty.size();
+        self.key = Some(ty);
+        self
+    }
+
+    /// The type of its values.
+    pub fn value(mut self, ty: Ty) -> MapDecl {
+        self.sizes.1 = ty.size();
+        self.value = Some(ty);
+        self
+    }
+
+    /// Bytes of its keys and values, for maps whose elements have no type.
+    pub fn sizes(mut self, key: u32, value: u32) -> MapDecl {
+        self.sizes = (key, value);
+        self
+    }
+
+    /// `BPF_F_*`, see [`sys::map::flags`](crate::sys::map::flags).
+    pub fn flags(mut self, flags: u32) -> MapDecl {
+        self.flags = flags;
+        self
+    }
+
+    /// `map_extra`: hash functions of a bloom filter, address of an arena.
+    pub fn extra(mut self, extra: u64) -> MapDecl {
+        self.extra = extra;
+        self
+    }
+
+    /// Pins it under its name and shares what is pinned there (`LIBBPF_PIN_BY_NAME`).
+    pub fn pin_by_name(mut self) -> MapDecl {
+        self.pinned = true;
+        self
+    }
+
+    /// For a map of maps: what its maps look like.
+    pub fn inner(mut self, inner: MapDecl) -> MapDecl {
+        self.sizes.1 = 4;
+        self.inner = Some(Box::new(inner));
+        self
+    }
+
+    /// For a program array or a map of maps: the program or map of this name is at this index from the
+    /// start.
+    pub fn slot(mut self, index: u32, target: &str) -> MapDecl {
+        self.slots.push((index, target.into()));
+        self
+    }
+}
+
+/// Why assembled parts make no object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Code refers to something that was not given.
+    #[error("function `{function}`, instruction {}{place}: there is no {what} `{name}` in this object; there are: {known}", at.0)]
+    Unknown {
+        /// The function.
+        function: String,
+        /// The instruction.
+        at: InsnIx,
+        /// ` (file:line)` of it.
+        place: String,
+        /// `map`, `function` ...
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A name was given twice.
+    #[error("there are two {what}s called `{name}`")]
+    Twice {
+        /// `map`, `function`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A section name that says no program type.
+    #[error("program `{program}`: `{section}` is no section name that says a program type{near}")]
+    Section {
+        /// The program.
+        program: String,
+        /// The section.
+        section: String,
+        /// Names that are close.
+        near: String,
+    },
+    /// A map element that refers to nothing.
+    #[error("map `{map}`: its element {index} is to be `{target}`, which is no {what} of this object")]
+    Slot {
+        /// The map.
+        map: String,
+        /// The element.
+        index: u32,
+        /// What it was to be.
+        target: String,
+        /// `map` or `program`.
+        what: &'static str,
+    },
+    /// The types could not be written.
+    #[error("the types of the object cannot be written")]
+    Btf(#[from] BtfError),
+}
+
+/// A function that the kernel lets programs call: its name, what it returns, what it takes.
+type Kfunc = (String, Ty, Vec<Ty>);
+
+/// A data section: its name, its first contents, its variables.
+type DataSection = (String, Vec<u8>, Vec<(String, Ty)>);
+
+/// An object that is being put together.
+#[derive(Debug, Clone)]
+pub struct ObjectBuilder {
+    name: String,
+    license: Option<String>,
+    endian: Endian,
+    maps: Vec<MapDecl>,
+    data: Vec<DataSection>,
+    functions: Vec<(String, Code)>,
+    kfuncs: Vec<Kfunc>,
+}
+
+impl Object {
+    /// Starts an object of this name.
+    pub fn builder(name: &str) -> ObjectBuilder {
+        ObjectBuilder {
+            name: name.into(),
+            license: None,
+            endian: Endian::NATIVE,
+            maps: Vec::new(),
+            data: Vec::new(),
+            functions: Vec::new(),
+            kfuncs: Vec::new(),
+        }
+    }
+
+    /// Makes an object of assembled text.
+    ///
+    /// # Errors
+    /// [`BuildError`], naming the function, instruction and line.
+    pub fn from_text(name: &str, program: &text::Program) -> Result<Object, BuildError> {
+        let mut builder = Object::builder(name);
+        builder.license = program.license.clone();
+        for map in &program.maps {
+            let mut decl = MapDecl::new(&map.name, map.kind, map.max_entries).flags(map.flags);
+            // Text says how long keys and values are. Those that can be a number are shown as one.
+            (decl.sizes, decl.key, decl.value) = ((map.key, map.value), number(map.key), number(map.value));
+            builder.maps.push(if map.pinned { decl.pin_by_name() } else { decl });
+        }
+        for function in &program.functions {
+            builder.functions.push((function.section.clone(), function.code.clone()));
+        }
+        builder.finish()
+    }
+}
+
+impl ObjectBuilder {
+    /// The license; "GPL" and its kin unlock the helpers that are for GPL-compatible programs only.
+    pub fn license(mut self, license: &str) -> Self {
+        self.license = Some(license.into());
+        self
+    }
+
+    /// The byte order of the file; this machine's, if not given.
+    pub fn endian(mut self, endian: Endian) -> Self {
+        self.endian = endian;
+        self
+    }
+
+    /// Adds a map.
+    pub fn map(mut self, map: MapDecl) -> Self {
+        self.maps.push(map);
+        self
+    }
+
+    /// Adds global variables, in the order of their declaration, as section `.data`, `.rodata` or `.bss`
+    /// (or `.data.NAME` ...). Code refers to them by `map_value(".data", offset)`. `bytes` are the first
+    /// contents; what is missing is zero.
+    pub fn data(mut self, section: &str, bytes: &[u8], variables: &[(&str, Ty)]) -> Self {
+        let variables: Vec<(String, Ty)> =
+            variables.iter().map(|(n, t)| (n.to_string(), t.clone())).collect();
+        let mut bytes = bytes.to_vec();
+        bytes.resize(layout(&variables).1 as usize, 0);
+        self.data.push((section.into(), bytes, variables));
+        self
+    }
+
+    /// Adds a program: its section name, which says its type and hook, and its code. Functions in the code
+    /// go to `.text`.
+    pub fn program(mut self, section: &str, code: Code) -> Self {
+        self.functions.push((section.into(), code));
+        self
+    }
+
+    /// Adds functions that programs call.
+    pub fn function(self, code: Code) -> Self {
+        self.program(".text", code)
+    }
+
+    /// Declares a function of the kernel that code calls by `kfunc(name)`. Its types must be the kernel's.
+    pub fn kfunc(mut self, name: &str, returns: Ty, takes: &[Ty]) -> Self {
+        self.kfuncs.push((name.into(), returns, takes.to_vec()));
+        self
+    }
+
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// [`BuildError`]: a reference to nothing, a name given twice, an unknown section.
+    pub fn finish(self) -> Result<Object, BuildError> {
+        let mut object = Object {
+            name: self.name.clone(),
+            endian: self.endian,
+            license: self.license.clone(),
+            kern_version: None,
+            maps: Vec::new(),
+            programs: Vec::new(),
+            functions: Vec::new(),
+            externs: Vec::new(),
+            jump_tables: Vec::new(),
+            btf: None,
+            ext: None,
+        };
+        let mut types = Types { btf: BtfBuilder::with_endian(self.endian), known: HashMap::new() };
+        self.add_maps(&mut object, &mut types)?;
+        self.add_externs(&mut object, &mut types);
+        let lines = self.add_functions(&mut object)?;
+        self.add_slots(&mut object)?;
+        let ext = types.functions(&object, &lines);
+        object.btf = Some(Arc::new(Btf::parse(types.btf.to_bytes()?)?));
+        object.ext = Some(Arc::new(BtfExt::parse(ext.to_bytes(self.endian))?));
+        Ok(object)
+    }
+
+    fn add_maps(&self, object: &mut Object, types: &mut Types) -> Result<(), BuildError> {
+        let mut vars = Vec::new();
+        for decl in &self.maps {
+            if object.maps.iter().any(|m| m.name == decl.name) {
+                return Err(BuildError::Twice { what: "map", name: decl.name.clone() });
+            }
+            let (ty, size) = types.declaration(decl);
+            let var = types.btf.var(&decl.name, ty, VarLinkage::Global);
+            let offset = vars.last().map_or(0, |v: &Secinfo| v.offset + v.size);
+            vars.push(Secinfo { ty: var, offset, size });
+            object.maps.push(types.definition(decl));
+        }
+        if let Some(last) = vars.last() {
+            types.btf.datasec(".maps", last.offset + last.size, &vars);
+        }
+        for (section, bytes, variables) in &self.data {
+            let kind = match section {
+                s if s.starts_with(".rodata") => DataKind::Rodata,
+                s if s.starts_with(".bss") => DataKind::Bss,
+                _ => DataKind::Data,
+            };
+            let mut map = MapDef::data(section, kind, bytes.len() as u32);
+            map.contents = (kind != DataKind::Bss).then(|| bytes.clone());
+            let at = layout(variables).0;
+            let mut infos = Vec::new();
+            for ((name, ty), offset) in variables.iter().zip(at) {
+                let id = types.id(ty);
+                let var = types.btf.var(name, id, VarLinkage::Global);
+                infos.push(Secinfo { ty: var, offset, size: ty.size() });
+            }
+            if !infos.is_empty() {
+                map.value_type = Some(types.btf.datasec(section, bytes.len() as u32, &infos));
+                map.flags |= flags::MMAPABLE;
+            }
+            object.maps.push(map);
+        }
+        Ok(())
+    }
+
+    fn add_externs(&self, object: &mut Object, types: &mut Types) {
+        let mut infos = Vec::new();
+        for (name, returns, takes) in &self.kfuncs {
+            let ret = types.id(returns);
+            let params: Vec<(&str, TypeId)> = takes.iter().map(|ty| ("", types.id(ty))).collect();
+            let proto = types.btf.func_proto(ret, &params);
+            let func = types.btf.func(name, proto, FuncLinkage::Extern);
+            infos.push(Secinfo { ty: func, offset: 0, size: 0 });
+            object.externs.push(Extern { name: name.clone(), weak: false, kind: ExternKind::Function(func) });
+        }
+        if !infos.is_empty() {
+            types.btf.datasec(".ksyms", 0, &infos);
+        }
+    }
+
+    /// Cuts each code into its functions: the first is the program, the others go to `.text`.
+    fn add_functions(&self, object: &mut Object) -> Result<Vec<Lines>, BuildError> {
+        let mut pieces = Vec::new();
+        for (n, (section, code)) in self.functions.iter().enumerate() {
+            for (i, func) in code.funcs().iter().enumerate() {
+                let range = code.func_range(i).unwrap_or(0..0);
+                let entry = i == 0 && section != ".text";
+                pieces.push(Piece {
+                    code: n,
+                    start: range.start,
+                    end: range.end,
+                    name: func.name.clone(),
+                    entry,
+                });
+            }
+        }
+        for (i, piece) in pieces.iter().enumerate() {
+            if pieces.iter().take(i).any(|p| p.name == piece.name) {
+                return Err(BuildError::Twice { what: "function", name: piece.name.clone() });
+            }
+        }
+        let mut lines = Vec::new();
+        let mut ends: HashMap<String, u32> = HashMap::new();
+        // Entry programs first: sources of the same section name share the section, one behind the other.
+        for piece in &pieces {
+            let Some((section, code)) = self.functions.get(piece.code) else { continue };
+            let section = if piece.entry { section.as_str() } else { ".text" };
+            let end = ends.entry(section.into()).or_default();
+            let func = self.cut(object, code, piece, &pieces, section, InsnIx(*end))?;
+            *end += func.insns.len() as u32;
+            lines.push(Lines::of(code, piece, section, func.offset));
+            if piece.entry {
+                object.programs.push(entry(func)?);
+            } else {
+                object.functions.push(func);
+            }
+        }
+        Ok(lines)
+    }
+
+    /// One function of a code, with its references.
+    fn cut(
+        &self,
+        object: &Object,
+        code: &Code,
+        piece: &Piece,
+        pieces: &[Piece],
+        section: &str,
+        offset: InsnIx,
+    ) -> Result<Function, BuildError> {
+        let mut insns = code.insns().get(piece.start..piece.end).unwrap_or_default().to_vec();
+        let mut relocs = Vec::new();
+        let callees: Vec<&Piece> = pieces.iter().filter(|p| !p.entry).collect();
+        let find = |test: &dyn Fn(&Piece) -> bool| callees.iter().position(|p| test(p)).map(FuncIx);
+        // Functions of the same code reach each other by distance; here each such edge becomes a reference.
+        let mut wide = false;
+        for (i, insn) in insns.iter().enumerate() {
+            let skip = std::mem::replace(&mut wide, insn.is_lddw());
+            if skip || !(insn.is_local_call() || insn.is_func_ref()) {
+                continue;
+            }
+            let to = piece.start as i64 + i as i64 + i64::from(insn.imm) + 1;
+            let at = InsnIx(i as u32);
+            if let Some(ix) = find(&|p| p.code == piece.code && p.start as i64 == to) {
+                let target =
+                    if insn.is_func_ref() { RelocTarget::FuncAddr(ix) } else { RelocTarget::Call(ix) };
+                relocs.push(Reloc { at, target });
+            }
+        }
+        for r in code.refs().iter().filter(|r| (piece.start..piece.end).contains(&r.at.index())) {
+            let at = InsnIx((r.at.index() - piece.start) as u32);
+            let target = self.resolve(object, &callees, code, piece, r)?;
+            relocs.retain(|known| known.at != at);
+            relocs.push(Reloc { at, target });
+        }
+        relocs.sort_by_key(|r| r.at);
+        for reloc in &relocs {
+            normalise(&mut insns, reloc);
+        }
+        Ok(Function {
+            name: piece.name.clone(),
+            section: section.into(),
+            offset,
+            insns,
+            relocs,
+            binding: Binding::Global,
+            hidden: false,
+        })
+    }
+
+    fn resolve(
+        &self,
+        object: &Object,
+        callees: &[&Piece],
+        code: &Code,
+        piece: &Piece,
+        r: &CodeRef,
+    ) -> Result<RelocTarget, BuildError> {
+        let name = r.kind.name();
+        let map = || object.maps.iter().position(|m| m.name == name).map(MapIx);
+        let function = || callees.iter().position(|p| p.name == name).map(FuncIx);
+        let symbol =
+            || object.externs.iter().position(|e| e.name == name).map(|i| RelocTarget::Extern(ExternIx(i)));
+        let (what, found) = match &r.kind {
+            RefKind::Map { .. } => ("map", map().map(RelocTarget::Map)),
+            RefKind::MapValue { off, .. } => {
+                ("map", map().map(|map| RelocTarget::MapValue { map, offset: *off }))
+            }
+            RefKind::Kfunc { .. } => ("kernel function (declare it with `kfunc`)", symbol()),
+            RefKind::Ksym { .. } => ("kernel variable", symbol()),
+            RefKind::Func { .. } => ("function", function().map(RelocTarget::Call)),
+            RefKind::FuncAddr { .. } => ("function", function().map(RelocTarget::FuncAddr)),
+        };
+        let names = |list: Vec<&str>| if list.is_empty() { "none".to_string() } else { list.join(", ") };
+        found.ok_or_else(|| BuildError::Unknown {
+            function: piece.name.clone(),
+            at: InsnIx((r.at.index() - piece.start) as u32),
+            place: code.line_at(r.at).map(|l| format!(" ({}:{})", l.file, l.line)).unwrap_or_default(),
+            what,
+            name: name.into(),
+            known: match what {
+                "map" => names(object.maps.iter().map(|m| m.name.as_str()).collect()),
+                "function" => names(callees.iter().map(|p| p.name.as_str()).collect()),
+                _ => names(object.externs.iter().map(|e| e.name.as_str()).collect()),
+            },
+        })
+    }
+
+    fn add_slots(&self, object: &mut Object) -> Result<(), BuildError> {
+        for decl in &self.maps {
+            for (index, target) in &decl.slots {
+                let programs = decl.map_type == MapType::ProgArray;
+                let found = if programs {
+                    object
+                        .programs
+                        .iter()
+                        .position(|p| p.name() == target)
+                        .map(|i| SlotTarget::Program(ProgIx(i)))
+                } else {
+                    object.maps.iter().position(|m| &m.name == target).map(|i| SlotTarget::Map(MapIx(i)))
+                };
+                let what = if programs { "program" } else { "map" };
+                let (map, index, target) = (decl.name.clone(), *index, target.clone());
+                let found = found.ok_or(BuildError::Slot { map, index, target, what })?;
+                if let Some(map) = object.maps.iter_mut().find(|m| m.name == decl.name) {
+                    map.slots.push((index, found));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unsigned integer of so many bytes.
+fn number(size: u32) -> Option<Ty> {
+    Some(match size {
+        1 => Ty::U8,
+        2 => Ty::U16,
+        4 => Ty::U32,
+        8 => Ty::U64,
+        _ => return None,
+    })
+}
+
+/// A function's place in the code that it came in.
+struct Piece {
+    code: usize,
+    start: usize,
+    end: usize,
+    name: String,
+    entry: bool,
+}
+
+/// Brings an instruction to the form that it has in an object file, where the reference says the rest.
+fn normalise(insns: &mut [RawInsn], reloc: &Reloc) {
+    let at = reloc.at.index();
+    if let Some(insn) = insns.get_mut(at) {
+        match reloc.target {
+            RelocTarget::Call(_) => (insn.src, insn.imm) = (pseudo::CALL, -1),
+            RelocTarget::FuncAddr(_) | RelocTarget::Map(_) | RelocTarget::MapValue { .. } => {
+                (insn.src, insn.imm) = (0, 0);
+            }
+            RelocTarget::Extern(_) if insn.is_call() => (insn.src, insn.imm) = (pseudo::CALL, -1),
+            RelocTarget::Extern(_) | RelocTarget::JumpTable { .. } => (insn.src, insn.imm) = (0, 0),
+        }
+    }
+    let wide = !matches!(reloc.target, RelocTarget::Call(_));
+    if let (true, Some(high)) = (wide, insns.get_mut(at + 1)) {
+        if high.opcode == 0 {
+            high.imm = 0;
+        }
+    }
+}
+
+fn entry(func: Function) -> Result<ProgDef, BuildError> {
+    let name = func.section.strip_prefix('?').unwrap_or(&func.section).to_string();
+    let Some(def) = section::find(&name) else {
+        let near = section::nearest(&name, 3);
+        let near = if near.is_empty() { String::new() } else { format!(" (nearest: {})", near.join(", ")) };
+        return Err(BuildError::Section { program: func.name, section: name, near });
+    };
+    Ok(ProgDef {
+        autoload: !func.section.starts_with('?'),
+        section: name,
+        def: Some(def),
+        prog_type: Some(def.prog_type),
+        attach_type: def.attach_type,
+        flags: 0,
+        target: None,
+        func,
+    })
+}
+
+/// The source lines of one function, by byte offset in its section.
+struct Lines {
+    section: String,
+    start: u32,
+    lines: Vec<(u32, String, String, u32)>,
+}
+
+impl Lines {
+    fn of(code: &Code, piece: &Piece, section: &str, offset: InsnIx) -> Lines {
+        let here = code.lines().filter(|l| (piece.start..piece.end).contains(&l.at.index()));
+        let row = |l: LineRef| {
+            let byte = (offset.0 + (l.at.index() - piece.start) as u32) * 8;
+            (byte, l.file.to_string(), source_text(&l), l.line << 10 | l.col.min(1023))
+        };
+        Lines { section: section.into(), start: offset.0 * 8, lines: here.map(row).collect() }
+    }
+}
+
+/// The text of a source line: what the code says, or what the file says if it is there to be read.
+fn source_text(line: &LineRef) -> String {
+    if let Some(text) = line.text {
+        return text.to_string();
+    }
+    let text = std::fs::read_to_string(line.file).ok();
+    let found = text.as_deref().and_then(|t| t.lines().nth((line.line as usize).saturating_sub(1)));
+    found.map_or_else(|| format!("{}:{}", line.file, line.line), |l| l.trim().to_string())
+}
+
+/// The BTF of the object, and the types that are in it already.
+struct Types {
+    btf: BtfBuilder,
+    known: HashMap<Ty, TypeId>,
+}
+
+impl Types {
+    fn id(&mut self, ty: &Ty) -> TypeId {
+        if let Some(id) = self.known.get(ty) {
+            return *id;
+        }
+        let id = match ty {
+            Ty::Void => return TypeId(0),
+            Ty::U8 => self.btf.int("unsigned char", 1, IntEncoding::UNSIGNED),
+            Ty::U16 => self.btf.int("unsigned short", 2, IntEncoding::UNSIGNED),
+            Ty::U32 => self.btf.int("unsigned int", 4, IntEncoding::UNSIGNED),
+            Ty::U64 => self.btf.int("unsigned long long", 8, IntEncoding::UNSIGNED),
+            Ty::I8 => self.btf.int("signed char", 1, IntEncoding::SIGNED),
+            Ty::I16 => self.btf.int("short", 2, IntEncoding::SIGNED),
+            Ty::I32 => self.btf.int("int", 4, IntEncoding::SIGNED),
+            Ty::I64 => self.btf.int("long long", 8, IntEncoding::SIGNED),
+            Ty::Bool => self.btf.int("_Bool", 1, IntEncoding::BOOL),
+            Ty::Ptr(to) => {
+                let to = self.id(to);
+                self.btf.ptr(to)
+            }
+            Ty::Array(elem, len) => self.array(elem, *len),
+            Ty::Struct(name, members) => {
+                let (offsets, size) = layout(members);
+                let ids: Vec<TypeId> = members.iter().map(|(_, ty)| self.id(ty)).collect();
+                let list: Vec<NewMember> = members
+                    .iter()
+                    .zip(ids)
+                    .zip(offsets)
+                    .map(|(((name, _), id), at)| NewMember::at(name, id, at * 8))
+                    .collect();
+                self.btf.composite(false, name, size, &list)
+            }
+        };
+        self.known.insert(ty.clone(), id);
+        id
+    }
+
+    fn array(&mut self, elem: &Ty, len: u32) -> TypeId {
+        let (elem, index) = (self.id(elem), self.id(&Ty::U32));
+        self.btf.array(elem, index, len)
+    }
+
+    /// `__uint(name, n)`: `int (*name)[n]`.
+    fn number(&mut self, n: u32) -> TypeId {
+        self.id(&Ty::Ptr(Box::new(Ty::array(Ty::I32, n))))
+    }
+
+    /// The struct that declares a map, and its size in bytes.
+    fn declaration(&mut self, decl: &MapDecl) -> (TypeId, u32) {
+        let mut members: Vec<(&str, TypeId)> = vec![("type", self.number(decl.map_type.0))];
+        if decl.max_entries > 0 {
+            members.push(("max_entries", self.number(decl.max_entries)));
+        }
+        if decl.flags > 0 {
+            members.push(("map_flags", self.number(decl.flags)));
+        }
+        if decl.pinned {
+            members.push(("pinning", self.number(1)));
+        }
+        if decl.extra > 0 {
+            let value = [("value", i128::from(decl.extra))];
+            let id = match decl.extra <= u64::from(u32::MAX) {
+                true => self.btf.enumeration("", 4, &value),
+                false => self.btf.enumeration("", 8, &value),
+            };
+            members.push(("map_extra", id));
+        }
+        for (field, size_field, ty, size) in
+            [("key", "key_size", &decl.key, decl.sizes.0), ("value", "value_size", &decl.value, decl.sizes.1)]
+        {
+            match ty {
+                Some(ty) => members.push((field, self.id(&Ty::Ptr(Box::new(ty.clone()))))),
+                None if size > 0 => members.push((size_field, self.number(size))),
+                None => {}
+            }
+        }
+        if let Some(last) = self.values(decl) {
+            members.push(("values", last));
+        }
+        // Each member is a pointer, but for `values`, an array of them whose length the slots say.
+        let slots = decl.slots.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
+        let plain = members.iter().filter(|(name, _)| *name != "values").count() as u32 * 8;
+        let list: Vec<NewMember> = members
+            .iter()
+            .enumerate()
+            .map(|(i, (name, id))| NewMember::at(name, *id, i as u32 * 64))
+            .collect();
+        let ty = self.btf.composite(false, "", plain, &list);
+        (ty, plain + slots * 8)
+    }
+
+    /// `__array(values, T)`: `T *values[]`.
+    fn values(&mut self, decl: &MapDecl) -> Option<TypeId> {
+        let pointee = match (&decl.inner, decl.map_type) {
+            (Some(inner), _) => self.declaration(inner).0,
+            (None, MapType::ProgArray) if !decl.slots.is_empty() => self.btf.func_proto(TypeId(0), &[]),
+            _ => return None,
+        };
+        let pointer = self.btf.ptr(pointee);
+        let index = self.id(&Ty::U32);
+        Some(self.btf.array(pointer, index, 0))
+    }
+
+    fn definition(&mut self, decl: &MapDecl) -> MapDef {
+        let mut def = MapDef::new(&decl.name, MapOrigin::Declared);
+        def.map_type = decl.map_type;
+        (def.key_size, def.value_size) = decl.sizes;
+        def.max_entries = decl.max_entries;
+        def.flags = decl.flags;
+        def.extra = decl.extra;
+        def.pin_by_name = decl.pinned;
+        def.key_type = decl.key.as_ref().map(|ty| self.id(ty));
+        def.value_type = decl.value.as_ref().map(|ty| self.id(ty));
+        def.inner = decl.inner.as_ref().map(|inner| {
+            let mut inner = self.definition(inner);
+            inner.name = format!("{}.inner", decl.name);
+            Box::new(inner)
+        });
+        def
+    }
+
+    /// A type for each function, and the records that tie instructions to functions and lines.
+    fn functions(&mut self, object: &Object, lines: &[Lines]) -> BtfExtBuilder {
+        let mut ext = BtfExtBuilder::default();
+        let int = self.id(&Ty::I32);
+        let long = self.id(&Ty::U64);
+        let ctx = self.id(&Ty::Ptr(Box::new(Ty::Void)));
+        let entry = self.btf.func_proto(int, &[("ctx", ctx)]);
+        // What an assembled function takes is not known; five numbers are the most that it can.
+        let params: Vec<(String, TypeId)> = (1..=5).map(|n| (format!("arg{n}"), long)).collect();
+        let params: Vec<(&str, TypeId)> = params.iter().map(|(n, t)| (n.as_str(), *t)).collect();
+        let callee = self.btf.func_proto(long, &params);
+        let entries = object.programs.iter().map(|p| (&p.func, entry, FuncLinkage::Global));
+        let callees = object.functions.iter().map(|f| (f, callee, FuncLinkage::Static));
+        for (func, proto, linkage) in entries.chain(callees) {
+            let type_id = self.btf.func(&func.name, proto, linkage);
+            let info = FuncInfo { insn_off: func.offset.0 * 8, type_id };
+            push(&mut ext.func_info, self.btf.string(&func.section), info);
+        }
+        let mut lines: Vec<&Lines> = lines.iter().collect();
+        lines.sort_by_key(|l| l.start);
+        for piece in lines {
+            let section = self.btf.string(&piece.section);
+            for (insn_off, file, text, line_col) in &piece.lines {
+                let (file_name, line) = (self.btf.string(file), self.btf.string(text));
+                let info = LineInfo { insn_off: *insn_off, file_name, line, line_col: *line_col };
+                push(&mut ext.line_info, section, info);
+            }
+        }
+        ext
+    }
+}
+
+/// Appends a record to the list of its section.
+fn push<R>(list: &mut Vec<(StrOff, Vec<R>)>, section: StrOff, record: R) {
+    match list.iter_mut().find(|(name, _)| *name == section) {
+        Some((_, records)) => records.push(record),
+        None => list.push((section, vec![record])),
+    }
+}

@@ -1,0 +1,241 @@
+//! Finding functions in symbol tables, by name, by name and version, or by pattern.
+
+use goblin::elf::SectionHeader;
+use goblin::elf::section_header::SHT_DYNSYM;
+use goblin::elf::sym::{STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, Sym, Symtab};
+
+use super::super::functions::glob;
+use super::{Exe, ExeError};
+use crate::bytes::{Cursor, c_str};
+
+/// A place in a file where a probe can be set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::links) struct Place {
+    /// Bytes from the start of the file.
+    pub(in crate::links) offset: u64,
+    /// The function there.
+    pub(in crate::links) name: String,
+    /// The function only chooses, once, which of several others is called by this name (`IFUNC`).
+    pub(in crate::links) chooses: bool,
+}
+
+/// A name with an optional version: `memcpy`, `memcpy@GLIBC_2.2.5`, `memcpy@@GLIBC_2.14`.
+struct Wanted<'n> {
+    name: &'n str,
+    version: Option<&'n str>,
+}
+
+impl<'n> Wanted<'n> {
+    fn parse(text: &'n str) -> Wanted<'n> {
+        match text.split_once('@') {
+            Some((name, version)) => Wanted { name, version: Some(version.trim_start_matches('@')) },
+            None => Wanted { name: text, version: None },
+        }
+    }
+
+    /// Whether a name in a symbol table is this one. Those of `.symtab` may have their version in them; the
+    /// version of others is `version`.
+    fn is(&self, name: &[u8], version: impl FnOnce() -> Option<String>) -> bool {
+        let Some(rest) = name.strip_prefix(self.name.as_bytes()) else { return false };
+        match (rest, self.version) {
+            ([], None) => true,
+            ([], Some(wanted)) => version().as_deref() == Some(wanted),
+            ([b'@', rest @ ..], wanted) => {
+                let own = rest.strip_prefix(b"@").unwrap_or(rest);
+                wanted.is_none_or(|wanted| own == wanted.as_bytes())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// How good a symbol is for a name that several have: lower is better.
+fn rank(sym: &Sym, hidden: bool) -> u8 {
+    let kind = match sym.st_type() {
+        STT_FUNC => 0,
+        STT_GNU_IFUNC => 8,
+        _ => 16,
+    };
+    let binding = match sym.st_bind() {
+        STB_GLOBAL => 0,
+        STB_WEAK => 1,
+        _ => 2,
+    };
+    kind + binding + if hidden { 4 } else { 0 }
+}
+
+impl Exe {
+    /// The places that a name means, best first: more than one if several functions have it.
+    pub(in crate::links) fn find(&self, symbol: &str) -> Result<Vec<Place>, ExeError> {
+        let wanted = Wanted::parse(symbol);
+        let mut found = Vec::new();
+        for table in self.tables() {
+            self.search(self, table, &wanted, &mut found)?;
+            if !found.is_empty() {
+                break;
+            }
+        }
+        if found.is_empty() {
+            if let Some(extra) = self.stripped() {
+                for table in extra.tables() {
+                    self.search(&extra, table, &wanted, &mut found)?;
+                }
+            }
+        }
+        found.sort();
+        let best = found.first().map(|(rank, _)| *rank);
+        let mut places: Vec<Place> =
+            found.into_iter().filter(|(r, _)| Some(*r) == best).map(|(_, p)| p).collect();
+        places.dedup_by_key(|p| p.offset);
+        Ok(places)
+    }
+
+    fn search(
+        &self,
+        of: &Exe,
+        table: &SectionHeader,
+        wanted: &Wanted<'_>,
+        found: &mut Vec<(u8, Place)>,
+    ) -> Result<(), ExeError> {
+        let mut versions = None;
+        of.each_function(table, |nth, sym, name| {
+            if !name.starts_with(wanted.name.as_bytes()) {
+                return;
+            }
+            let versions = versions.get_or_insert_with(|| Versions::read(of, table).unwrap_or_default());
+            if wanted.is(name, || versions.name(nth)) {
+                found.extend(self.place(sym, name).map(|p| (rank(sym, versions.is_hidden(nth)), p)));
+            }
+        })
+    }
+
+    /// All functions whose names match a pattern, each place once.
+    pub(in crate::links) fn matching(&self, pattern: &str) -> Result<Vec<Place>, ExeError> {
+        let mut out = Vec::new();
+        let mut search = |of: &Exe| {
+            for table in of.tables() {
+                of.each_function(table, |_, sym, name| {
+                    let plain = name.split(|&b| b == b'@').next().unwrap_or(name);
+                    if sym.st_type() != STT_NOTYPE && glob(pattern.as_bytes(), plain) {
+                        out.extend(self.place(sym, plain));
+                    }
+                })?;
+            }
+            Ok(())
+        };
+        search(self)?;
+        if let Some(extra) = self.stripped() {
+            search(&extra)?;
+        }
+        out.sort();
+        out.dedup_by_key(|p| p.offset);
+        Ok(out)
+    }
+
+    /// The names of all functions.
+    pub(in crate::links) fn function_names(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut collect = |of: &Exe| {
+            for table in of.tables() {
+                let _ = of
+                    .each_function(table, |_, _, name| out.push(String::from_utf8_lossy(name).into_owned()));
+            }
+        };
+        collect(self);
+        if let Some(extra) = self.stripped() {
+            collect(&extra);
+        }
+        out.sort();
+        out.dedup();
+        out
+    }
+
+    fn place(&self, sym: &Sym, name: &[u8]) -> Option<Place> {
+        let (offset, code) = self.offset_of(sym.st_value)?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        code.then_some(Place { offset, name, chooses: sym.st_type() == STT_GNU_IFUNC })
+    }
+
+    /// Calls `each` with every symbol of a table that may be a function and is in this file: its number, and
+    /// its name.
+    fn each_function(
+        &self,
+        table: &SectionHeader,
+        mut each: impl FnMut(usize, &Sym, &[u8]),
+    ) -> Result<(), ExeError> {
+        let bytes = self.contents(table)?;
+        let strings = match self.sections.get(table.sh_link as usize) {
+            Some(strings) => self.contents(strings)?,
+            None => return Ok(()),
+        };
+        let count = bytes.len() / Sym::size(self.ctx.container).max(1);
+        let symbols = Symtab::parse(&bytes, 0, count, self.ctx)
+            .map_err(|e| ExeError(format!("is damaged: its symbols: {e}")))?;
+        for (nth, sym) in symbols.iter().enumerate() {
+            let may_be = matches!(sym.st_type(), STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE);
+            if !may_be || sym.st_shndx == 0 || sym.st_value == 0 {
+                continue;
+            }
+            if let Some(name) = c_str(&strings, sym.st_name).filter(|name| !name.is_empty()) {
+                each(nth, &sym, name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The versions of the exported symbols: `.gnu.version` has a number for each, `.gnu.version_d` the names.
+#[derive(Default)]
+struct Versions {
+    numbers: Vec<u16>,
+    names: Vec<(u16, String)>,
+}
+
+/// Set in a number for versions that are only there for old programs.
+const HIDDEN: u16 = 0x8000;
+
+impl Versions {
+    fn read(exe: &Exe, table: &SectionHeader) -> Option<Versions> {
+        if table.sh_type != SHT_DYNSYM {
+            return None;
+        }
+        let (_, numbers) = exe.section(".gnu.version").ok()??;
+        let endian = exe.endian();
+        let numbers = numbers.chunks_exact(2).filter_map(|c| c.try_into().ok()).map(|c| endian.u16(c));
+        let mut out = Versions { numbers: numbers.collect(), names: Vec::new() };
+        if let Ok(Some((section, bytes))) = exe.section(".gnu.version_d") {
+            let strings = exe.contents(exe.sections.get(section.sh_link as usize)?).ok()?;
+            let mut at = 0usize;
+            // Each definition tells where the next one is; it may not lead back.
+            while let Some((number, name, next)) = definition(&bytes, at, endian) {
+                if let Some(name) = c_str(&strings, name as usize) {
+                    out.names.push((number, String::from_utf8_lossy(name).into_owned()));
+                }
+                at = match next {
+                    0 => break,
+                    next => at.saturating_add(next as usize),
+                };
+            }
+        }
+        Some(out)
+    }
+
+    fn is_hidden(&self, nth: usize) -> bool {
+        self.numbers.get(nth).is_some_and(|n| n & HIDDEN != 0)
+    }
+
+    fn name(&self, nth: usize) -> Option<String> {
+        let number = self.numbers.get(nth)? & !HIDDEN;
+        self.names.iter().find(|(n, _)| *n == number).map(|(_, name)| name.clone())
+    }
+}
+
+/// `Elf64_Verdef` and its first `Elf64_Verdaux`: the version's number, its name, and how far the next one is.
+fn definition(bytes: &[u8], at: usize, endian: crate::bytes::Endian) -> Option<(u16, u32, u32)> {
+    let mut c = Cursor::new(bytes, endian).at(at);
+    let (_version, _flags) = (c.u16().ok()?, c.u16().ok()?);
+    let (number, _count, _hash) = (c.u16().ok()?, c.u16().ok()?, c.u32().ok()?);
+    let (aux, next) = (c.u32().ok()?, c.u32().ok()?);
+    let name = Cursor::new(bytes, endian).at(at.checked_add(aux as usize)?).u32().ok()?;
+    Some((number, name, next))
+}

@@ -1,0 +1,87 @@
+//! The processes of the machine, and which of them holds which link, program and perf event: by `/proc/PID/fdinfo`.
+
+use std::collections::HashMap;
+use std::fs;
+
+use super::Problem;
+
+/// A process that holds something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The process.
+    pub pid: u32,
+    /// The name of its executable, 15 letters at most.
+    pub name: String,
+}
+
+/// Who holds what.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    /// By id of the link.
+    pub(super) links: HashMap<u32, Vec<Holder>>,
+    /// By id of the program.
+    pub(super) programs: HashMap<u32, Vec<Holder>>,
+    /// Perf events: who, and which descriptor.
+    pub(super) perf_events: Vec<(Holder, u32)>,
+}
+
+/// The ids of all processes.
+pub(super) fn all() -> Vec<u32> {
+    let list = fs::read_dir("/proc").into_iter().flatten().flatten();
+    list.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Looks at the descriptors of all processes.
+pub(super) fn scan(problems: &mut Vec<Problem>) -> Processes {
+    let mut out = Processes::default();
+    let mut hidden = 0;
+    for pid in all() {
+        match fs::read_dir(format!("/proc/{pid}/fd")) {
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => hidden += 1,
+            // It has ended.
+            Err(_) => {}
+            Ok(list) => {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                let holder = Holder { pid, name: name.trim_end().into() };
+                for entry in list.flatten() {
+                    let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
+                    if let (Some(fd), Ok(target)) = (fd, fs::read_link(entry.path())) {
+                        out.note(&holder, fd, &target.to_string_lossy());
+                    }
+                }
+            }
+        }
+    }
+    if hidden > 0 {
+        problems.push(Problem {
+            what: format!("the descriptors of {hidden} processes"),
+            why: "not permitted (CAP_SYS_PTRACE)".into(),
+        });
+    }
+    out
+}
+
+impl Processes {
+    fn note(&mut self, holder: &Holder, fd: u32, target: &str) {
+        let list = match target.strip_prefix("anon_inode:") {
+            Some("[perf_event]") => return self.perf_events.push((holder.clone(), fd)),
+            Some("bpf_link" | "bpf-link") => "link_id:",
+            Some("bpf-prog") => "prog_id:",
+            _ => return,
+        };
+        let Some(id) = id(&format!("/proc/{}/fdinfo/{fd}", holder.pid), list) else { return };
+        let holders = match list {
+            "link_id:" => self.links.entry(id).or_default(),
+            _ => self.programs.entry(id).or_default(),
+        };
+        if !holders.contains(holder) {
+            holders.push(holder.clone());
+        }
+    }
+}
+
+/// The number behind a word of a `fdinfo` file.
+pub(super) fn id(path: &str, word: &str) -> Option<u32> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok())
+}

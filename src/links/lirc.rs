@@ -1,0 +1,39 @@
+//! lirc: decoders for infrared remote controls. A program sees pulses and spaces, and reports key presses.
+//!
+//! Only by the old call, to the device's descriptor.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::direct::{Direct, How, Spot};
+use super::{AttachError, Link};
+use crate::progs::Program;
+use crate::sys::{Errno, SysError};
+use crate::uapi::{AttachType, ProgType, Release};
+
+static NEEDS: Needs = Needs {
+    what: "decoding of infrared signals by programs",
+    since: Release(4, 18, 0),
+    config: "CONFIG_BPF_LIRC_MODE2",
+    caps: &[NET_ADMIN],
+};
+
+/// Attaches a decoder to a device such as `/dev/lirc0`.
+pub(super) fn attach(program: &Program, device: &PathBuf) -> Result<Link, AttachError> {
+    let attempt = Attempt::new(program, format!("lirc device {}", device.display()));
+    attempt.wants("lirc", ProgType::LircMode2)?;
+    let file = File::open(device).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => attempt.missing(format!("there is no device {}", device.display())),
+        _ => attempt.refused(SysError::other("open", e), ""),
+    })?;
+    let made = Direct::attach(program, Spot::Fd(file.into()), AttachType::LircMode2, How::default(), None);
+    made.map_err(|e| match e.errno {
+        Errno::EINVAL => match NEEDS.unmet() {
+            Some(why) => attempt.unsupported(why),
+            None => attempt.wrong(format!("{} is no infrared receiver of raw signals", device.display())),
+        },
+        Errno::EEXIST => attempt.taken("this very program".into(), "; it cannot be there twice"),
+        _ => attempt.explain(e, &NEEDS),
+    })
+}

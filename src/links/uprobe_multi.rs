@@ -1,0 +1,188 @@
+//! uprobe.multi: one program at many functions of one program or library, by one link.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::uprobe::{About, c_path};
+use super::{AttachError, Link, MultiKind, functions, why};
+use crate::kernel::Kernel;
+use crate::progs::Program;
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
+use crate::sys::{self, Errno, SysError};
+use crate::uapi::{AttachType, ProgType, Release};
+
+/// Functions of a program or library to probe together. Linux 6.6; sessions 6.13.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UprobeMulti {
+    /// A path, or the name of a library or of a program in `$PATH`.
+    pub file: String,
+    /// Which places in it.
+    pub spots: Spots,
+    /// Where in each function the program runs.
+    pub kind: MultiKind,
+    /// Only in this process.
+    pub pid: Option<u32>,
+    /// What the program gets by `bpf_get_attach_cookie`: none, one for all, or one for each of a list.
+    pub cookies: Vec<u64>,
+}
+
+/// Which places in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spots {
+    /// All functions whose name matches, with `*` and `?`.
+    Pattern(String),
+    /// These functions.
+    Names(Vec<String>),
+    /// Bytes from the start of the file.
+    Offsets(Vec<u64>),
+}
+
+impl UprobeMulti {
+    /// In all processes, without cookies.
+    pub fn new(file: &str, spots: Spots, kind: MultiKind) -> UprobeMulti {
+        UprobeMulti { file: file.into(), spots, kind, pid: None, cookies: Vec::new() }
+    }
+}
+
+impl fmt::Display for UprobeMulti {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            MultiKind::Entry => "uprobe.multi",
+            MultiKind::Exit => "uretprobe.multi",
+            MultiKind::Session => "uprobe.session",
+        };
+        write!(f, "{kind}/{}:", self.file)?;
+        match &self.spots {
+            Spots::Pattern(pattern) => f.write_str(pattern)?,
+            Spots::Names(names) => write!(f, "({} functions)", names.len())?,
+            Spots::Offsets(offsets) => write!(f, "({} offsets)", offsets.len())?,
+        }
+        self.pid.map_or(Ok(()), |pid| write!(f, " in process {pid}"))
+    }
+}
+
+/// One place: where in the file, its semaphore, its cookie, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Site {
+    pub(super) offset: u64,
+    pub(super) ref_ctr_offset: u64,
+    pub(super) cookie: u64,
+    pub(super) name: String,
+}
+
+/// Attaches a program to many functions of a file.
+pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &UprobeMulti) -> Result<Link, AttachError> {
+    why::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
+    let hook = multi.to_string();
+    let about = About { program, hook: &hook };
+    let path = about.file(&multi.file, multi.pid)?;
+    let sites = sites(&about, &path, multi)?;
+    let attach = |some: &[Site]| create(program, &path, multi, some);
+    let made = functions::attach_most(&sites, |site| site.name.clone(), attach);
+    let (link, skipped) = made.map_err(|source| explain(kernel, program, multi, source))?;
+    Ok(Link::new(link).skipping(skipped))
+}
+
+fn sites(about: &About<'_>, path: &Path, multi: &UprobeMulti) -> Result<Vec<Site>, AttachError> {
+    let cookie = |n: usize| match multi.cookies.as_slice() {
+        [one] => *one,
+        each => each.get(n).copied().unwrap_or(0),
+    };
+    let site = |offset, name, n| Site { offset, ref_ctr_offset: 0, cookie: cookie(n), name };
+    let bad = |e: super::exe::ExeError| about.bad_file(path, e);
+    let mut out = Vec::new();
+    match &multi.spots {
+        Spots::Offsets(offsets) => {
+            out.extend(offsets.iter().enumerate().map(|(n, o)| site(*o, format!("{o:#x}"), n)));
+        }
+        Spots::Names(names) => {
+            let exe = about.open(path)?;
+            for (n, name) in names.iter().enumerate() {
+                let Some(place) = exe.find(name).map_err(bad)?.into_iter().next() else {
+                    return Err(missing(about, path, &exe, name));
+                };
+                out.push(site(place.offset, place.name, n));
+            }
+        }
+        Spots::Pattern(pattern) => {
+            let exe = about.open(path)?;
+            let places = exe.matching(pattern).map_err(bad)?;
+            if places.is_empty() {
+                return Err(missing(about, path, &exe, pattern));
+            }
+            out.extend(places.into_iter().map(|p| site(p.offset, p.name, 0)));
+        }
+    }
+    Ok(out)
+}
+
+fn missing(about: &About<'_>, path: &Path, exe: &super::exe::Exe, name: &str) -> AttachError {
+    let names = exe.function_names();
+    let near = match names.is_empty() {
+        true => ", which has no symbols".into(),
+        false => why::nearest(name, names.iter().map(String::as_str)),
+    };
+    AttachError::NotFound {
+        program: about.program.name().into(),
+        hook: about.hook.into(),
+        what: "function",
+        name: name.into(),
+        near: format!(" in {}{near}", path.display()),
+    }
+}
+
+fn create(program: &Program, path: &Path, multi: &UprobeMulti, sites: &[Site]) -> Result<OwnedFd, SysError> {
+    let attach_type = match multi.kind {
+        MultiKind::Session => AttachType::TraceUprobeSession,
+        _ => AttachType::TraceUprobeMulti,
+    };
+    link(program, path, multi.pid, attach_type, multi.kind == MultiKind::Exit, sites)
+}
+
+/// The link itself. Semaphores and cookies are given if any place has one.
+pub(super) fn link(
+    program: &Program,
+    path: &Path,
+    pid: Option<u32>,
+    attach_type: AttachType,
+    exit: bool,
+    sites: &[Site],
+) -> Result<OwnedFd, SysError> {
+    /// `BPF_F_UPROBE_MULTI_RETURN`
+    const RETURN: u32 = 1;
+    let path = c_path(path)?;
+    let list = |of: fn(&Site) -> u64| sites.iter().map(of).collect::<Vec<u64>>();
+    let (offsets, semaphores, cookies) = (list(|s| s.offset), list(|s| s.ref_ctr_offset), list(|s| s.cookie));
+    let given = |all: &[u64]| all.iter().any(|&v| v != 0);
+    sys::link_create(&mut LinkCreate {
+        prog_fd: Fd::of(program),
+        attach_type,
+        extra: LinkExtra::uprobe_multi(
+            &path,
+            &offsets,
+            if given(&semaphores) { Ptr::to(&semaphores) } else { Ptr::NULL },
+            if given(&cookies) { Ptr::to(&cookies) } else { Ptr::NULL },
+            if exit { RETURN } else { 0 },
+            pid.unwrap_or(0),
+        ),
+        ..Default::default()
+    })
+}
+
+fn explain(kernel: &Kernel, program: &Program, multi: &UprobeMulti, source: SysError) -> AttachError {
+    let session = multi.kind == MultiKind::Session;
+    let wanted = if session { AttachType::TraceUprobeSession } else { AttachType::TraceUprobeMulti };
+    let loaded_for = program.attach_type();
+    let guess = match source.errno {
+        Errno::EINVAL if loaded_for != wanted && loaded_for != AttachType::default() => {
+            "the program was loaded for another hook; load it as `uprobe.multi` or `uprobe.session`"
+        }
+        Errno::EINVAL if kernel.release() < Release(6, 6, 0) => "it came with Linux 6.6",
+        Errno::EINVAL if session && kernel.release() < Release(6, 13, 0) => "sessions came with Linux 6.13",
+        Errno::EINVAL => "no code of the file is there, or its file system cannot be probed",
+        Errno::ESRCH => "the process is gone",
+        _ => "",
+    };
+    why::refused_because(kernel, program, multi, source, &["UPROBES", "BPF_EVENTS"], guess)
+}

@@ -1,0 +1,184 @@
+//! The command line as its users and their scripts see it.
+
+use std::process::{Command, Stdio};
+
+use crate::gate::{HOST, ROOT, require};
+use crate::net::{in_namespace, object, rawbpf, rawbpf_fails, rawbpf_json, rawbpf_ok};
+
+#[test]
+fn inspecting_and_planning_need_no_privileges() {
+    require!(HOST);
+    // As nobody, with no capabilities: the pure verbs work all the same.
+    for args in [&["inspect"][..], &["plan"], &["disasm"]] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let copy = dir.path().join("packet_count.o");
+        std::fs::copy(object("packet_count.o"), &copy).expect("a copy");
+        let bin = dir.path().join("rawbpf");
+        std::fs::copy(env!("CARGO_BIN_EXE_rawbpf"), &bin).expect("a copy");
+        for path in [dir.path(), &copy, &bin] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path, mode).expect("anybody may read it");
+        }
+        let mut command = Command::new(&bin);
+        command.args(args).arg(&copy);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::process::CommandExt::uid(&mut command, 65534);
+        }
+        let out = command.output().expect("it runs");
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(String::from_utf8_lossy(&out.stdout).contains("packet_count_map"));
+    }
+}
+
+#[test]
+fn every_document_says_its_schema_and_command() {
+    let file = object("packet_count.o");
+    for args in [vec!["inspect", &file], vec!["plan", &file], vec!["disasm", &file]] {
+        let document = rawbpf_json(&args);
+        assert_eq!(document["schema"], 1, "{args:?}");
+        assert_eq!(document["command"], args[0]);
+        assert!(document.get("error").is_none());
+    }
+}
+
+#[test]
+fn an_error_is_a_document_too() {
+    let document = rawbpf_json(&["inspect", "/nonexistent.o"]);
+    assert_eq!(document["command"], "inspect");
+    let error = &document["error"];
+    assert_eq!(error["kind"], "not found");
+    assert_eq!(error["message"], "cannot read /nonexistent.o");
+    assert!(error["causes"][0].as_str().is_some_and(|c| c.contains("No such file")), "{error}");
+}
+
+#[test]
+fn the_plan_for_programs() {
+    let document = rawbpf_json(&["plan", &object("packet_count.o")]);
+    let program = &document["programs"][0];
+    assert_eq!(program["program"], "count_packets");
+    assert_eq!(program["prog_type"], 6);
+    assert_eq!(program["expected_attach_type"], 37);
+    assert_eq!(program["attach_btf_id"], 0);
+    assert_eq!(program["insns"].as_str().map(str::len), Some(12 * 16));
+    assert_eq!(program["maps"], serde_json::json!([{"slot": 4, "map": "packet_count_map"}]));
+    let map = &document["maps"][0];
+    assert_eq!((&map["map"], &map["map_type"]), (&"packet_count_map".into(), &2.into()));
+    assert_eq!(map["map_name"], "packet_count_ma");
+}
+
+#[test]
+fn exit_statuses() {
+    let file = object("packet_count.o");
+    assert_eq!(rawbpf(&["inspect", &file]).status.code(), Some(0));
+    assert_eq!(rawbpf(&["inspect", "/etc/passwd"]).status.code(), Some(1));
+    assert_eq!(rawbpf(&["nosuchverb"]).status.code(), Some(2));
+    assert_eq!(rawbpf(&["plan", &file, "--type", "nosuch"]).status.code(), Some(2));
+    assert_eq!(rawbpf(&["inspect", "/nonexistent.o"]).status.code(), Some(5));
+    assert_eq!(rawbpf(&["--help"]).status.code(), Some(0));
+    assert_eq!(rawbpf(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn without_privileges_the_answer_is_not_permitted() {
+    require!(ROOT);
+    in_namespace(|| {
+        crate::net::mount_bpffs();
+        for args in [vec!["prog", "list"], vec!["map", "list"], vec!["map", "dump", "x"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_rawbpf"));
+            std::os::unix::process::CommandExt::uid(&mut command, 65534);
+            let out = command.args(&args).output();
+            // The build directory may be closed to others; then this cannot be tried here.
+            let Ok(out) = out else {
+                return crate::gate::skip(&HOST, "the command is out of reach for nobody");
+            };
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert_eq!(out.status.code(), Some(3), "{args:?}: {said}");
+            assert!(said.contains("EPERM") && said.contains("help: "), "{said}");
+        }
+    });
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rawbpf"))
+        .args(["disasm", &object("packet_count.o")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let out = child.wait_with_output().expect("it ends");
+    assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success());
+}
+
+#[test]
+fn names_that_cannot_be() {
+    require!(ROOT);
+    in_namespace(|| {
+        let file = object("packet_count.o");
+        for name in ["a.b", "a/b", ""] {
+            let said = rawbpf_fails(2, &["load", &file, "--name", name]);
+            assert!(said.contains("cannot be a name"), "{said}");
+        }
+        let said = rawbpf_fails(2, &["map", "dump", "id", "x"]);
+        assert!(said.contains("names no map") && said.contains("`id N`"), "{said}");
+    });
+}
+
+#[test]
+fn assembly_text_makes_an_object() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = dir.path().join("out.o");
+    let output = output.to_string_lossy();
+    let said = rawbpf_ok(&["asm", &object("packet_count.s"), "-o", &output]);
+    assert!(said.contains("1 program, 1 map"), "{said}");
+    let listing = rawbpf_ok(&["disasm", &output]);
+    assert!(listing.contains("r1 = packet_count_map ll"), "{listing}");
+    let bad = dir.path().join("bad.s");
+    std::fs::write(&bad, ".section \"xdp\"\nf:\n    r0 = r11\n    exit\n").expect("a file");
+    let said = rawbpf_fails(1, &["asm", &bad.to_string_lossy()]);
+    assert!(said.contains("bad.s:3:"), "the place: {said}");
+}
+
+#[test]
+fn explaining_prints_each_call() {
+    require!(ROOT);
+    in_namespace(|| {
+        let out = rawbpf(&["load", &object("packet_count.o"), "--explain"]);
+        assert!(out.status.success());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(said.contains("bpf(BPF_MAP_CREATE, {map_type=BPF_MAP_TYPE_ARRAY, key_size=4"), "{said}");
+        assert!(said.contains("bpf(BPF_PROG_LOAD, {prog_type=BPF_PROG_TYPE_XDP"), "{said}");
+    });
+}
+
+/// bpftool, if it is installed: what we assemble, it loads.
+#[test]
+fn bpftool_loads_what_we_assemble() {
+    require!(HOST);
+    require!(ROOT);
+    in_namespace(|| {
+        crate::net::mount_bpffs();
+        let dir = tempfile::tempdir().expect("a directory");
+        let output = dir.path().join("ours.o").to_string_lossy().into_owned();
+        rawbpf_ok(&["asm", &object("packet_count.s"), "-o", &output]);
+        let bpftool = |args: &[&str]| {
+            Command::new("bpftool").args(args).output().expect("bpftool is installed: make deps")
+        };
+        let loaded = bpftool(&["prog", "load", &output, "/sys/fs/bpf/ours"]);
+        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+        let shown = bpftool(&["-j", "prog", "show", "pinned", "/sys/fs/bpf/ours"]);
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+        assert_eq!(shown["name"], "count_packets");
+        // And what bpftool says of it is what we say of it.
+        let listed = rawbpf_json(&["prog", "list"]);
+        let programs = listed["programs"].as_array().expect("a list");
+        let ours = programs.iter().find(|p| p["id"] == shown["id"]).expect("it is listed");
+        assert_eq!(ours["tag"], shown["tag"]);
+        assert_eq!(ours["xlated_size"], shown["bytes_xlated"]);
+        assert_eq!(ours["jited_size"], shown["bytes_jited"]);
+        assert_eq!(ours["map_ids"], shown["map_ids"]);
+        assert_eq!(ours["btf_id"], shown["btf_id"]);
+    });
+}

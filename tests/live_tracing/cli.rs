@@ -1,0 +1,222 @@
+//! The command line: `load` attaches what can attach itself, keeps it by pins, and says what it left.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::*;
+use crate::gate::{
+    FENTRY, GUEST, ITER, KPROBE, KPROBE_MULTI, PERF_LINK, RAW_TRACEPOINT, ROOT, UPROBE, require,
+};
+
+fn rawbpf(args: &[&str]) -> Output {
+    let dir = env!("CARGO_MANIFEST_DIR");
+    Command::new(env!("CARGO_BIN_EXE_rawbpf")).current_dir(dir).args(args).output().expect("it starts")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn ok(args: &[&str]) -> String {
+    let output = rawbpf(args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output));
+    text(&output)
+}
+
+/// Unloads when a test is over, however it ends.
+struct Name(&'static str);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = rawbpf(&["unload", self.0]);
+    }
+}
+
+fn pins(name: &str) -> Vec<String> {
+    let entries = fs::read_dir(format!("/sys/fs/bpf/rawbpf/{name}/links")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn load_attaches_what_can_attach_itself() {
+    require!(ROOT);
+    require!(
+        RAW_TRACEPOINT,
+        load("tracepoint", &["raw_entry"]).and_then(|l| Ok(auto(&l, "raw_entry").map(drop)?))
+    );
+    leaves_nothing(|| {
+        let name = Name("cli_auto");
+        let said = ok(&["load", "bpf/tracepoint.o", "--program", "raw_entry", "--name", name.0]);
+        assert!(said.contains("link     raw_entry  raw_tracepoint/sys_enter"), "{said}");
+        assert_eq!(pins(name.0), ["raw_entry"]);
+        assert!(ok(&["link", "list"]).contains("/sys/fs/bpf/rawbpf/cli_auto/links/raw_entry"));
+        ok(&["unload", name.0]);
+        assert!(!Path::new("/sys/fs/bpf/rawbpf/cli_auto").exists());
+        let said =
+            ok(&["load", "bpf/tracepoint.o", "--program", "raw_entry", "--name", name.0, "--no-attach"]);
+        assert!(said.contains("not attached: raw_entry: --no-attach"), "{said}");
+        assert!(pins(name.0).is_empty());
+        ok(&["unload", name.0]);
+    });
+}
+
+#[test]
+fn load_attaches_by_hand_and_says_what_it_left() {
+    require!(ROOT);
+    require!(UPROBE, Path::new("/sys/bus/event_source/devices/uprobe").exists());
+    leaves_nothing(|| {
+        let name = Name("cli_hand");
+        let at = |hook: &str| {
+            let hook = format!("anywhere={hook}");
+            rawbpf(&["load", "bpf/uprobe.o", "--program", "anywhere", "--name", name.0, "--attach", &hook])
+        };
+        let said = ok(&["load", "bpf/uprobe.o", "--program", "anywhere", "--name", name.0]);
+        assert!(
+            said.contains("not attached: anywhere: its section names no file and function; write uprobe/FILE:FUNCTION[+OFFSET]"),
+            "{said}"
+        );
+        ok(&["unload", name.0]);
+        let exe = env!("CARGO_BIN_EXE_rawbpf");
+        let output = at(&format!("uprobe/{exe}:main"));
+        // Before 5.15 it cannot be kept, and nothing stays behind.
+        match Kernel::host().release() >= rawbpf::uapi::Release(5, 15, 0) {
+            true => {
+                assert!(output.status.success(), "{}", text(&output));
+                assert_eq!(pins(name.0), ["anywhere"]);
+                ok(&["unload", name.0]);
+            }
+            false => {
+                assert!(
+                    text(&output).contains("this kernel has no links for perf events"),
+                    "{}",
+                    text(&output)
+                );
+                assert!(!Path::new("/sys/fs/bpf/rawbpf/cli_hand").exists());
+            }
+        }
+        let output = at("uprobe//no/such/file:main");
+        assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+        assert!(!Path::new("/sys/fs/bpf/rawbpf/cli_hand").exists(), "nothing is left");
+        let output = at("uprobe/main");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(
+            text(&output).contains("--attach: `uprobe/main` is no hook: write uprobe/FILE:FUNCTION[+OFFSET]"),
+            "{}",
+            text(&output)
+        );
+    });
+}
+
+#[test]
+fn one_that_cannot_be_attached_undoes_all() {
+    require!(ROOT);
+    require!(GUEST);
+    leaves_nothing(|| {
+        let name = Name("cli_undo");
+        let output = rawbpf(&[
+            "load",
+            "bpf/kprobe.o",
+            "--name",
+            name.0,
+            "--attach",
+            "anywhere=kprobe/no_such_function",
+            "--foreground",
+        ]);
+        assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+        assert!(
+            text(&output).contains("there is no kernel function `no_such_function`"),
+            "{}",
+            text(&output)
+        );
+    });
+}
+
+#[test]
+fn a_replacement_takes_over_what_is_traced() {
+    require!(ROOT);
+    require!(FENTRY, load("tracing", &["test1_entry"]).and_then(|l| Ok(auto(&l, "test1_entry").map(drop)?)));
+    leaves_nothing(|| {
+        let name = Name("cli_replace");
+        ok(&["load", "bpf/tracing.o", "--name", name.0]);
+        let before = pins(name.0);
+        assert_eq!(before, ["syscall_entry", "test1_entry", "test1_exit"]);
+        let said = ok(&["load", "bpf/tracing.o", "--name", name.0, "--replace"]);
+        assert!(said.starts_with("replaced cli_replace"), "{said}");
+        assert_eq!(pins(name.0), before);
+        ok(&["unload", name.0]);
+    });
+}
+
+#[test]
+fn several_links_of_one_attachment_are_pinned() {
+    require!(ROOT);
+    require!(PERF_LINK, Kernel::host().has(rawbpf::kernel::Feature::PerfLink).allows());
+    leaves_nothing(|| {
+        let name = Name("cli_perf");
+        let said = ok(&[
+            "load",
+            "bpf/perf_event.o",
+            "--name",
+            name.0,
+            "--attach",
+            "sample=perf_event/cpu-clock,freq=10",
+        ]);
+        assert!(said.contains("perf_event/cpu-clock,freq=10"), "{said}");
+        assert_eq!(pins(name.0).len(), rawbpf::sys::online_cpus().len(), "{:?}", pins(name.0));
+        ok(&["unload", name.0]);
+    });
+}
+
+#[test]
+fn kprobes_by_pattern_say_what_they_left_out() {
+    require!(ROOT);
+    require!(GUEST);
+    require!(
+        KPROBE,
+        load("kprobe", &["anywhere"])
+            .and_then(|l| Ok(attach(&l, "anywhere", "kprobe/__sys_socket").map(drop)?))
+    );
+    leaves_nothing(|| {
+        let name = Name("cli_multi");
+        let args = [
+            "load",
+            "bpf/kprobe_multi.o",
+            "--name",
+            name.0,
+            "--program",
+            "many",
+            "--attach",
+            "many=kprobe.multi/vfs_*",
+        ];
+        let output = rawbpf(&args);
+        require!(KPROBE_MULTI, if output.status.success() { Ok(()) } else { Err(text(&output)) });
+        assert_eq!(pins(name.0), ["many"]);
+        ok(&["unload", name.0]);
+    });
+}
+
+#[test]
+fn iter_prints_an_object_and_a_pin() {
+    require!(ROOT);
+    require!(ITER, load("iter", &["dump_task"]).map(drop));
+    leaves_nothing(|| {
+        let pid = std::process::id();
+        let said = ok(&["iter", "bpf/iter.o", "--program", "dump_task"]);
+        assert!(said.contains(&format!("task {pid} of {pid}\n")), "{said}");
+        assert_eq!(
+            ok(&["iter", "bpf/iter.o", "--program", "dump_elements", "--map", "squares"]),
+            "0: 0\n1: 0\n2: 0\n3: 0\n"
+        );
+        let output = rawbpf(&["iter", "bpf/iter.o"]);
+        assert!(
+            text(&output).contains("several iterators (dump_task, dump_elements); choose one with --program")
+        );
+        let name = Name("cli_iter");
+        ok(&["load", "bpf/iter.o", "--name", name.0, "--program", "dump_task"]);
+        let said = ok(&["iter", "/sys/fs/bpf/rawbpf/cli_iter/links/dump_task"]);
+        assert!(said.contains(&format!("task {pid} of {pid}\n")), "{said}");
+        ok(&["unload", name.0]);
+    });
+}

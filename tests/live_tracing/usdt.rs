@@ -1,0 +1,170 @@
+//! USDT probes: this test binary has some, as the macros of <sys/sdt.h> would have made them.
+
+use super::*;
+use crate::gate::{ROOT, UPROBE, UPROBE_MULTI, require};
+use rawbpf::links::Usdt;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// How many listen to the probe `args`: the kernel counts.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".probes")]
+static RAWBPF_TEST_SEMAPHORE: AtomicU16 = AtomicU16::new(0);
+
+/// A probe with arguments in a register, in half of one, in memory, in memory by two registers, a
+/// constant, and one that no program can read.
+#[inline(never)]
+fn fire(a: u64, b: i32, memory: &[i64; 4], index: usize) {
+    // SAFETY: the only instruction is a nop; the rest makes a note for tools.
+    unsafe {
+        std::arch::asm!(
+            "990: nop",
+            ".pushsection .note.stapsdt,\"\",\"note\"",
+            ".balign 4",
+            ".4byte 992f-991f, 994f-993f, 3",
+            "991: .asciz \"stapsdt\"",
+            "992: .balign 4",
+            "993: .8byte 990b",
+            ".8byte _.stapsdt.base",
+            ".8byte RAWBPF_TEST_SEMAPHORE",
+            ".asciz \"rawbpf_test\"",
+            ".asciz \"args\"",
+            ".asciz \"8@{a} -4@{b:e} 8@16({m}) 8@({m},{i},8) -4@$-5 8f@%xmm0\"",
+            "994: .balign 4",
+            ".popsection",
+            ".ifndef _.stapsdt.base",
+            ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat",
+            ".weak _.stapsdt.base",
+            ".hidden _.stapsdt.base",
+            "_.stapsdt.base: .space 1",
+            ".size _.stapsdt.base, 1",
+            ".popsection",
+            ".endif",
+            a = in(reg) a,
+            b = in(reg) b,
+            m = in(reg) memory.as_ptr(),
+            i = in(reg) index,
+            options(att_syntax, nostack),
+        );
+    }
+}
+
+const BAD: u64 = 0xbad;
+
+fn listeners() -> u16 {
+    RAWBPF_TEST_SEMAPHORE.load(Ordering::Relaxed)
+}
+
+/// The kernel takes what was detached away in the background.
+fn nobody_listens() {
+    for _ in 0..250 {
+        if listeners() == 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{} still listen", listeners());
+}
+
+/// Attaches to this process: before 5.15 there is no other way.
+fn probe(cookie: u64) -> Target {
+    let (file, provider, name) = ("/proc/self/exe".into(), "rawbpf_test".into(), "args".into());
+    Target::Usdt(Usdt { file, provider, name, pid: Some(std::process::id()), cookie })
+}
+
+/// The arguments as a program saw them.
+fn arguments(loaded: &Loaded) -> Vec<u64> {
+    (4..10).map(|n| seen(loaded, n)).collect()
+}
+
+#[test]
+fn arguments_by_the_older_layout() {
+    require!(ROOT);
+    leaves_nothing(|| {
+        let loaded = load("usdt", &[]).expect("it loads");
+        let program = loaded.program("on_args").expect("it was loaded");
+        nobody_listens();
+        let link = require!(UPROBE, links::attach_on(kernel(), program, &probe(77)));
+        // The kernel counts each mapping of the file; a printed backtrace leaves a second one.
+        assert!(listeners() >= 1);
+        fire(1 << 40, -2, &[10, 20, 30, 40], 3);
+        assert_eq!((seen(&loaded, 0), seen(&loaded, 1), seen(&loaded, 2)), (1, 6, 77));
+        // No argument by two registers in this layout.
+        assert_eq!(arguments(&loaded), [1 << 40, -2i64 as u64, 30, BAD, -5i64 as u64, BAD]);
+        let note = link.note().expect("two arguments cannot be read");
+        assert!(
+            note.contains("argument 3 is in memory by two registers")
+                && note.contains("argument 5 (`8f@%xmm0`)"),
+            "{note}"
+        );
+        drop(link);
+        nobody_listens();
+        fire(1, 1, &[0; 4], 0);
+        assert_eq!(seen(&loaded, 0), 1);
+    });
+}
+
+#[test]
+fn arguments_by_the_newer_layout() {
+    require!(ROOT);
+    leaves_nothing(|| {
+        let loaded = load("usdt_sib", &[]).expect("it loads");
+        let program = loaded.program("on_args").expect("it was loaded");
+        let link = require!(UPROBE, links::attach_on(kernel(), program, &probe(78)));
+        fire(1 << 40, -2, &[10, 20, 30, 40], 3);
+        assert_eq!((seen(&loaded, 0), seen(&loaded, 1), seen(&loaded, 2)), (1, 6, 78));
+        assert_eq!(arguments(&loaded), [1 << 40, -2i64 as u64, 30, 40, -5i64 as u64, BAD]);
+        drop(link);
+    });
+}
+
+#[test]
+fn in_all_processes_by_its_section() {
+    require!(ROOT);
+    leaves_nothing(|| {
+        let loaded = load("usdt", &[]).expect("it loads");
+        let link = require!(UPROBE_MULTI, auto(&loaded, "on_args"));
+        fire(5, 6, &[1, 2, 3, 4], 0);
+        assert_eq!((seen(&loaded, 0), seen(&loaded, 4), seen(&loaded, 5)), (1, 5, 6));
+        drop(link);
+    });
+}
+
+#[test]
+fn places_for_arguments_are_given_back() {
+    require!(ROOT);
+    leaves_nothing(|| {
+        let mut small = object("usdt");
+        small.map_mut("__bpf_usdt_specs").expect("it has it").max_entries = 4;
+        let loaded = load_object(small, &[]).expect("it loads");
+        let program = loaded.program("on_args").expect("it was loaded");
+        // More cookies than the map has room for.
+        for cookie in 0..6 {
+            drop(require!(UPROBE, links::attach_on(kernel(), program, &probe(cookie))));
+        }
+        let specs = loaded.map("__bpf_usdt_specs").expect("it has it");
+        let mut used = 0;
+        specs.for_each(|_, value| used += usize::from(value.iter().any(|&b| b != 0))).expect("it is read");
+        assert_eq!(used, 0);
+    });
+}
+
+#[test]
+fn a_probe_that_a_file_does_not_have() {
+    require!(ROOT);
+    let loaded = load("usdt", &[]).expect("it loads");
+    let fail = |hook: &str| attach(&loaded, "on_args", hook).expect_err("there is none").to_string();
+    assert_eq!(
+        fail("usdt//proc/self/exe:rawbpf_test:arg"),
+        "cannot attach `on_args` to usdt//proc/self/exe:rawbpf_test:arg: there is no USDT probe `rawbpf_test:arg` in /proc/self/exe (nearest: rawbpf_test:args)"
+    );
+    let other = load("kprobe", &["anywhere"]).expect("it loads");
+    let target = probe(0);
+    let e =
+        links::attach_on(kernel(), other.program("anywhere").expect("loaded"), &target).expect_err("no map");
+    assert!(
+        e.to_string().ends_with(
+            "the program has no map `__bpf_usdt_specs`: include <bpf/usdt.bpf.h>, and read an argument"
+        ),
+        "{e}"
+    );
+}
