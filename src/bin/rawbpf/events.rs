@@ -25,6 +25,13 @@ const WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &EventsArgs, out: &Output) -> Result<(), CliError> {
     let map = map::find(&args.map)?;
+    let map_type = map.info().map_type;
+    if !matches!(map_type, MapType::Ringbuf | MapType::PerfEventArray) {
+        let name = map.name();
+        return Err(CliError::Option(format!(
+            "map `{name}` is of type {map_type}; events come from ringbuf and perf_event_array"
+        )));
+    }
     let ty = if args.hex { None } else { event_type::find(&map, args.ty.as_deref())? };
     if ty.is_none() && !args.hex {
         out.note("the type of the events is not known, so their bytes are shown; name it with --type");
@@ -38,18 +45,11 @@ pub(crate) fn run(args: &EventsArgs, out: &Output) -> Result<(), CliError> {
     let stop = Stop::new()?;
     let deadline = args.seconds.map(|s| Instant::now() + Duration::from_secs(s));
     let mut tail = Tail { out, printer, stop, deadline, left: args.count, events: 0, lost: 0, gone: false };
-    match map.info().map_type {
-        MapType::Ringbuf => tail.ring(RingBuf::new(map)?)?,
-        MapType::PerfEventArray => {
-            let options = PerfOptions { pages: args.pages, ..PerfOptions::default() };
-            tail.perf(PerfBuffer::new(map, options)?)?;
-        }
-        other => {
-            let name = map.name();
-            return Err(CliError::Option(format!(
-                "map `{name}` is of type {other}; events come from ringbuf and perf_event_array"
-            )));
-        }
+    if map_type == MapType::Ringbuf {
+        tail.ring(RingBuf::new(map)?)?;
+    } else {
+        let options = PerfOptions { pages: args.pages, ..PerfOptions::default() };
+        tail.perf(PerfBuffer::new(map, options)?)?;
     }
     let dropped = match (&drops, before) {
         (Some(map), Some(before)) => Some(minus(&total(map)?, &before)),

@@ -96,7 +96,7 @@ pub(crate) struct DumpArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct GetArgs {
     /// The map and the key; not `hex` alone, but `hex 01 02`
-    #[arg(required = true, num_args = 2.., value_names = ["MAP", "KEY"], allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 2.., value_names = ["MAP", "KEY"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
     /// Hold the value's lock while it is read
     #[arg(long)]
@@ -106,7 +106,7 @@ pub(crate) struct GetArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SetArgs {
     /// The map, the key and the value
-    #[arg(required = true, num_args = 3.., value_names = ["MAP", "KEY", "VALUE"], allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 3.., value_names = ["MAP", "KEY", "VALUE"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
     /// Only if the key is not there
     #[arg(long, conflicts_with = "existing")]
@@ -128,7 +128,7 @@ pub(crate) struct SetArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DelArgs {
     /// The map and one or several keys
-    #[arg(required_unless_present = "all", num_args = 1.., value_names = ["MAP", "KEY"], allow_hyphen_values = true)]
+    #[arg(required_unless_present = "all", num_args = 1.., value_names = ["MAP", "KEY"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
     /// Delete all elements
     #[arg(long)]
@@ -138,7 +138,7 @@ pub(crate) struct DelArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PushArgs {
     /// The map and the value
-    #[arg(required = true, num_args = 2.., value_names = ["MAP", "VALUE"], allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 2.., value_names = ["MAP", "VALUE"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
     /// Drop the oldest value if it is full
     #[arg(long)]
@@ -148,7 +148,7 @@ pub(crate) struct PushArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PeekArgs {
     /// The map, and for a bloom filter the value
-    #[arg(required = true, num_args = 1.., value_names = ["MAP", "VALUE"], allow_hyphen_values = true)]
+    #[arg(required = true, num_args = 1.., value_names = ["MAP", "VALUE"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
 }
 

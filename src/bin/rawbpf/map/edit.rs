@@ -96,6 +96,10 @@ impl Key {
             MapType::SkStorage => Err(CliError::Option(
                 "a socket's value can only be reached by the process that has the socket".into(),
             )),
+            MapType::Queue | MapType::Stack | MapType::BloomFilter => Err(CliError::Option(format!(
+                "map `{}` has no keys; use `map push`, `map pop` and `map peek`",
+                map.name()
+            ))),
             _ => codec.key_shape().take(words).map(Key::Bytes),
         }
     }
@@ -106,6 +110,11 @@ impl Key {
             Key::Owner(fd) => fd.as_raw_fd().bytes().to_vec(),
         }
     }
+}
+
+/// The words that are in `all` and not in `rest`, which is its end.
+fn taken(all: &[String], rest: &[String]) -> String {
+    all.get(..all.len() - rest.len()).unwrap_or_default().join(" ")
 }
 
 fn missing(what: &str) -> CliError {
@@ -151,8 +160,9 @@ pub(crate) fn set(args: &SetArgs, out: &Output) -> Result<(), CliError> {
     let (map, mut words) = selector(&args.words);
     let map = find(map)?;
     let codec = Codec::of(&map);
-    let shown = words.first().cloned().unwrap_or_default();
+    let all = words;
     let key = Key::take(&map, &codec, &mut words)?;
+    let shown = taken(all, words);
     let mut flags = match (args.new, args.existing) {
         (true, _) => ElemFlags::NOEXIST,
         (_, true) => ElemFlags::EXIST,
@@ -201,6 +211,12 @@ fn set_per_cpu(
     args: &SetArgs,
     flags: ElemFlags,
 ) -> Result<(), CliError> {
+    if args.merge {
+        let name = map.name();
+        return Err(CliError::Option(format!(
+            "map `{name}` has a value for each CPU; `--merge` changes single values"
+        )));
+    }
     let cpus = sys::possible_cpus();
     let list = words.first().filter(|_| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
     let write = || failed(map, "write an element of");
@@ -336,10 +352,10 @@ pub(crate) fn del(args: &DelArgs, out: &Output) -> Result<(), CliError> {
         removed = delete_all(&map)?;
     }
     while !words.is_empty() {
-        let shown = words.first().cloned().unwrap_or_default();
+        let all = words;
         let key = Key::take(&map, &codec, &mut words)?;
         if !map.delete(&key.bytes()).map_err(failed(&map, "delete an element of"))? {
-            return Err(CliError::NoElement { map: map.name().into(), key: shown });
+            return Err(CliError::NoElement { map: map.name().into(), key: taken(all, words) });
         }
         removed += 1;
     }
