@@ -25,7 +25,7 @@ const RULES: &[(&str, &[&str])] = &[
         "error",
         &[
             "hint", "bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "links",
-            "loader", "events",
+            "loader", "events", "symbolize",
         ],
     ),
 ];
