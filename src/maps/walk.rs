@@ -106,7 +106,7 @@ impl<'m> Elements<'m> {
         }
     }
 
-    /// The element that [`Elements::next`] returned last; `None` before the first and after the end.
+    /// The element that [`Elements::next_entry`] returned last; `None` before the first and after the end.
     pub fn current(&self) -> Option<(&[u8], &[u8])> {
         match &self.from {
             From::Batch { at, .. } => self.element_of_batch(at.checked_sub(1)?),
