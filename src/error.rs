@@ -7,12 +7,15 @@
 
 use crate::btf::BtfError;
 use crate::elf::{BuildError, GlobalError, ReadError, WriteError};
+use crate::events::TraceError;
 use crate::hint;
 use crate::insn::AsmError;
 use crate::insn::text::TextErrors;
 use crate::kernel::KernelError;
 use crate::links::AttachError;
 use crate::loader::{ExternError, LoadError, PlanError, TargetError};
+use crate::maps::MapError;
+use crate::symbolize::SymbolizeError;
 use crate::sys::netlink::NetlinkError;
 use crate::sys::{Errno, SysError};
 
@@ -53,6 +56,15 @@ pub enum Error {
     /// Attaching.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// Reading, writing or making a map.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// Reading the kernel's trace.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// Looking at a process.
+    #[error(transparent)]
+    Symbolize(#[from] SymbolizeError),
     /// Talking to the network stack.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -111,6 +123,10 @@ impl Error {
                 None if log.text.trim().is_empty() => of_errno(source.errno),
                 None => ErrorKind::Failed,
             },
+            Error::Trace(TraceError::NoTracefs) => ErrorKind::NotFound,
+            Error::Trace(TraceError::Io { source, .. }) | Error::Symbolize(SymbolizeError { source, .. }) => {
+                source.raw_os_error().map_or(ErrorKind::Failed, |e| of_errno(Errno(e)))
+            }
             _ => self.errno().map_or(ErrorKind::Failed, of_errno),
         }
     }

@@ -47,6 +47,14 @@ static TABLE: &[Row] = &[
         Errno::EINVAL,
         "the kernel does not know this type of map, or the type does not allow these sizes or flags",
     ),
+    row(Some(Cmd::MapUpdateElem), Errno::E2BIG, "the map is full, or there is no such index"),
+    row(Some(Cmd::MapDeleteElem), Errno::EINVAL, "elements of an array cannot be deleted; write zeros"),
+    row(Some(Cmd::MapUpdateElem), Errno::EEXIST, "the key is there already"),
+    row(
+        Some(Cmd::MapUpdateElem),
+        Errno::EPERM,
+        "the map is frozen or read-only for user space (`rawbpf map show`), or it takes root",
+    ),
     row(
         Some(Cmd::ProgLoad),
         Errno::E2BIG,

@@ -24,8 +24,20 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "error",
         &[
-            "hint", "bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "links",
-            "loader", "events",
+            "hint",
+            "bytes",
+            "uapi",
+            "insn",
+            "btf",
+            "sys",
+            "elf",
+            "kernel",
+            "progs",
+            "maps",
+            "links",
+            "loader",
+            "events",
+            "symbolize",
         ],
     ),
 ];

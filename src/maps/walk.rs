@@ -106,6 +106,15 @@ impl<'m> Elements<'m> {
         }
     }
 
+    /// The element that [`Elements::next_entry`] returned last; `None` before the first and after the end.
+    pub fn current(&self) -> Option<(&[u8], &[u8])> {
+        match &self.from {
+            From::Batch { at, .. } => self.element_of_batch(at.checked_sub(1)?),
+            From::Keys { started: true, .. } => Some((&self.key, &self.value)),
+            _ => None,
+        }
+    }
+
     /// What was seen so far. Complete only after the end, and only if every element that was there all the time
     /// was shown.
     pub fn walk(&self) -> Walk {

@@ -1,1 +1,201 @@
-//! TODO
+//! The verbs for maps and for what programs say, as they are typed.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::{hash, load, make, map, run};
+use crate::gate::{MAP_BTF, ROOT, TRACE_INSTANCE, require};
+use crate::net::{in_namespace, mount_bpffs, rawbpf_fails, rawbpf_json, rawbpf_ok};
+use rawbpf::maps::Map;
+use rawbpf::sys;
+
+/// `words` with the map in place of `MAP`.
+fn on(map: &Map, words: &str) -> Vec<String> {
+    let id = map.info().id.to_string();
+    let word = |w: &str| if w == "MAP" { vec!["id".into(), id.clone()] } else { vec![w.to_string()] };
+    words.split(' ').flat_map(word).collect()
+}
+
+fn ok(map: &Map, words: &str) -> String {
+    let words = on(map, words);
+    rawbpf_ok(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn fails(status: i32, map: &Map, words: &str) -> String {
+    let words = on(map, words);
+    rawbpf_fails(status, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn document(map: &Map, words: &str) -> Json {
+    let words = on(map, words);
+    let document = rawbpf_json(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(document["schema"], 1, "{document}");
+    document
+}
+
+/// JSON lines, each parsed.
+fn lines(text: &str) -> Vec<Json> {
+    text.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+}
+
+#[test]
+fn elements_are_written_read_and_deleted() {
+    require!(ROOT);
+    let map = make(&hash("cli_hash", 2)).expect("a hash");
+    ok(&map, "map set MAP 1 100");
+    let key: Vec<String> = 2u32.to_ne_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    ok(&map, &format!("map set MAP hex {} hex ff00000000000000", key.join(" ")));
+    assert_eq!(map.get(&1u32.to_ne_bytes()).expect("read"), Some(100u64.to_ne_bytes().to_vec()));
+    let get = document(&map, &format!("map get MAP hex {}", key.concat()));
+    assert_eq!(get["value"], "ff 00 00 00 00 00 00 00");
+    ok(&map, "map set MAP 2 7 --existing");
+    assert_eq!(map.get(&2u32.to_ne_bytes()).expect("read"), Some(7u64.to_ne_bytes().to_vec()));
+    assert!(ok(&map, "map del MAP 1 2").contains("deleted 2 elements"));
+    assert_eq!(document(&map, "map dump MAP")["elements"], json!([]));
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    require!(ROOT);
+    let map = make(&hash("cli_refusals", 1)).expect("a hash");
+    ok(&map, "map set MAP 1 -5");
+    assert!(fails(1, &map, "map set MAP 1 7 --new").contains("the key is there already"));
+    assert!(fails(1, &map, "map set MAP 2 7").contains("the map is full"));
+    assert!(fails(5, &map, "map set MAP 2 7 --existing").contains("ENOENT"));
+    assert!(fails(5, &map, "map get MAP 77").contains("no element 77"));
+    assert!(fails(2, &map, "map get MAP x").contains("write a number"));
+    assert!(fails(2, &map, "map get MAP 1 2").contains("one word too many"));
+    assert!(fails(2, &map, "map push MAP 2").contains("use `map get`"));
+    assert!(fails(2, &map, "events MAP").contains("is of type hash"));
+    assert!(ok(&map, "map del MAP --all").contains("deleted 1 element"));
+    assert!(fails(5, &map, "map del MAP 1").contains("no element 1"));
+    ok(&map, "map set MAP 1 7");
+}
+
+#[test]
+fn values_have_their_types() {
+    require!(ROOT);
+    let loaded = load("packet_count");
+    let map = map(&loaded, "packet_count_map");
+    require!(MAP_BTF, map.btf().is_some());
+    ok(&map, "map set MAP 0 42");
+    assert_eq!(ok(&map, "map get MAP 0"), "42\n");
+    assert_eq!(document(&map, "map get MAP 0")["value"], 42);
+    let dump = document(&map, "map dump MAP");
+    assert_eq!((&dump["complete"], &dump["elements"]), (&json!(true), &json!([{"key": 0, "value": 42}])));
+    let text = ok(&map, "map dump MAP");
+    assert!(text.starts_with("KEY  VALUE\n") && text.ends_with("1 element\n"), "{text}");
+    assert_eq!(document(&map, "map show MAP")["id"], map.info().id);
+    assert!(fails(1, &map, "map del MAP --all").contains("cannot be deleted"));
+    assert!(fails(2, &map, "map set MAP 0 many").contains("the value cannot be read"));
+}
+
+#[test]
+fn what_is_exported_can_be_imported() {
+    require!(ROOT);
+    let (from, to) =
+        (make(&hash("cli_from", 3000)).expect("a hash"), make(&hash("cli_to", 3000)).expect("a hash"));
+    for n in 0..2500u32 {
+        from.set(&n.to_ne_bytes(), &u64::from(n).to_ne_bytes(), 0).expect("written");
+    }
+    let text = ok(&from, "map export MAP");
+    assert_eq!(lines(&text).len(), 2500);
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(text.as_bytes()).expect("written");
+    let words = format!("map import MAP --from {}", file.path().display());
+    assert!(ok(&to, &words).contains("wrote 2500 elements"));
+    assert_eq!(to.get(&2499u32.to_ne_bytes()).expect("read"), Some(2499u64.to_ne_bytes().to_vec()));
+    assert_eq!(document(&to, "map dump MAP")["elements"].as_array().map(Vec::len), Some(2500));
+    assert!(fails(1, &to, &format!("{words} --new")).contains("line 1 of the input"));
+    file.write_all(b"{\"key\":\"zz\"}\n").expect("written");
+    assert!(fails(2, &to, &words).contains("line 2501 of the input"));
+}
+
+#[test]
+fn a_map_is_made_pinned_and_frozen() {
+    require!(ROOT);
+    in_namespace(|| {
+        mount_bpffs();
+        let (path, again) = ("/sys/fs/bpf/cli_made", "/sys/fs/bpf/cli_again");
+        let create = ["map", "create", path, "--type", "percpu_array", "--value", "8", "--entries", "2"];
+        assert!(rawbpf_ok(&create).contains("created map `cli_made`"));
+        assert!(rawbpf_fails(1, &create).contains("the name is taken"));
+        rawbpf_ok(&["map", "pin", path, again]);
+        rawbpf_ok(&["map", "set", again, "1", "7"]);
+        let values = rawbpf_json(&["map", "get", path, "1"])["values"].clone();
+        let one = "07 00 00 00 00 00 00 00";
+        let one = if cfg!(target_endian = "big") { "00 00 00 00 00 00 00 07" } else { one };
+        assert_eq!(values, json!(vec![one; sys::possible_cpus()]));
+        assert!(rawbpf_fails(2, &["map", "set", again, "1", "7", "--merge"]).contains("for each CPU"));
+        let kind = rawbpf_fails(2, &["map", "create", path, "--type", "hsh"]);
+        assert!(kind.contains("no type of map") && kind.contains("lpm_trie"), "{kind}");
+        let queue = "/sys/fs/bpf/cli_queue";
+        rawbpf_ok(&["map", "create", queue, "--type", "queue", "--value", "4", "--entries", "1"]);
+        rawbpf_ok(&["map", "push", queue, "3"]);
+        assert!(rawbpf_fails(1, &["map", "push", queue, "4"]).contains("the map is full"));
+        assert_eq!(rawbpf_ok(&["map", "peek", queue]), rawbpf_ok(&["map", "pop", queue]));
+        assert!(rawbpf_fails(5, &["map", "pop", queue]).contains("it is empty"));
+        assert!(rawbpf_fails(2, &["map", "dump", queue]).contains("map peek"));
+    });
+}
+
+#[test]
+fn a_frozen_map_says_so() {
+    require!(ROOT);
+    let map = make(&hash("cli_frozen", 2)).expect("a hash");
+    map.freeze().expect("frozen");
+    assert!(fails(3, &map, "map set MAP 1 1").contains("frozen"));
+}
+
+#[test]
+fn events_come_with_their_types_and_a_last_word() {
+    require!(ROOT);
+    let loaded = load("ring_events");
+    let ring = map(&loaded, "events");
+    // Every eighth is taken back.
+    run(loaded.program("send_event").expect("it is there"), 10);
+    let out = lines(&ok(&ring, "events MAP --count 9 --seconds 20 --type event --json"));
+    let nth: Vec<_> = out.iter().filter_map(|l| l["event"]["nth"].as_u64()).collect();
+    assert_eq!(nth, [0, 1, 2, 3, 4, 5, 6, 8, 9]);
+    assert_eq!(out.last(), Some(&json!({"events": 9, "lost": 0, "dropped": null})));
+}
+
+#[test]
+fn the_trace_is_followed_until_it_is_stopped() {
+    require!(ROOT);
+    let loaded = load("print");
+    require!(TRACE_INSTANCE, rawbpf::events::TracePipe::private());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rawbpf"));
+    let mut child = command
+        .args(["trace", "--json", "--seconds", "20"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let (sender, lines) = std::sync::mpsc::channel();
+    let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let reader = std::thread::spawn(move || {
+        while let Some(Ok(line)) = output.next() {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    // What is printed before the command listens is not heard, so it is printed until it is.
+    let (me, begin) = (nix::unistd::gettid().as_raw(), Instant::now());
+    let mut heard = None;
+    while heard.is_none() && begin.elapsed() < Duration::from_secs(15) {
+        run(loaded.program("print_hello").expect("it is there"), 1);
+        let Ok(line) = lines.recv_timeout(Duration::from_millis(100)) else { continue };
+        heard = serde_json::from_str::<Json>(&line).ok().filter(|l| l["pid"] == me);
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("a signal");
+    let status = child.wait().expect("it ends");
+    drop(lines);
+    reader.join().expect("it ends");
+    assert_eq!(heard.expect("a line")["message"], "hello from 64 bytes");
+    assert!(status.success(), "{status}");
+}

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
+use crate::map::args::MapCommand;
+
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
 #[command(
@@ -39,9 +42,15 @@ pub(crate) enum Command {
     Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
     Disasm(ObjectArgs),
-    /// Show and read maps
+    /// Show, read, write and make maps
     #[command(subcommand)]
     Map(MapCommand),
+    /// Print what programs send through a ring buffer or a perf event array
+    Events(EventsArgs),
+    /// Print what programs print with bpf_printk, and which program it was
+    Trace(TraceArgs),
+    /// Print stack traces with names
+    Stack(StackArgs),
     /// Show loaded programs
     #[command(subcommand)]
     Prog(ProgCommand),
@@ -63,22 +72,15 @@ impl Command {
             Command::Verify(_) => "verify",
             Command::Asm(_) => "asm",
             Command::Disasm(_) => "disasm",
-            Command::Map(MapCommand::List) => "map list",
-            Command::Map(MapCommand::Dump(_)) => "map dump",
+            Command::Map(command) => command.name(),
+            Command::Events(_) => "events",
+            Command::Trace(_) => "trace",
+            Command::Stack(_) => "stack",
             Command::Prog(ProgCommand::List) => "prog list",
             Command::Link(LinkCommand::List) => "link list",
             Command::Iter(_) => "iter",
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MapCommand {
-    /// List all maps
-    #[command(visible_alias = "show")]
-    List,
-    /// Print all elements of a map
-    Dump(MapDumpArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,13 +218,6 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct UnloadArgs {
     /// The name that it was loaded under
     pub(crate) name: String,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct MapDumpArgs {
-    /// Which map: NAME, `id N`, or the path of its pin
-    #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
-    pub(crate) map: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

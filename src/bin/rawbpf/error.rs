@@ -45,6 +45,21 @@ pub(crate) enum CliError {
     /// The report says it all; this is the exit status.
     #[error("see the report")]
     Reported(u8),
+    /// A text that is no key or value of the map.
+    #[error("the {what} cannot be read: {problem}")]
+    Value { what: &'static str, problem: String },
+    /// Events were lost, and that was to be an error.
+    #[error("events were lost")]
+    Lost,
+    /// A line of the input.
+    #[error("line {line} of the input")]
+    Line { line: usize, source: Box<CliError> },
+    /// There is no such element.
+    #[error("map `{map}` has no element {key}")]
+    NoElement { map: String, key: String },
+    /// A failure after the output has begun: it was ended as far as it came.
+    #[error("the output is not complete")]
+    Told(#[source] Box<CliError>),
     /// An option that does not fit the object.
     #[error("{0}")]
     Option(String),
@@ -92,12 +107,17 @@ impl CliError {
                 Io::NotFound => "not found",
                 _ => "failed",
             },
-            CliError::BadName { .. } | CliError::BadSelector { .. } | CliError::Option(_) => "usage",
-            CliError::NotLoaded { .. } | CliError::NoSuch { .. } => "not found",
+            CliError::BadName { .. }
+            | CliError::BadSelector { .. }
+            | CliError::Option(_)
+            | CliError::Value { .. } => "usage",
+            CliError::NotLoaded { .. } | CliError::NoSuch { .. } | CliError::NoElement { .. } => "not found",
+            CliError::Told(e) | CliError::Line { source: e, .. } => e.kind(),
             CliError::Reported(_)
             | CliError::Loaded { .. }
             | CliError::Ambiguous { .. }
-            | CliError::NoBpffs { .. } => "failed",
+            | CliError::NoBpffs { .. }
+            | CliError::Lost => "failed",
         }
     }
 
@@ -153,5 +173,8 @@ from_lib!(
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,
     AttachError,
-    rawbpf::btf::BtfError
+    rawbpf::btf::BtfError,
+    rawbpf::maps::MapError,
+    rawbpf::events::TraceError,
+    rawbpf::symbolize::SymbolizeError
 );

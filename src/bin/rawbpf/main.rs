@@ -7,6 +7,7 @@
 //!   unload               and all of it is gone
 //!   verify    Loaded     each program alone, then dropped: what the verifier says of it
 //!   map, prog, link      what the kernel has now
+//!   events, trace, stack what programs say
 //! ```
 //!
 //! Every verb makes a report (a value that can be printed for people and as JSON) or an error; this file
@@ -19,6 +20,10 @@ mod attach;
 mod bpffs;
 mod disasm;
 mod error;
+mod event_type;
+mod events;
+mod events_args;
+mod input;
 mod inspect;
 mod iter;
 mod link;
@@ -26,8 +31,12 @@ mod load;
 mod map;
 mod output;
 mod plan;
+mod printer;
 mod prog;
+mod stack;
+mod stop;
 mod store;
+mod trace;
 mod tune;
 mod unload;
 mod values;
@@ -37,7 +46,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, LinkCommand, MapCommand, ProgCommand};
+use args::{Args, Command, LinkCommand, ProgCommand};
 use error::CliError;
 use output::Output;
 
@@ -72,8 +81,10 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
-        Command::Map(MapCommand::List) => map::list(out),
-        Command::Map(MapCommand::Dump(args)) => map::dump(&args, out),
+        Command::Map(command) => map::run(command, out),
+        Command::Events(args) => events::run(&args, out),
+        Command::Trace(args) => trace::run(&args, out),
+        Command::Stack(args) => stack::run(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
         Command::Iter(args) => iter::run(&args, out),

@@ -50,6 +50,11 @@ impl Output {
         Output { json }
     }
 
+    /// True if programs read what is printed.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints what a command has to say. A reader that has gone away is no error.
     pub(crate) fn report<T: Report>(&self, command: &str, report: &T) -> Result<(), CliError> {
         let mut out = io::BufWriter::new(io::stdout().lock());
@@ -64,6 +69,45 @@ impl Output {
         finish(written.and_then(|()| out.flush()))
     }
 
+    /// Begins a document that is written piece by piece: its head and some fields, up to the opening bracket of the
+    /// list `list`. The caller closes the list and the document.
+    pub(crate) fn begin(
+        &self,
+        command: &str,
+        fields: &[(&str, serde_json::Value)],
+        list: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let _ = write!(out, "{{\n  \"schema\": {SCHEMA},\n  \"command\": \"{command}\",\n");
+        for (name, value) in fields {
+            let _ = writeln!(out, "  \"{name}\": {value},");
+        }
+        let _ = write!(out, "  \"{list}\": [");
+    }
+
+    /// Prints one line at once: a JSON value, or a text. False if the reader has gone away.
+    pub(crate) fn line(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        text: impl FnOnce() -> String,
+    ) -> Result<bool, CliError> {
+        let mut out = io::stdout().lock();
+        let written = if self.json { writeln!(out, "{}", json()) } else { writeln!(out, "{}", text()) };
+        match written.and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            other => other.map(|()| true).map_err(CliError::io("write to standard output")),
+        }
+    }
+
+    /// Prints a line that is written out already.
+    pub(crate) fn raw_line(&self, mut line: Vec<u8>) -> Result<bool, CliError> {
+        line.push(b'\n');
+        match io::stdout().lock().write_all(&line) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            other => other.map(|()| true).map_err(CliError::io("write to standard output")),
+        }
+    }
+
     /// Says something about what happens, to standard error.
     pub(crate) fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{}", text);
@@ -71,7 +115,8 @@ impl Output {
 
     /// Prints an error: to standard error, or as the JSON document.
     pub(crate) fn error(&self, command: &str, e: &CliError) {
-        if self.json {
+        // A document that has begun stays the only one.
+        if self.json && !matches!(e, CliError::Told(_)) {
             let body = ErrorBody {
                 error: ErrorReport {
                     kind: e.kind(),

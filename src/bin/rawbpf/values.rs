@@ -6,36 +6,70 @@ use rawbpf::Map;
 use rawbpf::btf::{Btf, TypeId, Value, decode};
 use serde_json::{Map as JsonMap, Number, Value as Json, json};
 
-/// How the keys and values of one map are read.
+use crate::input::Shape;
+use crate::printer::Printer;
+
+/// How the keys and values of one map are read and written.
 pub(crate) struct Codec {
     btf: Option<Arc<Btf>>,
-    key: TypeId,
-    value: TypeId,
+    key: (TypeId, usize),
+    value: (TypeId, usize),
 }
 
 impl Codec {
     pub(crate) fn of(map: &Map) -> Codec {
-        Codec { btf: map.btf().cloned(), key: map.info().key_type, value: map.info().value_type }
+        let info = map.info();
+        Codec {
+            btf: map.btf().cloned(),
+            key: (info.key_type, info.key_size as usize),
+            value: (info.value_type, info.value_size as usize),
+        }
     }
 
     /// A key, for people and for programs.
     pub(crate) fn key(&self, bytes: &[u8]) -> (String, Json) {
-        self.read(self.key, bytes)
+        read(self.btf.as_ref(), self.key.0, bytes)
     }
 
     /// A value, for people and for programs.
     pub(crate) fn value(&self, bytes: &[u8]) -> (String, Json) {
-        self.read(self.value, bytes)
+        read(self.btf.as_ref(), self.value.0, bytes)
     }
 
-    fn read(&self, ty: TypeId, bytes: &[u8]) -> (String, Json) {
-        let typed = self.btf.as_deref().filter(|_| ty.0 != 0).and_then(|btf| decode(btf, ty, bytes).ok());
-        match typed {
-            Some(value) => (value.to_string(), json_of(&value)),
-            None => {
-                let hex = hex(bytes);
-                (hex.clone(), Json::String(hex))
-            }
+    /// How keys are written.
+    pub(crate) fn key_shape(&self) -> Shape<'_> {
+        self.shape("key", self.key)
+    }
+
+    /// How values are written.
+    pub(crate) fn value_shape(&self) -> Shape<'_> {
+        self.shape("value", self.value)
+    }
+
+    fn shape(&self, what: &'static str, (ty, size): (TypeId, usize)) -> Shape<'_> {
+        let ty = self.btf.as_deref().filter(|_| ty != TypeId(0)).map(|btf| (btf, ty));
+        Shape { what, size, ty }
+    }
+
+    /// How many keys are printed.
+    pub(crate) fn key_printer(&self) -> Printer {
+        Printer::of(self.btf.as_ref(), self.key.0)
+    }
+
+    /// How many values are printed.
+    pub(crate) fn value_printer(&self) -> Printer {
+        Printer::of(self.btf.as_ref(), self.value.0)
+    }
+}
+
+/// A value of a type, for people and for programs; in hex, if there is no type.
+pub(crate) fn read(btf: Option<&Arc<Btf>>, ty: TypeId, bytes: &[u8]) -> (String, Json) {
+    let typed = btf.filter(|_| ty.0 != 0).and_then(|btf| decode(btf, ty, bytes).ok());
+    match typed {
+        Some(value) => (value.to_string(), json_of(&value)),
+        None => {
+            let hex = hex(bytes);
+            (hex.clone(), Json::String(hex))
         }
     }
 }
@@ -46,7 +80,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// A value as JSON: numbers as numbers where JSON can hold them exactly, else as text.
-fn json_of(value: &Value) -> Json {
+pub(crate) fn json_of(value: &Value) -> Json {
     let fields = |members: &[(rawbpf::btf::Name, Value)]| {
         let pairs = members.iter().map(|(name, value)| (name.to_string(), json_of(value)));
         Json::Object(pairs.collect::<JsonMap<_, _>>())

@@ -1,0 +1,458 @@
+//! `rawbpf map get`, `set`, `del`, `push`, `pop`, `peek`, `freeze`, `pin`: one element, or the map itself.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use rawbpf::maps::{ElemFlags, Map, Plain as _};
+use rawbpf::sys::{self, SysError};
+use rawbpf::uapi::MapType;
+use rawbpf::{Program, progs};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::args::{DelArgs, GetArgs, MapOnly, PeekArgs, PinArgs, PushArgs, SetArgs};
+use super::{find, selector};
+use crate::error::CliError;
+use crate::output::{Output, Report, count};
+use crate::values::{Codec, plain, sum};
+
+/// One element.
+#[derive(Debug, Serialize)]
+struct Element {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<Json>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<Json>,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Report for Element {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.text)
+    }
+}
+
+/// What was done to how many elements.
+#[derive(Debug, Serialize)]
+struct Done {
+    map: String,
+    elements: usize,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Report for Done {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.text)
+    }
+}
+
+fn element(codec: &Codec, map: &Map, key: Option<&[u8]>, value: &[u8]) -> Element {
+    let key = key.map(|key| codec.key(key).1);
+    if !map.info().is_per_cpu() {
+        let (text, json) = codec.value(value);
+        return Element { key, value: Some(json), values: None, sum: None, text };
+    }
+    let slots: Vec<(u32, (String, Json))> =
+        map.slots(value).map(|(cpu, slot)| (cpu, codec.value(slot))).collect();
+    let values: Vec<Json> = slots.iter().map(|(_, (_, json))| json.clone()).collect();
+    let sum = sum(&values);
+    let mut lines: Vec<String> = slots.iter().map(|(cpu, (text, _))| format!("cpu {cpu}: {text}")).collect();
+    lines.extend(sum.as_ref().map(|sum| format!("sum: {}", plain(sum))));
+    Element { key, value: None, values: Some(values), sum, text: lines.join("\n") }
+}
+
+/// The owner of a local storage's value, which its key stands for; held open while the key is used.
+enum Key {
+    Bytes(Vec<u8>),
+    Owner(OwnedFd),
+}
+
+impl Key {
+    /// Takes the key off the words: bytes by the map's type, or for local storages an owner: a process's number, a
+    /// file's or a cgroup's path.
+    fn take(map: &Map, codec: &Codec, words: &mut &[String]) -> Result<Key, CliError> {
+        let of_path = |words: &mut &[String]| {
+            let (path, rest) = words.split_first().ok_or_else(|| missing("the path of the owner"))?;
+            *words = rest;
+            let file = File::open(path).map_err(CliError::io(format!("open {path}")))?;
+            Ok(Key::Owner(file.into()))
+        };
+        match map.info().map_type {
+            MapType::InodeStorage | MapType::CgrpStorage => of_path(words),
+            MapType::TaskStorage => {
+                let (pid, rest) = words.split_first().ok_or_else(|| missing("the number of the process"))?;
+                *words = rest;
+                let pid = pid.parse().map_err(|_| missing("the number of the process"))?;
+                let fd = sys::pidfd_open(pid).map_err(CliError::sys(format!("open process {pid}")))?;
+                Ok(Key::Owner(fd))
+            }
+            MapType::SkStorage => Err(CliError::Option(
+                "a socket's value can only be reached by the process that has the socket".into(),
+            )),
+            MapType::Queue | MapType::Stack | MapType::BloomFilter => Err(CliError::Option(format!(
+                "map `{}` has no keys; use `map push`, `map pop` and `map peek`",
+                map.name()
+            ))),
+            _ => codec.key_shape().take(words).map(Key::Bytes),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Key::Bytes(bytes) => bytes.clone(),
+            Key::Owner(fd) => fd.as_raw_fd().bytes().to_vec(),
+        }
+    }
+}
+
+/// The words that are in `all` and not in `rest`, which is its end.
+fn taken(all: &[String], rest: &[String]) -> String {
+    all.get(..all.len() - rest.len()).unwrap_or_default().join(" ")
+}
+
+fn missing(what: &str) -> CliError {
+    CliError::Value { what: "key", problem: format!("{what} is expected") }
+}
+
+fn no_more(words: &[String]) -> Result<(), CliError> {
+    match words.first() {
+        None => Ok(()),
+        Some(word) => Err(CliError::Option(format!(
+            "`{word}` is one word too many; write it in quotes if it is one value"
+        ))),
+    }
+}
+
+fn failed(map: &Map, doing: &str) -> impl FnOnce(SysError) -> CliError {
+    CliError::sys(format!("{doing} map `{}`", map.name()))
+}
+
+pub(crate) fn get(args: &GetArgs, out: &Output) -> Result<(), CliError> {
+    let (map, mut words) = selector(&args.words);
+    let map = find(map)?;
+    let codec = Codec::of(&map);
+    let shown = words.join(" ");
+    let key = Key::take(&map, &codec, &mut words)?;
+    no_more(words)?;
+    let flags = if args.lock { ElemFlags::LOCK } else { ElemFlags::ANY };
+    let value = match args.lock {
+        true => map.get_with(&key.bytes(), flags),
+        false => map.get(&key.bytes()),
+    };
+    let value = value.map_err(failed(&map, "read an element of"))?;
+    let value = value.ok_or_else(|| CliError::NoElement { map: map.name().into(), key: shown.clone() })?;
+    let mut element = match &key {
+        Key::Bytes(bytes) => element(&codec, &map, Some(bytes), &value),
+        Key::Owner(_) => element(&codec, &map, None, &value),
+    };
+    element.key.get_or_insert(Json::String(shown));
+    out.report("map get", &element)
+}
+
+pub(crate) fn set(args: &SetArgs, out: &Output) -> Result<(), CliError> {
+    let (map, mut words) = selector(&args.words);
+    let map = find(map)?;
+    let codec = Codec::of(&map);
+    let all = words;
+    let key = Key::take(&map, &codec, &mut words)?;
+    let shown = taken(all, words);
+    let mut flags = match (args.new, args.existing) {
+        (true, _) => ElemFlags::NOEXIST,
+        (_, true) => ElemFlags::EXIST,
+        _ => ElemFlags::ANY,
+    };
+    if args.lock {
+        flags = flags | ElemFlags::LOCK;
+    }
+    if words.is_empty() {
+        return Err(CliError::Value { what: "value", problem: "it is missing".into() });
+    }
+    let key_bytes = key.bytes();
+    let write = || failed(&map, "write an element of");
+    if let Some(object) = object(&map, words)? {
+        map.set(&key_bytes, &object.value, flags.0).map_err(write())?;
+    } else if map.info().is_per_cpu() {
+        set_per_cpu(&map, &codec, &key_bytes, &mut words, args, flags)?;
+    } else {
+        let value = match args.merge {
+            true => merged(&map, &codec, &key_bytes, &mut words)?,
+            false => codec.value_shape().take(&mut words)?,
+        };
+        no_more(words)?;
+        map.set(&key_bytes, &value, flags.0).map_err(write())?;
+    }
+    let text = format!("set {shown} in map `{}`", map.name());
+    out.report("map set", &Done { map: map.name().into(), elements: 1, text })
+}
+
+fn merged(map: &Map, codec: &Codec, key: &[u8], words: &mut &[String]) -> Result<Vec<u8>, CliError> {
+    let old = map.get(key).map_err(failed(map, "read an element of"))?;
+    let mut value = old.unwrap_or_else(|| vec![0; map.value_len()]);
+    if let Some((word, rest)) = words.split_first() {
+        codec.value_shape().merge(word, &mut value)?;
+        *words = rest;
+    }
+    Ok(value)
+}
+
+/// One value for all CPUs, a list with one for each, or one CPU's.
+fn set_per_cpu(
+    map: &Map,
+    codec: &Codec,
+    key: &[u8],
+    words: &mut &[String],
+    args: &SetArgs,
+    flags: ElemFlags,
+) -> Result<(), CliError> {
+    if args.merge {
+        let name = map.name();
+        return Err(CliError::Option(format!(
+            "map `{name}` has a value for each CPU; `--merge` changes single values"
+        )));
+    }
+    let cpus = sys::possible_cpus();
+    let list = words.first().filter(|_| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
+    let write = || failed(map, "write an element of");
+    if let Some(list) = list.filter(|list| list.len() == cpus && cpus > 1) {
+        let slot = map.value_len() / cpus;
+        let mut all = Vec::with_capacity(map.value_len());
+        for word in &list {
+            let mut value = codec.value_shape().parse(word)?;
+            value.resize(slot, 0);
+            all.extend(value);
+        }
+        return map.set(key, &all, flags.0).map_err(write());
+    }
+    let value = codec.value_shape().take(words)?;
+    no_more(words)?;
+    let which = args.cpu.map_or(ElemFlags::ALL_CPUS, ElemFlags::cpu);
+    map.set_slot(key, &value, flags | which).map_err(write())
+}
+
+/// The parts of a list in brackets, as they were typed.
+fn split_list(text: &str) -> Option<Vec<String>> {
+    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let (mut parts, mut depth, mut part, mut quoted) = (Vec::new(), 0u32, String::new(), false);
+    for c in inner.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth = depth.saturating_sub(1),
+            ',' if depth == 0 && !quoted => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            _ => {}
+        }
+        part.push(c);
+    }
+    if !part.trim().is_empty() {
+        parts.push(part);
+    }
+    Some(parts.iter().map(|p| p.trim().to_string()).collect())
+}
+
+/// A value that is an object of the kernel's, held open until it is in the map.
+struct Object {
+    value: Vec<u8>,
+    _held: Option<Held>,
+}
+
+#[allow(dead_code, reason = "what is in it is held, not looked at")]
+enum Held {
+    Map(Map),
+    Program(Program),
+    File(File),
+}
+
+/// For maps whose values are objects: the map, program, interface or cgroup that the words name.
+fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliError> {
+    let fd = |held: Held| {
+        let fd = match &held {
+            Held::Map(map) => map.as_fd().as_raw_fd(),
+            Held::Program(program) => program.as_fd().as_raw_fd(),
+            Held::File(file) => file.as_raw_fd(),
+        };
+        Object { value: fd.bytes().to_vec(), _held: Some(held) }
+    };
+    Ok(Some(match map.info().map_type {
+        MapType::ArrayOfMaps | MapType::HashOfMaps => fd(Held::Map(find(words)?)),
+        MapType::ProgArray => fd(Held::Program(program(words)?)),
+        MapType::CgroupArray => {
+            let path = words.join(" ");
+            fd(Held::File(File::open(&path).map_err(CliError::io(format!("open {path}")))?))
+        }
+        MapType::Devmap | MapType::DevmapHash => match interface(words) {
+            Some(index) => {
+                let mut value = index.bytes().to_vec();
+                value.resize(map.value_len(), 0);
+                Object { value, _held: None }
+            }
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn interface(words: &[String]) -> Option<u32> {
+    let [name] = words else { return None };
+    nix::net::if_::if_nametoindex(name.as_str()).ok()
+}
+
+/// The program that the words name: `id N`, a path, or a name.
+fn program(words: &[String]) -> Result<Program, CliError> {
+    let shown = words.join(" ");
+    match words {
+        [id, n] if id == "id" => {
+            let bad = |_| CliError::BadSelector { what: "program", words: shown.clone() };
+            Program::open_id(n.parse().map_err(bad)?)
+                .map_err(CliError::sys(format!("open the program with {shown}")))
+        }
+        [path] if path.starts_with('/') => {
+            Program::open_pin(path).map_err(CliError::sys(format!("open the program pinned at {path}")))
+        }
+        [name] => {
+            let all = progs::list().map_err(CliError::sys("list the programs"))?;
+            let found: Vec<_> = all.iter().filter(|p| p.name == *name).collect();
+            match found.as_slice() {
+                [one] => Program::open_id(one.id).map_err(CliError::sys(format!("open program `{name}`"))),
+                [] => Err(CliError::NoSuch {
+                    what: "program",
+                    wanted: format!("`{name}`"),
+                    near: String::new(),
+                }),
+                many => {
+                    let list = many
+                        .iter()
+                        .map(|p| format!("  id {}  {}", p.id, p.name))
+                        .collect::<Vec<_>>()
+                        .join("\n");
+                    Err(CliError::Ambiguous { what: "program", name: name.clone(), count: many.len(), list })
+                }
+            }
+        }
+        _ => Err(CliError::BadSelector { what: "program", words: shown }),
+    }
+}
+
+pub(crate) fn del(args: &DelArgs, out: &Output) -> Result<(), CliError> {
+    let (map, mut words) = selector(&args.words);
+    let map = find(map)?;
+    let codec = Codec::of(&map);
+    let mut removed = 0;
+    if args.all {
+        no_more(words)?;
+        removed = delete_all(&map)?;
+    }
+    while !words.is_empty() {
+        let all = words;
+        let key = Key::take(&map, &codec, &mut words)?;
+        if !map.delete(&key.bytes()).map_err(failed(&map, "delete an element of"))? {
+            return Err(CliError::NoElement { map: map.name().into(), key: taken(all, words) });
+        }
+        removed += 1;
+    }
+    let text = format!("deleted {} of map `{}`", count(removed, "element"), map.name());
+    out.report("map del", &Done { map: map.name().into(), elements: removed, text })
+}
+
+/// Deletes what a walk shows, a batch of keys at a time.
+fn delete_all(map: &Map) -> Result<usize, CliError> {
+    const AT_A_TIME: usize = 4096;
+    let mut removed = 0;
+    loop {
+        let mut keys = Vec::new();
+        let mut elements = map.elements();
+        while let Some((key, _)) = elements.next_entry().map_err(failed(map, "read"))? {
+            keys.extend_from_slice(key);
+            if keys.len() >= AT_A_TIME * map.key_len() {
+                break;
+            }
+        }
+        let done = map.delete_many(&keys).map_err(|e| failed(map, "delete elements of")(e.source))?;
+        removed += done;
+        if done == 0 {
+            return Ok(removed);
+        }
+    }
+}
+
+pub(crate) fn push(args: &PushArgs, out: &Output) -> Result<(), CliError> {
+    let (map, mut words) = selector(&args.words);
+    let map = find(map)?;
+    keyless(&map)?;
+    let value = Codec::of(&map).value_shape().take(&mut words)?;
+    no_more(words)?;
+    let flags = if args.over { ElemFlags::EXIST } else { ElemFlags::ANY };
+    map.set(&[], &value, flags.0).map_err(failed(&map, "put a value into"))?;
+    let text = format!("put a value into map `{}`", map.name());
+    out.report("map push", &Done { map: map.name().into(), elements: 1, text })
+}
+
+pub(crate) fn pop(args: &MapOnly, out: &Output) -> Result<(), CliError> {
+    let map = find(&args.map)?;
+    keyless(&map)?;
+    let value = map.take(&[]).map_err(failed(&map, "take a value out of"))?;
+    let value = value.ok_or_else(|| empty(&map))?;
+    out.report("map pop", &element(&Codec::of(&map), &map, None, &value))
+}
+
+pub(crate) fn peek(args: &PeekArgs, out: &Output) -> Result<(), CliError> {
+    let (map, mut words) = selector(&args.words);
+    let map = find(map)?;
+    keyless(&map)?;
+    let codec = Codec::of(&map);
+    if map.info().map_type != MapType::BloomFilter {
+        no_more(words)?;
+        let value = map.get(&[]).map_err(failed(&map, "look into"))?;
+        return out.report("map peek", &element(&codec, &map, None, &value.ok_or_else(|| empty(&map))?));
+    }
+    let mut value = codec.value_shape().take(&mut words)?;
+    no_more(words)?;
+    let found = map.get_into(&[], &mut value, ElemFlags::ANY).map_err(failed(&map, "ask"))?;
+    let text =
+        if found { "perhaps: it was put in, or looks like what was" } else { "no: it was never put in" };
+    out.report(
+        "map peek",
+        &Element { key: None, value: Some(Json::Bool(found)), values: None, sum: None, text: text.into() },
+    )
+}
+
+fn keyless(map: &Map) -> Result<(), CliError> {
+    match map.info().map_type {
+        MapType::Queue | MapType::Stack | MapType::BloomFilter => Ok(()),
+        other => Err(CliError::Option(format!(
+            "map `{}` is of type {other}, whose elements have keys; use `map get`, `map set` and `map del`",
+            map.name()
+        ))),
+    }
+}
+
+fn empty(map: &Map) -> CliError {
+    CliError::NoElement { map: map.name().into(), key: "now: it is empty".into() }
+}
+
+pub(crate) fn freeze(args: &MapOnly, out: &Output) -> Result<(), CliError> {
+    let map = find(&args.map)?;
+    map.freeze().map_err(failed(&map, "freeze"))?;
+    let text = format!("map `{}` takes no more writes from user space", map.name());
+    out.report("map freeze", &Done { map: map.name().into(), elements: 0, text })
+}
+
+pub(crate) fn pin(args: &PinArgs, out: &Output) -> Result<(), CliError> {
+    let (map, rest) = selector(&args.words);
+    let [path] = rest else {
+        return Err(CliError::Option("`map pin` takes a map and a path in a bpffs".into()));
+    };
+    let map = find(map)?;
+    map.pin(path).map_err(CliError::sys(format!("pin map `{}` at {path}", map.name())))?;
+    let text = format!("pinned map `{}` at {path}", map.name());
+    out.report("map pin", &Done { map: map.name().into(), elements: 0, text })
+}
