@@ -118,8 +118,9 @@ fn call_socket(family: i32) -> i32 {
 
 /// Calls getpgid(2), which no library calls by itself.
 fn call_getpgid() {
+    // The kernel asks its security modules only where a process is named.
     // SAFETY: plain numbers.
-    unsafe { libc::getpgid(0) };
+    unsafe { libc::getpgid(libc::getpid()) };
 }
 
 /// Makes the kernel call bpf_fentry_test1(1) and its kin, by running a tracing program.
