@@ -49,12 +49,13 @@ impl Feature {
 
 pub(crate) use table::*;
 
+/// Since when a thing is there that is no kernel's matter.
+const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
+
 /// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
 #[allow(dead_code, reason = "a row may wait for its test")]
 mod table {
-    use super::{Feature, feature, guest, host, root};
-
-    const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
+    use super::{Feature, NO_KERNEL, feature, guest, host, root};
 
     pub(crate) const ROOT: Feature = feature("root", (0, 0), &[]).checked(root);
     /// A throw-away kernel: for tests that may harm the kernel they run on, or load objects that nobody here wrote.
@@ -199,7 +200,13 @@ impl<T, E: Display> Outcome for Result<T, E> {
 #[track_caller]
 pub(crate) fn check<O: Outcome>(feature: &Feature, outcome: O) -> Option<O::Value> {
     match outcome.outcome() {
-        Ok(value) => Some(value),
+        Ok(value) => {
+            // What every kernel has is no answer worth writing down.
+            if feature.since != (0, 0) && feature.since != NO_KERNEL {
+                answer(feature.name, "yes");
+            }
+            Some(value)
+        }
         Err(reason) => {
             skip(feature, &reason);
             None

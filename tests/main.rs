@@ -14,6 +14,7 @@ mod insn_llvm;
 mod insn_macros;
 mod insn_run;
 mod insn_text;
+mod kernel_features;
 mod layers;
 mod live_load;
 mod live_maps;
