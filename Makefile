@@ -8,7 +8,10 @@ TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC := $(OUT)/$(TARGET)/release/rawbpf
 CLANG ?= clang-19
 # Paths in the objects do not depend on where they are built, so that building them again changes nothing.
-BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -ffile-compilation-dir=. -I/usr/include/$(shell uname -m)-linux-gnu
+BPF_CFLAGS := -g -O2 -mcpu=v3 -Wall -ffile-compilation-dir=.
+# For whom: objects for another architecture are built by its lane of `make test-kernels`, into a folder there.
+BPF_DIR ?= bpf
+BPF_MACHINE ?= -target bpf -D__TARGET_ARCH_x86 -I/usr/include/$(shell uname -m)-linux-gnu
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,8 +33,8 @@ deps: ## What tests and `make bpf` need besides Rust: clang, llvm, bpftool ... (
 	@tests/deps.sh
 
 bpf: ## Build the objects in bpf/ again
-	@for c in bpf/*.bpf.c; do echo "$(CLANG) $$c"; \
-	    $(CLANG) $(BPF_CFLAGS) -c $$c -o $${c%.bpf.c}.o || exit 1; done
+	@for c in bpf/*.bpf.c; do echo "$(CLANG) $$c"; o=$${c#bpf/}; \
+	    $(CLANG) $(BPF_MACHINE) $(BPF_CFLAGS) -c $$c -o $(BPF_DIR)/$${o%.bpf.c}.o || exit 1; done
 
 test: deps ## Every test, on this machine's kernel; says in the end what did not run and why
 	@rm -f $(OUT)/skips.tsv

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Probes on kernel functions: at the entry with its arguments, at the return with its result, and on a
-// system call by its name. Registers are those of x86-64.
-#define __TARGET_ARCH_x86
+// system call by its name.
 #include <asm/ptrace.h>
 #include "seen.h"
 #include <bpf/bpf_tracing.h>

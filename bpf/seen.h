@@ -4,6 +4,15 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+// The number of the system call that tests make.
+#if defined(__TARGET_ARCH_arm64)
+#define GETPGID 155
+#elif defined(__TARGET_ARCH_s390)
+#define GETPGID 132
+#else
+#define GETPGID 121
+#endif
+
 // In .bss, alone: element N belongs to the N-th thing that an object watches.
 __u64 seen[16];
 // In .data, alone: the process whose doings count.

@@ -21,11 +21,11 @@ int syscall_entry(struct sys_enter *ctx)
 	return 0;
 }
 
-// TP_PROTO(struct pt_regs *regs, long id): 2 how often it was getpgid, 121 on x86-64.
+// TP_PROTO(struct pt_regs *regs, long id): 2 how often it was getpgid.
 SEC("raw_tp/sys_enter")
 int raw_entry(struct bpf_raw_tracepoint_args *ctx)
 {
-	if (is_mine() && ctx->args[1] == 121)
+	if (is_mine() && ctx->args[1] == GETPGID)
 		count(2);
 	return 0;
 }

@@ -26,11 +26,11 @@ int BPF_PROG(test1_exit, int a, int ret)
 	return 0;
 }
 
-// TP_PROTO(struct pt_regs *regs, long id): 4 how often it was getpgid, 121 on x86-64.
+// TP_PROTO(struct pt_regs *regs, long id): 4 how often it was getpgid.
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_entry, void *regs, long id)
 {
-	if (is_mine() && id == 121)
+	if (is_mine() && id == GETPGID)
 		count(4);
 	return 0;
 }

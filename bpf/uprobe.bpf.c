@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Probes on functions of user space, in whatever process runs them. Registers are those of x86-64.
-#define __TARGET_ARCH_x86
+// Probes on functions of user space, in whatever process runs them.
 #include <asm/ptrace.h>
 #include "seen.h"
 #include <bpf/bpf_tracing.h>

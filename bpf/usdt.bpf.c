@@ -2,7 +2,6 @@
 // USDT: a probe that a program's developers placed in it, and its arguments, wherever they are at that
 // moment. Compiled with the header of libbpf 1.1; usdt_sib.o is the same with that of 1.7, whose specs have
 // another layout and can say "base + index * scale".
-#define __TARGET_ARCH_x86
 #include <asm/ptrace.h>
 #include <stdbool.h>
 #include <asm/errno.h>

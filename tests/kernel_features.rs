@@ -37,7 +37,9 @@ fn the_page_about_kernels_has_the_table() {
     require!(HOST);
     const BEGIN: &str = "<!-- features -->\n";
     const END: &str = "<!-- features: end -->";
-    let mut table = String::from("| feature | first kernel | how the kernel is asked | without it |\n|---|---|---|---|\n");
+    let mut table = String::from(
+        "| feature | first kernel | how the kernel is asked | without it |\n|---|---|---|---|\n",
+    );
     for def in TABLE {
         let _ = writeln!(table, "| {} | {} | {} | {} |", def.name, def.since, def.asked_by, def.without);
     }
@@ -48,6 +50,9 @@ fn the_page_about_kernels_has_the_table() {
     if std::env::var_os("RAWBPF_BLESS").is_some() {
         std::fs::write(&path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("writing the page");
     } else {
-        assert_eq!(found, table, "docs/KERNELS.md differs from src/kernel/feature.rs; RAWBPF_BLESS=1 accepts it");
+        assert_eq!(
+            found, table,
+            "docs/KERNELS.md differs from src/kernel/feature.rs; RAWBPF_BLESS=1 accepts it"
+        );
     }
 }

@@ -209,6 +209,7 @@ macro_rules! attr {
 
         impl $(<$lt>)? $name $(<$lt>)? {
             /// The kernel would read padding, so there must be none.
+            #[allow(dead_code, reason = "compilers before 1.90 do not see the use below")]
             const NO_PADDING: () = assert!(
                 size_of::<Self>() == 0 $(+ size_of::<$ty>())*,
                 concat!(stringify!($name), " has padding"),

@@ -16,15 +16,14 @@ use rawbpf::sys::{self, Errno, ProgLoadParts, SysError, TestRun};
 use rawbpf::uapi::{MapType, ProgType};
 use rawbpf::{Kernel, Loaded, Object, Options, Program};
 
-/// Loads an object of bpf/, in this machine's byte order.
+/// Loads an object of bpf/.
 fn load(name: &str) -> Loaded {
     load_with(name, |_| {})
 }
 
 /// The same, after a change.
 fn load_with(name: &str, change: impl FnOnce(&mut Object)) -> Loaded {
-    let suffix = if cfg!(target_endian = "big") { "eb.o" } else { "o" };
-    let path = format!("{}/bpf/{name}.{suffix}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/bpf/{name}.o", env!("CARGO_MANIFEST_DIR"));
     let mut object = Object::open(&path).unwrap_or_else(|e| panic!("{path}: {e:?}"));
     change(&mut object);
     let plan = object.plan(&Kernel::host(), &Options::default()).expect("it can be planned");

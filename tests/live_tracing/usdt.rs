@@ -10,40 +10,68 @@ use std::sync::atomic::{AtomicU16, Ordering};
 #[unsafe(link_section = ".probes")]
 static RAWBPF_TEST_SEMAPHORE: AtomicU16 = AtomicU16::new(0);
 
+/// A note for tools, about a probe at this place: its arguments, as this machine's assembler writes operands.
+macro_rules! note {
+    ($nop:literal, $arguments:literal) => {
+        concat!(
+            "990: ",
+            $nop,
+            "\n",
+            ".pushsection .note.stapsdt,\"\",\"note\"\n",
+            ".balign 4\n",
+            ".4byte 992f-991f, 994f-993f, 3\n",
+            "991: .asciz \"stapsdt\"\n",
+            "992: .balign 4\n",
+            "993: .8byte 990b\n",
+            ".8byte _.stapsdt.base\n",
+            ".8byte RAWBPF_TEST_SEMAPHORE\n",
+            ".asciz \"rawbpf_test\"\n",
+            ".asciz \"args\"\n",
+            ".asciz \"",
+            $arguments,
+            "\"\n",
+            "994: .balign 4\n",
+            ".popsection\n",
+            ".ifndef _.stapsdt.base\n",
+            ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n",
+            ".weak _.stapsdt.base\n",
+            ".hidden _.stapsdt.base\n",
+            "_.stapsdt.base: .space 1\n",
+            ".size _.stapsdt.base, 1\n",
+            ".popsection\n",
+            ".endif",
+        )
+    };
+}
+
 /// A probe with arguments in a register, in half of one, in memory, in memory by two registers, a
 /// constant, and one that no program can read.
 #[inline(never)]
 fn fire(a: u64, b: i32, memory: &[i64; 4], index: usize) {
-    // SAFETY: the only instruction is a nop; the rest makes a note for tools.
+    let m = memory.as_ptr();
+    // SAFETY: the only instruction does nothing; the rest makes a note for tools.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
         std::arch::asm!(
-            "990: nop",
-            ".pushsection .note.stapsdt,\"\",\"note\"",
-            ".balign 4",
-            ".4byte 992f-991f, 994f-993f, 3",
-            "991: .asciz \"stapsdt\"",
-            "992: .balign 4",
-            "993: .8byte 990b",
-            ".8byte _.stapsdt.base",
-            ".8byte RAWBPF_TEST_SEMAPHORE",
-            ".asciz \"rawbpf_test\"",
-            ".asciz \"args\"",
-            ".asciz \"8@{a} -4@{b:e} 8@16({m}) 8@({m},{i},8) -4@$-5 8f@%xmm0\"",
-            "994: .balign 4",
-            ".popsection",
-            ".ifndef _.stapsdt.base",
-            ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat",
-            ".weak _.stapsdt.base",
-            ".hidden _.stapsdt.base",
-            "_.stapsdt.base: .space 1",
-            ".size _.stapsdt.base, 1",
-            ".popsection",
-            ".endif",
-            a = in(reg) a,
-            b = in(reg) b,
-            m = in(reg) memory.as_ptr(),
-            i = in(reg) index,
-            options(att_syntax, nostack),
+            note!("nop", "8@{a} -4@{b:e} 8@16({m}) 8@({m},{i},8) -4@$-5 8f@%xmm0"),
+            a = in(reg) a, b = in(reg) b, m = in(reg) m, i = in(reg) index, options(att_syntax, nostack),
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!(
+            note!("nop", "8@{a} -4@{b:w} 8@[{m}, 16] 8@[{m}, {i}, lsl 3] -4@-5 8f@d0"),
+            a = in(reg) a, b = in(reg) b, m = in(reg) m, i = in(reg) index, options(nostack),
+        );
+    }
+    // SAFETY: as above. Operands have no scale here, and their registers are those that can be addresses.
+    #[cfg(target_arch = "s390x")]
+    unsafe {
+        std::arch::asm!(
+            note!("nopr", "8@%{a} -4@%{b} 8@16(%{m}) 8@(%{i},%{m}) -4@-5 8f@%f0"),
+            a = in(reg_addr) a, b = in(reg_addr) b, m = in(reg_addr) m, i = in(reg_addr) index * 8,
+            options(nostack),
         );
     }
 }
