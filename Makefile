@@ -1,6 +1,6 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
 .PHONY: help build static test test-pure demo bpf bench doc ci check deps install \
-        test-kernels test-oracle shell kernels-doc kernels-selftest kernels-clean
+        test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -64,6 +64,8 @@ test-oracle: ## Real projects' objects, loaded by libbpf and by rawbpf in guests
 	@tests/oracle/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
 	@tests/kernels/shell $(KERNEL)
+fuzz: ## Fuzz what reads bytes from outside, with libFuzzer (TARGET=elf, RUNS=10000000)
+	@fuzz/run
 kernels-doc: ## Write what the guests answered into docs/KERNELS.md
 	@tests/kernels/doc
 kernels-selftest: ## Does the guests' harness tell how a guest ended?

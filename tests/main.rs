@@ -5,6 +5,7 @@ mod btf;
 mod cli;
 mod core;
 mod elf;
+mod fuzz;
 mod gate;
 mod harness;
 mod insn;

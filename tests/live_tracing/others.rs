@@ -122,7 +122,7 @@ fn counters_are_named_or_refused_by_name() {
 fn a_counter_that_the_machine_lacks() {
     require!(GUEST);
     let loaded = load("perf_event", &[]).expect("it loads");
-    let e = attach(&loaded, "sample", "perf_event/cycles").expect_err("emulated CPUs have none");
+    let e = attach(&loaded, "sample", "perf_event/ref-cycles").expect_err("emulated CPUs have none");
     assert!(
         e.to_string().ends_with(
             "this machine has no such counter (virtual machines often have none); cpu-clock is always there"
