@@ -27,7 +27,7 @@ int no_priority(struct bpf_sockopt *ctx)
 SEC("cgroup/getsockopt")
 int always_seven(struct bpf_sockopt *ctx)
 {
-	__u8 *value = ctx->optval;
+	int *value = ctx->optval;
 
 	if (ctx->level != 1 || ctx->optname != 12 || (void *)(value + 1) > ctx->optval_end)
 		return 1;

@@ -65,7 +65,7 @@ fn globals_and_map_sizes_are_set_before_loading() {
     let kprobe = object("kprobe.o");
     let document = rawbpf_json(&["plan", &kprobe, "--release", "6.12", "--set", "pid=77"]);
     assert_eq!(document["maps"][0]["map"], ".data");
-    let pid: String = 77i32.to_le_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    let pid: String = 77i32.to_ne_bytes().iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(document["maps"][0]["contents"], pid);
     let errors = rawbpf_fails(1, &["plan", &kprobe, "--set", "pdi=1"]);
     assert!(errors.contains("no global variable `pdi`; it has: pid, seen"), "{errors}");

@@ -38,7 +38,10 @@ fn every_target_takes_its_seeds_and_what_was_found() {
         let seeds = seeds(kind);
         assert!(!seeds.is_empty(), "{name} has no seeds");
         let found = files(&format!("fuzz/corpus/{name}"), "");
-        seeds.into_iter().chain(found.iter().map(|path| fs::read(path).expect("it is there"))).for_each(|s| run(&s));
+        seeds
+            .into_iter()
+            .chain(found.iter().map(|path| fs::read(path).expect("it is there")))
+            .for_each(|s| run(&s));
     }
 }
 

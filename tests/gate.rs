@@ -55,7 +55,7 @@ const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
 /// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
 #[allow(dead_code, reason = "a row may wait for its test")]
 mod table {
-    use super::{Feature, NO_KERNEL, feature, guest, host, root};
+    use super::{Feature, NO_KERNEL, feature, guest, host, jit, root};
 
     pub(crate) const ROOT: Feature = feature("root", (0, 0), &[]).checked(root);
     /// A throw-away kernel: for tests that may harm the kernel they run on, or load objects that nobody here wrote.
@@ -81,6 +81,9 @@ mod table {
     pub(crate) const STACKTRACE: Feature =
         feature("kernel stack traces", (4, 6), &["STACKTRACE", "PERF_EVENTS"]);
     pub(crate) const HOTPLUG: Feature = feature("CPU hotplug", (2, 6), &["HOTPLUG_CPU"]);
+
+    /// Machine code instead of the interpreter.
+    pub(crate) const JIT: Feature = feature("JIT", (3, 0), &["BPF_JIT_DEFAULT_ON"]).checked(jit);
 
     pub(crate) const VETH: Feature = feature("veth", (2, 6), &["VETH"]);
     pub(crate) const CLS_BPF: Feature = feature("tc filters", (4, 1), &["NET_CLS_BPF", "NET_SCH_INGRESS"]);
@@ -125,6 +128,14 @@ fn root() -> Result<(), String> {
 }
 fn guest() -> Result<(), String> {
     if Machine::here().guest { Ok(()) } else { Err("runs in `make test-kernels` only".into()) }
+}
+fn jit() -> Result<(), String> {
+    let enabled = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").map_err(|e| e.to_string())?;
+    if enabled.trim() == "0" {
+        Err("programs are interpreted: net.core.bpf_jit_enable is 0".into())
+    } else {
+        Ok(())
+    }
 }
 fn host() -> Result<(), String> {
     if Machine::here().guest { Err("runs in `make test` only".into()) } else { Ok(()) }

@@ -37,7 +37,8 @@ pub fn elf(data: &[u8]) {
         let _ = object.source_lines(&program.func);
     }
     for release in [Release(4, 19, 0), Release(6, 18, 0)] {
-        let _ = object.plan(&Kernel::fixture(release), &Options::default()).map(|plan| format!("{plan:?}").len());
+        let _ =
+            object.plan(&Kernel::fixture(release), &Options::default()).map(|plan| format!("{plan:?}").len());
     }
 }
 
@@ -71,8 +72,10 @@ pub fn btf_ext(data: &[u8]) {
 /// Instructions of either byte order: what decodes is encoded to the same bytes.
 pub fn insn(data: &[u8]) {
     for endian in [Endian::Little, Endian::Big] {
-        let slots: Vec<RawInsn> =
-            data.chunks_exact(8).map(|slot| RawInsn::from_bytes(slot.try_into().expect("8 bytes"), endian)).collect();
+        let slots: Vec<RawInsn> = data
+            .chunks_exact(8)
+            .map(|slot| RawInsn::from_bytes(slot.try_into().expect("8 bytes"), endian))
+            .collect();
         let mut rest = slots.as_slice();
         while !rest.is_empty() {
             let used = match Insn::decode(rest) {

@@ -19,7 +19,7 @@ fn pair() -> Result<Veth, NetlinkError> {
     const PEER: u16 = 1;
     const MODE: u16 = 5;
     let mut peer = vec![0; 16];
-    peer.extend([9, 0]); // length of the attribute: 4, and the name with its NUL
+    peer.extend(9u16.to_ne_bytes()); // length of the attribute: 4, and the name with its NUL
     peer.extend(IFNAME.to_ne_bytes());
     peer.extend(b"far0\0");
     let message =

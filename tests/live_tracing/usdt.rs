@@ -69,7 +69,7 @@ fn fire(a: u64, b: i32, memory: &[i64; 4], index: usize) {
     #[cfg(target_arch = "s390x")]
     unsafe {
         std::arch::asm!(
-            note!("nopr", "8@%{a} -4@%{b} 8@16(%{m}) 8@(%{i},%{m}) -4@-5 8f@%f0"),
+            note!("nopr", "8@{a} -4@{b} 8@16({m}) 8@({i},{m}) -4@-5 8f@%f0"),
             a = in(reg_addr) a, b = in(reg_addr) b, m = in(reg_addr) m, i = in(reg_addr) index * 8,
             options(nostack),
         );
