@@ -90,6 +90,8 @@ mod table {
     pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const TRACEPOINT: Feature =
+        feature("tracepoints", (4, 7), &["TRACING", "PERF_EVENTS", "BPF_EVENTS"]);
     pub(crate) const LWT_BPF: Feature = feature("routes with programs", (4, 10), &["LWTUNNEL_BPF"]);
     pub(crate) const SK_SKB_VERDICT: Feature = feature("sk_skb/verdict", (5, 13), &["NET_SOCK_MSG"]);
     pub(crate) const SOCKMAP_QUERY: Feature = feature("sockmap query", (5, 18), &["NET_SOCK_MSG"]);
