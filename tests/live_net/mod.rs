@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod inventory;
+mod leaks;
 mod netfilter;
 mod netkit;
 mod netns;
