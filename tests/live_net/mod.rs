@@ -2,6 +2,7 @@
 //! connection sent elsewhere, an access denied. Then the program is detached, and nothing may be left.
 
 mod cgroup;
+mod cli;
 mod inventory;
 mod leaks;
 mod netfilter;

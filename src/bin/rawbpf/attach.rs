@@ -13,6 +13,7 @@ use rawbpf::{Link, Object, Plan, Program, Target};
 
 use crate::args::HowArgs;
 use crate::error::CliError;
+use crate::net;
 
 /// `PROGRAM=HOOK`
 fn parse(arg: &str) -> Result<(&str, &str), CliError> {
@@ -117,10 +118,11 @@ pub(crate) fn why_not(program: &Program, how: &HowArgs) -> (String, String) {
         section if Target::of_section(section).is_ok_and(|t| t.is_some()) && how.no_attach => {
             "--no-attach".into()
         }
-        section if section.starts_with("xdp") && !section.contains('/') => {
-            format!("{}: --xdp IF", Target::missing(section))
+        section => {
+            let why = Target::missing(section);
+            let flag = net::flag(&program.prog_type().to_string()).filter(|_| why.ends_with("named"));
+            flag.map_or(why.clone(), |flag| format!("{why}: {flag}"))
         }
-        section => Target::missing(section),
     };
     (program.name().into(), why)
 }
@@ -160,7 +162,7 @@ pub(crate) fn can_update(link_type: LinkType) -> bool {
 
 /// True for the hooks that section names can say.
 pub(crate) fn is_tracing(target: &Target) -> bool {
-    !matches!(target, Target::Xdp(_))
+    !matches!(target, Target::Xdp(_)) && net::pin_name("", target).is_none()
 }
 
 /// What an attachment to many functions left out: the first few, and how many.

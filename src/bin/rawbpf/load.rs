@@ -4,13 +4,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use rawbpf::links::Lifetime;
 use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
 use crate::attach;
 use crate::bpffs;
+use crate::direct;
 use crate::error::CliError;
+use crate::net;
 use crate::output::{Output, Report, Table};
 use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
 
@@ -72,6 +75,7 @@ struct Attached {
 
 pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = prepare(&args.object, &args.how)?;
+    net::enter(args.how.net.netns.as_ref())?;
     let mut targets = targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
     let name = args.name.clone().unwrap_or_else(|| object.name.clone());
@@ -107,6 +111,12 @@ pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliE
 
 /// What is to be attached where: program and target.
 pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
+    let mut out = xdp_targets(object, how)?;
+    out.extend(net::targets(object, how)?);
+    Ok(out)
+}
+
+fn xdp_targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
     if how.xdp.is_empty() {
         return Ok(Vec::new());
     }
@@ -146,38 +156,56 @@ pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Tar
             interfaces.push(interface);
         }
     }
-    let target = |interface: &String| Target::Xdp(Xdp { interface: interface.clone(), mode });
+    let target =
+        |interface: &String| net::without_link(Target::Xdp(Xdp { interface: interface.clone(), mode }), how);
     Ok(interfaces.into_iter().map(|i| (program.clone(), target(i))).collect())
 }
 
-fn attach(loaded: &Loaded, targets: &[(String, Target)]) -> Result<Vec<Attached>, CliError> {
+/// Attaches all. What a hook may keep without a link is written down in `entry` before it is done: whatever happens
+/// then, `unload` finds it.
+fn attach(
+    entry: Option<&Entry>,
+    loaded: &Loaded,
+    targets: &[(String, Target)],
+) -> Result<Vec<Attached>, CliError> {
     let kernel = Kernel::host();
     let mut out: Vec<Attached> = Vec::new();
     for (name, target) in targets {
         let Some(program) = loaded.program(name) else { continue };
-        let mut one = attach_one(&kernel, program, target)?;
+        let entry = entry.filter(|_| net::may_be_without_link(target));
+        let (_, pin) = names(name, target);
+        if let Some(entry) = entry {
+            entry.record(&pin, program)?;
+        }
+        let mut one = attach_one(&kernel, loaded, program, target)?;
+        if let Some(entry) = entry.filter(|_| one.link.lifetime() != Lifetime::Hook) {
+            entry.forget(&pin)?;
+        }
         one.pin = attach::unique(one.pin, |pin| out.iter().any(|a| a.pin == pin));
         out.push(one);
     }
     Ok(out)
 }
 
-fn attach_one(kernel: &Kernel, program: &Program, target: &Target) -> Result<Attached, CliError> {
-    let link = rawbpf::links::attach_on(kernel, program, target)?;
-    let (hook, pin) = names(target);
-    let pin = if pin.is_empty() { program.name().into() } else { pin };
+fn attach_one(
+    kernel: &Kernel,
+    loaded: &Loaded,
+    program: &Program,
+    target: &Target,
+) -> Result<Attached, CliError> {
+    let link = rawbpf::links::attach_on(kernel, program, &net::with_maps(target, loaded)?)?;
+    let (hook, pin) = names(program.name(), target);
     // What it was bound to when it was loaded, only its section says.
     let hook =
         if matches!(target, Target::Trace(_) | Target::Iter(_)) { program.section().into() } else { hook };
     Ok(Attached { link, program: program.name().into(), hook, pin })
 }
 
-/// What to call a target: for people, and as a pin.
-fn names(target: &Target) -> (String, String) {
+/// What to call a target of a program: for people, and as a pin.
+fn names(program: &str, target: &Target) -> (String, String) {
     match target {
         Target::Xdp(xdp) => (format!("XDP on {}", xdp.interface), format!("xdp_{}", xdp.interface)),
-        // By the program's name: what is traced may have any.
-        other => (other.to_string(), String::new()),
+        other => (other.to_string(), net::pin_name(program, other).unwrap_or_else(|| program.into())),
     }
 }
 
@@ -188,10 +216,17 @@ fn fresh(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let attached = attach(Some(entry), &loaded, targets)?;
     let _signals = hold_signals();
     pin(entry, &loaded, &attached)?;
-    report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)
+    let report = report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)?;
+    leave(attached);
+    Ok(report)
+}
+
+/// Leaves programs to the hooks that keep them.
+fn leave(attached: Vec<Attached>) {
+    attached.into_iter().filter(|a| a.link.lifetime() == Lifetime::Hook).for_each(|a| a.link.leak());
 }
 
 /// Pins everything. Links come last: once one is pinned, the program stays attached.
@@ -204,7 +239,7 @@ fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliE
         let path = entry.pin(MAPS, map.name())?;
         map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
     }
-    for a in attached {
+    for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
         attach::check_pinnable(&a.link, &a.program, &a.hook)?;
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
@@ -222,25 +257,36 @@ fn replace(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
+    let direct = direct::plan(old, &loaded, targets, names)?;
     let new = store.successor(old)?;
     let mut swapped: Vec<(Link, Program)> = Vec::new();
-    let result = swap(old, &new, &loaded, targets, &mut swapped);
-    match result {
-        Ok(attached) => {
-            let _signals = hold_signals();
-            settle(old, &new)?;
-            let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
-            report.replaced = true;
-            Ok(report)
+    let result = swap(old, &new, &loaded, targets, &direct, &mut swapped);
+    let result = result.and_then(|attached| {
+        let _signals = hold_signals();
+        settle(old, &new)?;
+        let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
+        report.replaced = true;
+        for swap in direct {
+            report.not_attached.retain(|row| row.program != swap.program);
+            report.links.push(LinkRow {
+                program: swap.program,
+                hook: swap.hook,
+                id: None,
+                note: None,
+                skipped: Vec::new(),
+            });
         }
-        Err(e) => {
-            for (link, before) in &swapped {
-                let _ = link.update(before, None);
-            }
-            let _ = new.remove();
-            Err(e)
+        leave(attached);
+        Ok(report)
+    });
+    if result.is_err() {
+        for (link, before) in &swapped {
+            let _ = link.update(before, None);
         }
+        let _ = new.remove();
     }
+    direct::let_go(swapped);
+    result
 }
 
 fn swap(
@@ -248,6 +294,7 @@ fn swap(
     new: &Entry,
     loaded: &Loaded,
     targets: &[(String, Target)],
+    direct: &[direct::Swap],
     swapped: &mut Vec<(Link, Program)>,
 ) -> Result<Vec<Attached>, CliError> {
     let links = old.pins(LINKS);
@@ -259,7 +306,7 @@ fn swap(
         let info = link.info().map_err(CliError::sys(doing))?;
         let before =
             Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
-        let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
+        let wanted = targets.iter().find(|(n, t)| &names(n, t).1.replace('.', "_") == pin);
         let after = match wanted {
             Some((name, _)) => loaded.program(name),
             // A link that takes no other program is made anew, beside the old one.
@@ -273,16 +320,20 @@ fn swap(
                 before.name()
             )));
         };
-        let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(_, t)| names(t).0);
+        let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(n, t)| names(n, t).0);
         link.update(after, Some(&before)).map_err(CliError::sys(format!("replace the program of {hook}")))?;
         attached.push(Attached { link, program: after.name().into(), hook, pin: pin.clone() });
         let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
         swapped.push((again, before));
     }
-    let kept = |t: &Target| attached.iter().any(|a| a.pin == names(t).1.replace('.', "_"));
-    let fresh: Vec<(String, Target)> = targets.iter().filter(|(_, t)| !kept(t)).cloned().collect();
-    let added = self::attach(loaded, &fresh)?;
+    let is_kept = |(n, t): &&(String, Target)| {
+        let pin = names(n, t).1.replace('.', "_");
+        attached.iter().any(|a| a.pin == pin) || direct.iter().any(|s| s.pin == pin)
+    };
+    let fresh: Vec<(String, Target)> = targets.iter().filter(|t| !is_kept(t)).cloned().collect();
+    let added = self::attach(Some(new), loaded, &fresh)?;
     pin(new, loaded, &added)?;
+    direct::run(direct, new, loaded, swapped)?;
     attached.extend(added);
     Ok(attached)
 }
@@ -317,7 +368,7 @@ fn foreground(
 ) -> Result<(), CliError> {
     let signals = hold_signals();
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let attached = attach(None, &loaded, targets)?;
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
     let _ = signals.set.wait();

@@ -115,7 +115,10 @@ impl Output {
 
     /// Prints an error: to standard error, or as the JSON document.
     pub(crate) fn error(&self, command: &str, e: &CliError) {
-        // A document that has begun stays the only one.
+        // A document that has begun stays the only one, and so does one that says itself what is missing.
+        if self.json && matches!(e, CliError::Incomplete { .. }) {
+            return;
+        }
         if self.json && !matches!(e, CliError::Told(_)) {
             let body = ErrorBody {
                 error: ErrorReport {

@@ -39,7 +39,7 @@ impl Report for UnloadReport {
             out,
             "unloaded {}: {} detached, {} and {} removed",
             self.name,
-            count(r.links.len(), "link"),
+            count(r.links.len() + r.direct.len(), "link"),
             count(r.programs.len(), "program"),
             count(r.maps.len(), "map")
         )
