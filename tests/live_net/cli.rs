@@ -124,6 +124,38 @@ fn what_fails_leaves_nothing() {
     });
 }
 
+/// Runs the command eight times and kills it each time at another moment, from its start until it is done; `before`
+/// and `after` each are called around that. Whole runs take some milliseconds here and some hundred in a guest.
+fn kill_at_all_moments(args: &[&str], before: impl Fn(), after: impl Fn(Duration)) {
+    before();
+    let began = std::time::Instant::now();
+    rawbpf_ok(args);
+    let whole = began.elapsed();
+    after(whole);
+    for step in 1..=8 {
+        before();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rawbpf"))
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        std::thread::sleep(whole * step / 8);
+        child.kill().expect("it is killed");
+        child.wait().expect("it has ended");
+        after(whole * step / 8);
+    }
+}
+
+/// Takes a load back, whatever state it is in, and looks for what is left.
+fn clean_up_after(name: &str, killed: Duration) {
+    let out = rawbpf(&["unload", name]);
+    let known = [Some(0), Some(5)].contains(&out.status.code());
+    assert!(known, "killed after {killed:?}: {}", String::from_utf8_lossy(&out.stderr));
+    assert!(left_behind().is_empty(), "killed after {killed:?}: {:?}", left_behind());
+    assert_eq!(super::world::attached(), Vec::<String>::new(), "killed after {killed:?}");
+}
+
 #[test]
 fn killed_at_any_moment_it_leaves_only_what_unload_finds() {
     require!(ROOT);
@@ -132,27 +164,48 @@ fn killed_at_any_moment_it_leaves_only_what_unload_finds() {
         require!(CLS_BPF, has_clsact());
         mount_bpffs();
         let counter = object("tc_count.o");
-        let args = ["load", &counter, "--tc", "near0", "--tc-hook", "clsact"];
-        // Whole runs take some milliseconds here and some hundred in a guest.
-        let began = std::time::Instant::now();
-        rawbpf_ok(&args);
-        let whole = began.elapsed();
-        rawbpf_ok(&["unload", "tc_count"]);
-        for step in 1..=12 {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_rawbpf"))
-                .args(args)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("it starts");
-            std::thread::sleep(whole * step / 12);
-            child.kill().expect("it is killed");
-            child.wait().expect("it has ended");
-            let out = rawbpf(&["unload", "tc_count"]);
-            let known = [Some(0), Some(5)].contains(&out.status.code());
-            assert!(known, "{}", String::from_utf8_lossy(&out.stderr));
-            assert!(left_behind().is_empty(), "{:?}", left_behind());
-            assert!(super::world::attached().is_empty(), "killed after {:?}", whole * step / 12);
+        let load = ["load", &counter, "--tc", "near0", "--tc-hook", "clsact"];
+        kill_at_all_moments(&load, || (), |killed| clean_up_after("tc_count", killed));
+        // And in the middle of taking it back.
+        let unload = ["unload", "tc_count"];
+        kill_at_all_moments(&unload, || drop(rawbpf_ok(&load)), |killed| clean_up_after("tc_count", killed));
+    });
+}
+
+#[test]
+fn a_replacement_that_is_killed_leaves_no_hook_empty() {
+    require!(ROOT);
+    in_world(|| {
+        let _veth = require!(VETH, Veth::new("near0", "far0"));
+        require!(CLS_BPF, has_clsact());
+        mount_bpffs();
+        let (filters, xdp) = (object("tc_count.o"), object("packet_count.o"));
+        let load_filters = ["load", &filters, "--tc", "near0", "--tc-hook", "clsact"];
+        let load_xdp = ["load", &xdp, "--xdp", "near0", "--xdp-mode", "generic"];
+        for (name, load, programs) in [
+            ("tc_count", &load_filters[..], &["count_in", "count_out"][..]),
+            ("packet_count", &load_xdp, &["count_packets"]),
+        ] {
+            let replace = [load, &["--replace"]].concat();
+            // Each replaces what the one before has left, in whatever state that is.
+            rawbpf_ok(load);
+            let after = |killed: Duration| {
+                let list = attachments(&[]);
+                let found = |name: &&&str| list.iter().filter(|a| a["program"] == **name).count();
+                let counts: Vec<usize> = programs.iter().map(|name| found(&name)).collect();
+                assert_eq!(counts, vec![1; programs.len()], "{name}, killed after {killed:?}: {list:?}");
+            };
+            kill_at_all_moments(&replace, || (), after);
+            let said = rawbpf_ok(&replace);
+            assert!(said.contains("replaced"), "{said}");
+            after(Duration::MAX);
+            clean_up_after(name, Duration::MAX);
+            // Or it is taken back as it is.
+            kill_at_all_moments(
+                &replace,
+                || drop(rawbpf_ok(&replace)),
+                |killed| clean_up_after(name, killed),
+            );
         }
     });
 }

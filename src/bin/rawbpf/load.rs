@@ -11,24 +11,24 @@ use serde::Serialize;
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
 use crate::attach;
 use crate::bpffs;
-use crate::direct;
 use crate::error::CliError;
 use crate::net;
 use crate::output::{Output, Report, Table};
+use crate::replace;
 use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
-struct LoadReport {
+pub(crate) struct LoadReport {
     name: String,
     object: PathBuf,
     pinned: Option<PathBuf>,
-    replaced: bool,
+    pub(crate) replaced: bool,
     programs: Vec<ProgramRow>,
     maps: Vec<MapRow>,
-    links: Vec<LinkRow>,
+    pub(crate) links: Vec<LinkRow>,
     skipped: Vec<SkippedRow>,
-    not_attached: Vec<SkippedRow>,
+    pub(crate) not_attached: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,28 +49,35 @@ struct MapRow {
 }
 
 #[derive(Debug, Serialize)]
-struct LinkRow {
-    program: String,
-    hook: String,
+pub(crate) struct LinkRow {
+    pub(crate) program: String,
+    pub(crate) hook: String,
     /// None for an attachment that has no link object.
-    id: Option<u32>,
-    note: Option<String>,
+    pub(crate) id: Option<u32>,
+    pub(crate) note: Option<String>,
     /// Functions that an attachment to many left out.
-    skipped: Vec<SkippedRow>,
+    pub(crate) skipped: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct SkippedRow {
-    program: String,
+pub(crate) struct SkippedRow {
+    pub(crate) program: String,
     why: String,
 }
 
+impl LinkRow {
+    /// An attachment that its hook keeps.
+    pub(crate) fn without_link(program: String, hook: String) -> LinkRow {
+        LinkRow { program, hook, id: None, note: None, skipped: Vec::new() }
+    }
+}
+
 /// A link, and what to call it.
-struct Attached {
-    link: Link,
-    program: String,
-    hook: String,
-    pin: String,
+pub(crate) struct Attached {
+    pub(crate) link: Link,
+    pub(crate) program: String,
+    pub(crate) hook: String,
+    pub(crate) pin: String,
 }
 
 pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
@@ -86,8 +93,10 @@ pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     let store = Store::new(bpffs);
     let old = store.entry(&name)?;
     bpffs::ensure(bpffs, !args.no_mount, out)?;
+    let _lock = store.lock()?;
+    replace::mend(&old)?;
     let report = if args.replace && old.exists() {
-        replace(&args, &store, &old, &plan, &targets)?
+        replace::run(&args, &old, &plan, &targets)?
     } else {
         let entry = store.take(&name)?;
         fresh(&args, &entry, &plan, &targets).inspect_err(|_| {
@@ -163,7 +172,7 @@ fn xdp_targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, 
 
 /// Attaches all. What a hook may keep without a link is written down in `entry` before it is done: whatever happens
 /// then, `unload` finds it.
-fn attach(
+pub(crate) fn attach(
     entry: Option<&Entry>,
     loaded: &Loaded,
     targets: &[(String, Target)],
@@ -202,7 +211,7 @@ fn attach_one(
 }
 
 /// What to call a target of a program: for people, and as a pin.
-fn names(program: &str, target: &Target) -> (String, String) {
+pub(crate) fn names(program: &str, target: &Target) -> (String, String) {
     match target {
         Target::Xdp(xdp) => (format!("XDP on {}", xdp.interface), format!("xdp_{}", xdp.interface)),
         other => (other.to_string(), net::pin_name(program, other).unwrap_or_else(|| program.into())),
@@ -225,12 +234,12 @@ fn fresh(
 }
 
 /// Leaves programs to the hooks that keep them.
-fn leave(attached: Vec<Attached>) {
+pub(crate) fn leave(attached: Vec<Attached>) {
     attached.into_iter().filter(|a| a.link.lifetime() == Lifetime::Hook).for_each(|a| a.link.leak());
 }
 
 /// Pins everything. Links come last: once one is pinned, the program stays attached.
-fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliError> {
+pub(crate) fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliError> {
     for program in loaded.programs() {
         let path = entry.pin(PROGS, program.name())?;
         program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
@@ -245,117 +254,6 @@ fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliE
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
     }
     Ok(())
-}
-
-/// Puts a new object in place of one that is loaded. Hooks that both have never stand empty: the link stays
-/// and gets the new program. If anything fails, the links get their old programs back.
-fn replace(
-    args: &LoadArgs,
-    store: &Store,
-    old: &Entry,
-    plan: &Plan,
-    targets: &[(String, Target)],
-) -> Result<LoadReport, CliError> {
-    let loaded = plan.run()?;
-    let direct = direct::plan(old, &loaded, targets, names)?;
-    let new = store.successor(old)?;
-    let mut swapped: Vec<(Link, Program)> = Vec::new();
-    let result = swap(old, &new, &loaded, targets, &direct, &mut swapped);
-    let result = result.and_then(|attached| {
-        let _signals = hold_signals();
-        settle(old, &new)?;
-        let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
-        report.replaced = true;
-        for swap in direct {
-            report.not_attached.retain(|row| row.program != swap.program);
-            report.links.push(LinkRow {
-                program: swap.program,
-                hook: swap.hook,
-                id: None,
-                note: None,
-                skipped: Vec::new(),
-            });
-        }
-        leave(attached);
-        Ok(report)
-    });
-    if result.is_err() {
-        for (link, before) in &swapped {
-            let _ = link.update(before, None);
-        }
-        let _ = new.remove();
-    }
-    direct::let_go(swapped);
-    result
-}
-
-fn swap(
-    old: &Entry,
-    new: &Entry,
-    loaded: &Loaded,
-    targets: &[(String, Target)],
-    direct: &[direct::Swap],
-    swapped: &mut Vec<(Link, Program)>,
-) -> Result<Vec<Attached>, CliError> {
-    let links = old.pins(LINKS);
-    let mut attached = Vec::new();
-    // Without targets the hooks stay as they are, each with the new program of its old one's name.
-    for (pin, path) in &links {
-        let doing = format!("open the link {}", path.display());
-        let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
-        let info = link.info().map_err(CliError::sys(doing))?;
-        let before =
-            Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
-        let wanted = targets.iter().find(|(n, t)| &names(n, t).1.replace('.', "_") == pin);
-        let after = match wanted {
-            Some((name, _)) => loaded.program(name),
-            // A link that takes no other program is made anew, beside the old one.
-            _ if !attach::can_update(info.link_type) => continue,
-            None if targets.iter().all(|(_, t)| attach::is_tracing(t)) => loaded.program(before.name()),
-            None => continue,
-        };
-        let Some(after) = after else {
-            return Err(CliError::Option(format!(
-                "--replace: `{}` is attached ({pin}), and the new object has no program of this name",
-                before.name()
-            )));
-        };
-        let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(n, t)| names(n, t).0);
-        link.update(after, Some(&before)).map_err(CliError::sys(format!("replace the program of {hook}")))?;
-        attached.push(Attached { link, program: after.name().into(), hook, pin: pin.clone() });
-        let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
-        swapped.push((again, before));
-    }
-    let is_kept = |(n, t): &&(String, Target)| {
-        let pin = names(n, t).1.replace('.', "_");
-        attached.iter().any(|a| a.pin == pin) || direct.iter().any(|s| s.pin == pin)
-    };
-    let fresh: Vec<(String, Target)> = targets.iter().filter(|t| !is_kept(t)).cloned().collect();
-    let added = self::attach(Some(new), loaded, &fresh)?;
-    pin(new, loaded, &added)?;
-    direct::run(direct, new, loaded, swapped)?;
-    attached.extend(added);
-    Ok(attached)
-}
-
-/// Moves the links that were kept, removes the rest of the old, and gives the new its name.
-fn settle(old: &Entry, new: &Entry) -> Result<(), CliError> {
-    let kept = |pin: &str| !new.dir.join(LINKS).join(pin).exists();
-    let program_ids: Vec<u32> = new
-        .pins(PROGS)
-        .iter()
-        .filter_map(|(_, path)| Program::open_pin(path).ok()?.info().ok())
-        .map(|info| info.id)
-        .collect();
-    for (pin, path) in old.pins(LINKS) {
-        let link = Link::open_pin(&path).and_then(|l| l.info());
-        if link.is_ok_and(|l| program_ids.contains(&l.prog_id)) && kept(&pin) {
-            let to = new.pin(LINKS, &pin)?;
-            std::fs::rename(&path, &to).map_err(CliError::io(format!("move the pin {}", path.display())))?;
-        }
-    }
-    old.remove()?;
-    std::fs::rename(&new.dir, &old.dir).map_err(CliError::io(format!("rename {}", new.dir.display())))
 }
 
 /// Loads and attaches, and undoes both when a signal comes.
@@ -378,11 +276,11 @@ fn foreground(
 }
 
 /// Signals that would end the process wait while this lives.
-struct Held {
+pub(crate) struct Held {
     set: SigSet,
 }
 
-fn hold_signals() -> Held {
+pub(crate) fn hold_signals() -> Held {
     let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
     Held { set }
@@ -394,7 +292,7 @@ impl Drop for Held {
     }
 }
 
-fn report(
+pub(crate) fn report(
     args: &LoadArgs,
     name: &str,
     dir: Option<&Path>,

@@ -37,6 +37,7 @@ mod output;
 mod plan;
 mod printer;
 mod prog;
+mod replace;
 mod stack;
 mod stop;
 mod store;

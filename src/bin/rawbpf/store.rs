@@ -9,7 +9,7 @@
 //! ```
 //!
 //! There is no other state: what is not in the bpffs is not loaded. To make the directory is to take the
-//! name, so two loads of the same name cannot both succeed.
+//! name, so two loads of the same name cannot both succeed; and one command at a time changes what is there.
 //!
 //! Some hooks have no link objects, or had none in older kernels: a tc filter, a program attached to a cgroup by the
 //! old call. Such an attachment has no descriptor and cannot be pinned; the hook keeps the program until somebody takes
@@ -19,10 +19,12 @@
 //! has a program of this id and no link, wherever it is by then. Whoever attaches a pinned program somewhere else by
 //! hand, without a link, has that undone too.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use rawbpf::links::{Scope, inventory};
 use rawbpf::sys::Errno;
@@ -49,7 +51,7 @@ pub(crate) const LINKS: &str = "links";
 /// Programs that hooks keep without a link.
 pub(crate) const DIRECT: &str = "direct";
 
-/// Ends the name of an entry that is being put together to replace another; no object can be called so.
+/// Stands in the names of entries that are about to replace others or to be replaced; no object can be called so.
 const UNFINISHED: char = '~';
 
 impl Store {
@@ -57,13 +59,14 @@ impl Store {
         Store { root: bpffs.join("rawbpf") }
     }
 
+    /// True if something is loaded, or is about to be.
+    pub(crate) fn exists(&self) -> bool {
+        self.root.is_dir()
+    }
+
     /// The names that are loaded.
     pub(crate) fn names(&self) -> Vec<String> {
-        list(&self.root)
-            .into_iter()
-            .map(|(name, _)| name)
-            .filter(|name| !name.ends_with(UNFINISHED))
-            .collect()
+        list(&self.root).into_iter().map(|(name, _)| name).filter(|name| !name.contains(UNFINISHED)).collect()
     }
 
     /// The entry of this name, whether it exists or not.
@@ -79,15 +82,20 @@ impl Store {
         self.names().into_iter().map(|name| Entry { dir: self.root.join(&name), name }).collect()
     }
 
-    /// Makes a place for what will replace `entry`; what an interrupted replacement left there is removed.
-    pub(crate) fn successor(&self, entry: &Entry) -> Result<Entry, CliError> {
-        let name = format!("{}{UNFINISHED}", entry.name);
-        let new = Entry { dir: self.root.join(&name), name };
-        if new.exists() {
-            new.remove()?;
+    /// Keeps other commands that load and unload out, as long as it lives; a process that is killed lets go of it.
+    pub(crate) fn lock(&self) -> Result<Flock<File>, CliError> {
+        let doing = || format!("lock the directory {}", self.root.display());
+        loop {
+            make_dir(&self.root, true)?;
+            let dir = File::open(&self.root).map_err(CliError::io(doing()))?;
+            let inode = dir.metadata().map_err(CliError::io(doing()))?.ino();
+            let lock = Flock::lock(dir, FlockArg::LockExclusive)
+                .map_err(|(_, e)| CliError::io(doing())(e.into()))?;
+            // Who had it before may have removed the directory.
+            if fs::metadata(&self.root).is_ok_and(|m| m.ino() == inode) {
+                return Ok(lock);
+            }
         }
-        make_dir(&new.dir, false)?;
-        Ok(new)
     }
 
     /// Takes a name: makes its directory. [`CliError::Loaded`] if it is taken.
@@ -122,6 +130,24 @@ fn list(dir: &Path) -> Vec<(String, PathBuf)> {
 impl Entry {
     pub(crate) fn exists(&self) -> bool {
         self.dir.is_dir()
+    }
+
+    pub(crate) fn make(&self) -> Result<(), CliError> {
+        make_dir(&self.dir, false)
+    }
+
+    /// The entry that is to replace this one.
+    pub(crate) fn successor(&self) -> Entry {
+        self.called(format!("{}{UNFINISHED}", self.name))
+    }
+
+    /// This one, when it has been replaced.
+    pub(crate) fn outgoing(&self) -> Entry {
+        self.called(format!("{}{UNFINISHED}old", self.name))
+    }
+
+    fn called(&self, name: String) -> Entry {
+        Entry { dir: self.dir.with_file_name(&name), name }
     }
 
     /// The pins of one part: name and path.
