@@ -92,6 +92,9 @@ mod table {
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
     pub(crate) const TRACEPOINT: Feature =
         feature("tracepoints", (4, 7), &["TRACING", "PERF_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const STRUCT_OPS: Feature = feature("struct_ops", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
+    pub(crate) const STRUCT_OPS_LINK: Feature =
+        feature("struct_ops link", (6, 4), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const LWT_BPF: Feature = feature("routes with programs", (4, 10), &["LWTUNNEL_BPF"]);
     pub(crate) const SK_SKB_VERDICT: Feature = feature("sk_skb/verdict", (5, 13), &["NET_SOCK_MSG"]);
     pub(crate) const SOCKMAP_QUERY: Feature = feature("sockmap query", (5, 18), &["NET_SOCK_MSG"]);

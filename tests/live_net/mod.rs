@@ -11,6 +11,7 @@ mod netns;
 mod route;
 mod socket;
 mod sockmap;
+mod struct_ops;
 mod tc;
 mod world;
 mod xdp;

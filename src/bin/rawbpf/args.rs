@@ -218,6 +218,10 @@ pub(crate) struct HowArgs {
     /// Do not attach programs to what their section names say
     #[arg(long)]
     pub(crate) no_attach: bool,
+    /// Fail, and leave nothing behind, if a program cannot be attached where its section says; without this, it is
+    /// reported, and the others are attached
+    #[arg(long, conflicts_with = "no_attach")]
+    pub(crate) strict: bool,
     /// Only this process: for uprobes, USDT probes and perf events
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,

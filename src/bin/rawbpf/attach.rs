@@ -127,6 +127,19 @@ pub(crate) fn why_not(program: &Program, how: &HowArgs) -> (String, String) {
     (program.name().into(), why)
 }
 
+/// Why one could not be attached where its section says, without saying once more which one it is.
+pub(crate) fn why_failed(program: &str, e: &CliError) -> String {
+    let text = crate::output::whole(e);
+    let known = format!("cannot attach `{program}` to ");
+    let text = text.strip_prefix(&known).unwrap_or(&text);
+    e.hint().map_or_else(|| text.to_string(), |hint| format!("{text}; {hint}"))
+}
+
+/// True for a target that only the program's section names: what fails there is reported, and the rest goes on.
+pub(crate) fn is_by_section(program: &str, target: &Target, how: &HowArgs) -> bool {
+    is_tracing(target) && !how.attach.iter().any(|a| a.split('=').next() == Some(program))
+}
+
 /// The first of `pin`, `pin-2`, `pin-3` ... that is not taken.
 pub(crate) fn unique(pin: String, is_taken: impl Fn(&str) -> bool) -> String {
     let others = (2u32..).map(|n| format!("{pin}-{n}"));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rawbpf::links::Lifetime;
-use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
+use rawbpf::uapi::ProgType;
+use rawbpf::{Kernel, Link, Loaded, Map, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
@@ -13,9 +14,10 @@ use crate::attach;
 use crate::bpffs;
 use crate::error::CliError;
 use crate::net;
+use crate::ops;
 use crate::output::{Output, Report, Table};
 use crate::replace;
-use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
+use crate::store::{Entry, LINKS, PROGS, Store};
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
@@ -73,6 +75,7 @@ impl LinkRow {
 }
 
 /// A link, and what to call it.
+#[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) link: Link,
     pub(crate) program: String,
@@ -170,40 +173,68 @@ fn xdp_targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, 
     Ok(interfaces.into_iter().map(|i| (program.clone(), target(i))).collect())
 }
 
-/// Attaches all. What a hook may keep without a link is written down in `entry` before it is done: whatever happens
-/// then, `unload` finds it.
+/// What was attached, and what could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Attachments {
+    pub(crate) done: Vec<Attached>,
+    /// By name of the program: only those that were to be attached where their sections say.
+    pub(crate) failed: Vec<(String, CliError)>,
+}
+
+impl Attachments {
+    /// An error if there is nothing but failures, or any at all if all has to succeed.
+    pub(crate) fn or_error(mut self, strict: bool) -> Result<Attachments, CliError> {
+        if self.failed.is_empty() || !strict && !self.done.is_empty() {
+            return Ok(self);
+        }
+        Err(self.failed.swap_remove(0).1)
+    }
+}
+
+/// Attaches all that is wanted. What a hook may keep without a link is written down in `entry` before it is done:
+/// whatever happens then, `unload` finds it.
 pub(crate) fn attach(
     entry: Option<&Entry>,
     loaded: &Loaded,
     targets: &[(String, Target)],
-) -> Result<Vec<Attached>, CliError> {
+    how: &HowArgs,
+) -> Result<Attachments, CliError> {
     let kernel = Kernel::host();
-    let mut out: Vec<Attached> = Vec::new();
+    let mut out = Attachments::default();
     for (name, target) in targets {
         let Some(program) = loaded.program(name) else { continue };
-        let entry = entry.filter(|_| net::may_be_without_link(target));
-        let (_, pin) = names(name, target);
-        if let Some(entry) = entry {
-            entry.record(&pin, program)?;
+        let is_taken = |pin: &str| out.done.iter().any(|a| a.pin == pin);
+        match attach_one(entry, &kernel, loaded, program, target) {
+            Ok(mut one) => {
+                one.pin = attach::unique(one.pin, is_taken);
+                out.done.push(one);
+            }
+            Err(e) if attach::is_by_section(name, target, how) => out.failed.push((name.clone(), e)),
+            Err(e) => return Err(e),
         }
-        let mut one = attach_one(&kernel, loaded, program, target)?;
-        if let Some(entry) = entry.filter(|_| one.link.lifetime() != Lifetime::Hook) {
-            entry.forget(&pin)?;
-        }
-        one.pin = attach::unique(one.pin, |pin| out.iter().any(|a| a.pin == pin));
-        out.push(one);
     }
     Ok(out)
 }
 
 fn attach_one(
+    entry: Option<&Entry>,
     kernel: &Kernel,
     loaded: &Loaded,
     program: &Program,
     target: &Target,
 ) -> Result<Attached, CliError> {
-    let link = rawbpf::links::attach_on(kernel, program, &net::with_maps(target, loaded)?)?;
     let (hook, pin) = names(program.name(), target);
+    let record = entry.filter(|_| net::may_be_without_link(target));
+    if let Some(entry) = record {
+        entry.record(&pin, program)?;
+    }
+    let link = rawbpf::links::attach_on(kernel, program, &net::with_maps(target, loaded)?)?;
+    if let Some(entry) = record.filter(|_| link.lifetime() != Lifetime::Hook) {
+        entry.forget(&pin)?;
+    }
+    if entry.is_some() {
+        attach::check_pinnable(&link, program.name(), &hook)?;
+    }
     // What it was bound to when it was loaded, only its section says.
     let hook =
         if matches!(target, Target::Trace(_) | Target::Iter(_)) { program.section().into() } else { hook };
@@ -225,11 +256,13 @@ fn fresh(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
-    let attached = attach(Some(entry), &loaded, targets)?;
+    let mut attached = attach(Some(entry), &loaded, targets, &args.how)?;
+    ops::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
+    let attached = attached.or_error(args.how.strict)?;
     let _signals = hold_signals();
-    pin(entry, &loaded, &attached)?;
+    pin(entry, &loaded, &attached.done)?;
     let report = report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)?;
-    leave(attached);
+    leave(attached.done);
     Ok(report)
 }
 
@@ -244,12 +277,8 @@ pub(crate) fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Resu
         let path = entry.pin(PROGS, program.name())?;
         program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
     }
-    for map in loaded.maps() {
-        let path = entry.pin(MAPS, map.name())?;
-        map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
-    }
+    loaded.maps().try_for_each(|map| ops::pin(entry, map))?;
     for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
-        attach::check_pinnable(&a.link, &a.program, &a.hook)?;
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
     }
@@ -266,7 +295,9 @@ fn foreground(
 ) -> Result<(), CliError> {
     let signals = hold_signals();
     let loaded = plan.run()?;
-    let attached = attach(None, &loaded, targets)?;
+    let mut attached = attach(None, &loaded, targets, &args.how)?;
+    ops::attach_all(None, &loaded, &args.how, &[], &mut attached);
+    let attached = attached.or_error(args.how.strict)?;
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
     let _ = signals.set.wait();
@@ -298,7 +329,7 @@ pub(crate) fn report(
     dir: Option<&Path>,
     plan: &Plan,
     loaded: &Loaded,
-    attached: &[Attached],
+    attached: &Attachments,
 ) -> Result<LoadReport, CliError> {
     let mut programs = Vec::new();
     for program in loaded.programs() {
@@ -310,7 +341,7 @@ pub(crate) fn report(
         });
     }
     let mut links = Vec::new();
-    for a in attached {
+    for a in &attached.done {
         let info =
             a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
         let note = a.link.note().map(String::from);
@@ -320,9 +351,21 @@ pub(crate) fn report(
         links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });
     }
     let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
-    let not_attached =
-        loaded.programs().filter(|p| !is_attached(p.name())).map(|p| attach::why_not(p, &args.how));
-    let not_attached = not_attached.map(|(program, why)| SkippedRow { program, why }).collect();
+    let failed = |name: &str| attached.failed.iter().find(|(n, _)| n == name);
+    let why_not = |p: &Program| match failed(p.name()) {
+        Some((name, e)) => (name.clone(), attach::why_failed(name, e)),
+        None => attach::why_not(p, &args.how),
+    };
+    let in_table = |p: &&Program| {
+        p.prog_type() == ProgType::StructOps && attached.failed.is_empty() && !args.how.no_attach
+    };
+    let idle = loaded.programs().filter(|p| !is_attached(p.name()) && !in_table(p)).map(why_not);
+    let tables = ops::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
+    let tables = tables.map(|name| {
+        let why = failed(name).map_or_else(|| "--no-attach".into(), |(_, e)| attach::why_failed(name, e));
+        (name.to_string(), why)
+    });
+    let not_attached = idle.chain(tables).map(|(program, why)| SkippedRow { program, why }).collect();
     let map_row = |m: &rawbpf::Map| MapRow {
         name: m.name().into(),
         map_type: m.info().map_type.to_string(),

@@ -33,6 +33,7 @@ mod link;
 mod load;
 mod map;
 mod net;
+mod ops;
 mod output;
 mod plan;
 mod printer;

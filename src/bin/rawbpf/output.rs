@@ -142,10 +142,7 @@ impl Output {
             text.push_str("\n\n");
         }
         text.push_str(&paint("1;31", "error"));
-        text.push_str(&format!(": {e}"));
-        for cause in causes(e) {
-            text.push_str(&format!(": {cause}"));
-        }
+        text.push_str(&format!(": {}", whole(e)));
         if let Some(hint) = e.hint() {
             text.push_str(&format!("\n{}: {hint}", paint("1;36", "help")));
         }
@@ -159,6 +156,11 @@ fn finish(result: io::Result<()>) -> Result<(), CliError> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(CliError::io("write to standard output")),
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn whole(e: &CliError) -> String {
+    causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn causes(e: &CliError) -> Vec<String> {

@@ -14,15 +14,17 @@
 use std::fs;
 use std::path::Path;
 
-use rawbpf::links::{Scope, inventory};
-use rawbpf::{Link, Loaded, Plan, Program, Target};
+use rawbpf::links::{Hook, LinkInfo, Scope, inventory};
+use rawbpf::uapi::LinkType;
+use rawbpf::{Link, Loaded, Map, Plan, Program, Target};
 
-use crate::args::LoadArgs;
+use crate::args::{HowArgs, LoadArgs};
 use crate::attach;
 use crate::direct;
 use crate::error::CliError;
-use crate::load::{self, Attached, LinkRow, LoadReport, names};
-use crate::store::{DIRECT, Entry, LINKS, PROGS};
+use crate::load::{self, Attached, Attachments, LinkRow, LoadReport, names};
+use crate::ops;
+use crate::store::{DIRECT, Entry, LINKS, MAPS, PROGS};
 
 /// Puts a new object in the place of `old`. If anything fails, the links get their old programs back.
 pub(crate) fn run(
@@ -36,7 +38,7 @@ pub(crate) fn run(
     let new = old.successor();
     new.make()?;
     let mut swapped: Vec<(Link, Program)> = Vec::new();
-    let result = swap(old, &new, &loaded, targets, &direct, &mut swapped);
+    let result = swap(old, &new, &loaded, targets, &direct, &args.how, &mut swapped);
     let result = result.and_then(|attached| {
         let _signals = load::hold_signals();
         settle(old, &new)?;
@@ -46,7 +48,7 @@ pub(crate) fn run(
             report.not_attached.retain(|row| row.program != swap.program);
             report.links.push(LinkRow::without_link(swap.program, swap.hook));
         }
-        load::leave(attached);
+        load::leave(attached.done);
         Ok(report)
     });
     // Once the old one has lost its name there is no way back.
@@ -66,10 +68,15 @@ fn swap(
     loaded: &Loaded,
     targets: &[(String, Target)],
     direct: &[direct::Swap],
+    how: &HowArgs,
     swapped: &mut Vec<(Link, Program)>,
-) -> Result<Vec<Attached>, CliError> {
-    let mut attached = Vec::new();
+) -> Result<Attachments, CliError> {
+    let (mut attached, mut tables) = (Vec::new(), Vec::new());
     for (pin, path) in old.pins(LINKS) {
+        if let (link, LinkInfo { link_type: LinkType::StructOps, .. }) = open(&path)? {
+            tables.push((link, pin));
+            continue;
+        }
         let Some((after, hook)) = successor(&pin, &path, loaded, targets)? else { continue };
         let (link, info) = open(&path)?;
         let before =
@@ -83,14 +90,23 @@ fn swap(
         attached.iter().any(|a| a.pin == pin) || direct.iter().any(|s| s.pin == pin)
     };
     let fresh: Vec<(String, Target)> = targets.iter().filter(|t| !is_kept(t)).cloned().collect();
-    let added = load::attach(Some(new), loaded, &fresh)?;
-    load::pin(new, loaded, &added)?;
+    let mut added = load::attach(Some(new), loaded, &fresh, how)?;
+    let kept: Vec<String> =
+        tables.iter().filter_map(|(_, pin)| pin.strip_prefix("struct_ops_")).map(String::from).collect();
+    ops::attach_all(Some(new), loaded, how, &kept, &mut added);
+    // All or nothing: what was attached so far stays, or is replaced.
+    let mut added = added.or_error(true)?;
+    load::pin(new, loaded, &added.done)?;
     direct::run(direct, new, loaded, swapped)?;
-    attached.extend(added);
-    Ok(attached)
+    // Last, as there is no way back: the old table's functions are not known any more.
+    for (link, pin) in tables {
+        attached.push(ops::replace(link, pin, loaded)?);
+    }
+    attached.append(&mut added.done);
+    Ok(Attachments { done: attached, ..added })
 }
 
-fn open(path: &Path) -> Result<(Link, rawbpf::links::LinkInfo), CliError> {
+fn open(path: &Path) -> Result<(Link, LinkInfo), CliError> {
     let doing = format!("open the link {}", path.display());
     let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
     let info = link.info().map_err(CliError::sys(doing))?;
@@ -106,13 +122,15 @@ fn successor<'a>(
     targets: &[(String, Target)],
 ) -> Result<Option<(&'a Program, String)>, CliError> {
     let (_, info) = open(path)?;
+    // A link that takes no other program is made anew, beside the old one.
+    if !attach::can_update(info.link_type) {
+        return Ok(None);
+    }
     let before =
         Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
     let wanted = targets.iter().find(|(n, t)| names(n, t).1.replace('.', "_") == pin);
     let after = match wanted {
         Some((name, _)) => loaded.program(name),
-        // A link that takes no other program is made anew, beside the old one.
-        _ if !attach::can_update(info.link_type) => return Ok(None),
         None if targets.iter().all(|(_, t)| attach::is_tracing(t)) => loaded.program(before.name()),
         None => return Ok(None),
     };
@@ -134,10 +152,13 @@ fn settle(old: &Entry, new: &Entry) -> Result<(), CliError> {
 }
 
 fn finish(name: &Entry, out: &Entry, new: &Entry) -> Result<(), CliError> {
-    let programs = ids(new, PROGS);
+    let (programs, maps) = (ids(new, PROGS), map_ids(new));
     for (pin, path) in out.pins(LINKS) {
         let link = Link::open_pin(&path).and_then(|l| l.info());
-        let is_kept = link.is_ok_and(|l| programs.contains(&l.prog_id));
+        let is_kept = link.is_ok_and(|l| match l.hook {
+            Hook::StructOps { map_id } => maps.contains(&map_id),
+            _ => programs.contains(&l.prog_id),
+        });
         if is_kept && !new.dir.join(LINKS).join(&pin).exists() {
             rename(&path, &new.pin(LINKS, &pin)?)?;
         }
@@ -154,6 +175,10 @@ fn rename(from: &Path, to: &Path) -> Result<(), CliError> {
 fn ids(entry: &Entry, part: &str) -> Vec<u32> {
     let pins = entry.pins(part);
     pins.iter().filter_map(|(_, path)| Program::open_pin(path).ok()?.info().ok()).map(|i| i.id).collect()
+}
+
+fn map_ids(entry: &Entry) -> Vec<u32> {
+    entry.pins(MAPS).iter().filter_map(|(_, path)| Map::open_pin(path).ok()).map(|m| m.info().id).collect()
 }
 
 /// Puts right what a replacement left that was killed: it is undone, or done to the end.
@@ -178,7 +203,7 @@ fn give_back(old: &Entry, new: &Entry) -> Result<(), CliError> {
     let own = ids(old, PROGS);
     for (_, path) in old.pins(LINKS) {
         let (link, info) = open(&path)?;
-        if own.contains(&info.prog_id) {
+        if info.prog_id == 0 || own.contains(&info.prog_id) {
             continue;
         }
         // Its name is that of the old one, as a rule.

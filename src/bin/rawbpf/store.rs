@@ -31,6 +31,7 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
 
 use crate::error::CliError;
+use crate::ops;
 
 /// The directory of all loaded objects.
 pub(crate) struct Store {
@@ -216,6 +217,9 @@ impl Entry {
         }
         removed.direct = self.pins(DIRECT).into_iter().map(|(name, _)| name).collect();
         self.end_direct().into_iter().for_each(&mut note);
+        for (_, path) in self.pins(MAPS) {
+            note(ops::unregister(&path));
+        }
         for (part, names) in [(PROGS, &mut removed.programs), (MAPS, &mut removed.maps)] {
             for (name, path) in self.pins(part) {
                 note(unpin(&path));
