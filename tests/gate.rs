@@ -63,6 +63,10 @@ mod table {
     /// neither a pass nor a skip in the ledger of the kernels.
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
 
+    /// What a kernel lacks: for tests of what is said then.
+    pub(crate) const NO_TCX: Feature = feature("a kernel without tcx", NO_KERNEL, &[]);
+    pub(crate) const NO_FPROBE: Feature = feature("a kernel without FPROBE", NO_KERNEL, &[]);
+
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);

@@ -13,5 +13,5 @@ mod socket;
 mod sockmap;
 mod struct_ops;
 mod tc;
-mod world;
+pub(crate) mod world;
 mod xdp;
