@@ -64,6 +64,10 @@ mod table {
     /// neither a pass nor a skip in the ledger of the kernels.
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
 
+    /// What a kernel lacks: for tests of what is said then.
+    pub(crate) const NO_TCX: Feature = feature("a kernel without tcx", NO_KERNEL, &[]);
+    pub(crate) const NO_FPROBE: Feature = feature("a kernel without FPROBE", NO_KERNEL, &[]);
+
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);
@@ -94,6 +98,11 @@ mod table {
     pub(crate) const LSM: Feature = feature("BPF LSM", (5, 7), &["BPF_LSM", "BPF_JIT"]);
     pub(crate) const PERF_LINK: Feature = feature("perf_event link", (5, 15), &["PERF_EVENTS"]);
     pub(crate) const KPROBE_MULTI: Feature = feature("kprobe.multi", (5, 18), &["FPROBE"]);
+    pub(crate) const TRACEPOINT: Feature =
+        feature("tracepoints", (4, 7), &["TRACING", "PERF_EVENTS", "BPF_EVENTS"]);
+    pub(crate) const STRUCT_OPS: Feature = feature("struct_ops", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
+    pub(crate) const STRUCT_OPS_LINK: Feature =
+        feature("struct_ops link", (6, 4), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const LWT_BPF: Feature = feature("routes with programs", (4, 10), &["LWTUNNEL_BPF"]);
     pub(crate) const SK_SKB_VERDICT: Feature = feature("sk_skb/verdict", (5, 13), &["NET_SOCK_MSG"]);
     pub(crate) const SOCKMAP_QUERY: Feature = feature("sockmap query", (5, 18), &["NET_SOCK_MSG"]);

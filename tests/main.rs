@@ -20,6 +20,7 @@ mod layers;
 mod live_load;
 mod live_maps;
 mod live_net;
+mod live_refusals;
 mod live_tracing;
 mod net;
 mod plan;

@@ -21,5 +21,6 @@ fn tracing_is_refused_and_the_reason_is_named() {
     let why = "the kernel is locked down (confidentiality), which forbids this kind of tracing even to root; see /sys/kernel/security/lockdown";
     let e = attach("kprobe/__sys_socket");
     assert_eq!(e.to_string(), format!("cannot attach `anywhere` to kprobe/__sys_socket: {why}"));
+    crate::live_refusals::golden("lockdown", &crate::live_net::world::chain(&e));
     assert_eq!(rawbpf::Error::from(e).kind(), rawbpf::ErrorKind::NotPermitted);
 }

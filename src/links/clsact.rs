@@ -5,7 +5,8 @@
 //!
 //! The qdisc is ours to remove only if it was we who made it; and if two of our filters hang on it, only with the last.
 //! Who made it has to be known to whoever removes that filter, which may be another process, a month later. So it is
-//! written where that one will look: the filter's name ends in `+clsact`.
+//! written where that one will look: the filter's name ends in `+clsact`. And whoever is killed must not leave a qdisc
+//! without such a filter: both are made by one call, and both are removed by one.
 //!
 //! ```text
 //!   $ tc filter show dev eth0 ingress
@@ -16,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
 use super::cause::{Attempt, NET_ADMIN, Needs};
-use super::filter::{self, EGRESS, Filter, INGRESS, NewFilter};
+use super::filter::{self, Both, EGRESS, Filter, INGRESS, NewFilter, Qdisc};
 use super::interface::Interface;
 use super::order::{Anchor, Place};
 use super::tc::{Direction, Tc};
@@ -51,67 +52,94 @@ pub(super) fn attach(attempt: &Attempt<'_>, tc: &Tc, interface: &Interface) -> R
         return Err(attempt.wrong("classic tc filters have no revision; that takes tcx (Linux 6.6)"));
     }
     let mut netlink = Netlink::route().map_err(|e| attempt.explain(e, &NEEDS))?;
-    let fail = |e| explain(attempt, e);
-    let made_qdisc = filter::add_clsact(&mut netlink, interface.index).map_err(fail)?;
-    let added = qdisc_fits(attempt, tc, &mut netlink, interface, made_qdisc)
-        .and_then(|()| add(attempt, tc, &mut netlink, interface, made_qdisc));
-    match added {
-        Ok(filter) => Ok(Link::undone_by(OurFilter::new(netlink, filter))),
-        Err(e) => {
-            if made_qdisc {
-                let _ = remove_if_empty(&mut netlink, interface.index);
-            }
-            Err(e)
+    let there = filter::clsact_of(&mut netlink, interface.index).map_err(|e| explain(attempt, e))?;
+    let filter = match there {
+        Some(qdisc) => {
+            qdisc_fits(attempt, tc, &qdisc, interface)?;
+            add(attempt, tc, &mut netlink, interface)?
         }
+        None => add_first(attempt, tc, &mut netlink, interface)?,
+    };
+    Ok(Link::undone_by(OurFilter::new(netlink, filter)))
+}
+
+/// Makes the qdisc, and the filter on it.
+fn add_first(
+    attempt: &Attempt<'_>,
+    tc: &Tc,
+    netlink: &mut Netlink,
+    interface: &Interface,
+) -> Result<Filter, AttachError> {
+    let priority = place(attempt, tc, &[])?;
+    let name = format!("{}{WITH_QDISC}", attempt.program.name());
+    let fd = attempt.program.as_fd().as_raw_fd();
+    let (ifindex, parent) = (interface.index, tc.direction.parent());
+    let new = NewFilter { ifindex, parent, priority, fd, name: &name };
+    match filter::add_both(netlink, &new).map_err(|e| explain(attempt, e))? {
+        Both::Made(filter) => Ok(filter),
+        // Somebody else made one just now: it is not ours to remove, so the filter must not say so.
+        Both::Joined(filter) => unmark(netlink, filter, attempt.program).map_err(|e| explain(attempt, e)),
+        Both::Qdisc(e) => {
+            let _ = remove_if_empty(netlink, ifindex);
+            Err(explain(attempt, e))
+        }
+        Both::Neither(e) => Err(explain(attempt, e)),
     }
+}
+
+/// Gives a filter a name that does not say that it takes the qdisc with it.
+fn unmark(netlink: &mut Netlink, filter: Filter, program: &Program) -> Result<Filter, NetlinkError> {
+    let name = program.name().to_string();
+    filter::replace_filter(netlink, &filter, program.as_fd().as_raw_fd(), &name)?;
+    Ok(Filter { name, ..filter })
 }
 
 /// An `ingress` qdisc stands where a clsact would; it takes filters for both directions, and runs all on ingress.
 fn qdisc_fits(
     attempt: &Attempt<'_>,
     tc: &Tc,
-    netlink: &mut Netlink,
+    there: &Qdisc,
     interface: &Interface,
-    made: bool,
 ) -> Result<(), AttachError> {
-    if made || tc.direction == Direction::Ingress {
+    if there.kind != "ingress" || tc.direction == Direction::Ingress {
         return Ok(());
     }
-    let there = filter::clsact_of(netlink, interface.index).map_err(|e| explain(attempt, e))?;
-    match there {
-        Some(qdisc) if qdisc.kind == "ingress" => Err(attempt.taken(
-            "an `ingress` qdisc".into(),
-            format!(
-                ", which has no egress side; replace it with a clsact: tc qdisc replace dev {} clsact",
-                interface.name
-            ),
-        )),
-        _ => Ok(()),
-    }
+    Err(attempt.taken(
+        "an `ingress` qdisc".into(),
+        format!(
+            ", which has no egress side; replace it with a clsact: tc qdisc replace dev {} clsact",
+            interface.name
+        ),
+    ))
 }
 
+/// Puts a filter on a qdisc that is there.
 fn add(
     attempt: &Attempt<'_>,
     tc: &Tc,
     netlink: &mut Netlink,
     interface: &Interface,
-    made_qdisc: bool,
 ) -> Result<Filter, AttachError> {
     let parent = tc.direction.parent();
     let fail = |e| explain(attempt, e);
     let there = filter::filters(netlink, interface.index, parent).map_err(fail)?;
-    if let Some(old) = tc.replace {
-        let old = there.iter().find(|f| f.prog_id == old).ok_or_else(|| {
-            attempt.wrong(format!("program {old} is no filter there, and cannot be replaced"))
-        })?;
+    if let Some(old) = tc.replace.and_then(|old| there.iter().find(|f| f.prog_id == old)) {
         return replace(netlink, old, attempt.program).map_err(fail);
     }
-    let priority = priority(&tc.order.place, &there).map_err(|why| attempt.wrong(why))?;
-    let ours = made_qdisc || takes_qdisc(netlink, interface.index).map_err(fail)?;
+    let priority = place(attempt, tc, &there)?;
+    let ours = takes_qdisc(netlink, interface.index).map_err(fail)?;
     let name = format!("{}{}", attempt.program.name(), if ours { WITH_QDISC } else { "" });
     let fd = attempt.program.as_fd().as_raw_fd();
     let new = NewFilter { ifindex: interface.index, parent, priority, fd, name: &name };
     filter::add_filter(netlink, &new).map_err(fail)
+}
+
+/// The priority of a new filter among those that are there.
+fn place(attempt: &Attempt<'_>, tc: &Tc, there: &[Filter]) -> Result<u16, AttachError> {
+    if let Some(old) = tc.replace {
+        return Err(attempt.wrong(format!("program {old} is no filter there, and cannot be replaced")));
+    }
+    priority(&tc.order.place, there).map_err(|why| attempt.wrong(why))
 }
 
 /// Puts a program behind a filter; the answer is the filter as it is then.
@@ -198,8 +226,18 @@ fn end(netlink: &mut Netlink, ours: &Filter) -> Result<(), NetlinkError> {
     if !there.iter().any(|f| f.is_same(ours)) {
         return Ok(());
     }
-    ours.remove(netlink)?;
-    if ours.name.ends_with(WITH_QDISC) { remove_if_empty(netlink, ours.ifindex) } else { Ok(()) }
+    // A process that is killed must not leave a qdisc that nothing says is ours: where it goes too, it goes first,
+    // and takes the filter with it.
+    if ours.name.ends_with(WITH_QDISC) && is_alone(netlink, ours)? {
+        return filter::remove_clsact(netlink, ours.ifindex);
+    }
+    ours.remove(netlink)
+}
+
+/// True if no other filter of any kind hangs on the same qdisc.
+fn is_alone(netlink: &mut Netlink, ours: &Filter) -> Result<bool, NetlinkError> {
+    let other = if ours.parent == INGRESS { EGRESS } else { INGRESS };
+    Ok(filter::is_empty(netlink, ours.ifindex, other)? && filter::is_alone(netlink, ours)?)
 }
 
 impl Undo for OurFilter {

@@ -10,6 +10,7 @@
 
 use crate::bytes::{Cursor, Endian};
 use crate::sys::netlink::{ACK, DUMP, Message, Netlink, NetlinkError, attributes, number};
+use crate::sys::{Errno, SysError};
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
@@ -122,15 +123,9 @@ pub(super) fn clsact_of(netlink: &mut Netlink, ifindex: u32) -> Result<Option<Qd
     Ok(qdiscs(netlink)?.into_iter().find(is_it))
 }
 
-/// Gives an interface a clsact qdisc; false if it has one, or an `ingress` one.
-pub(super) fn add_clsact(netlink: &mut Netlink, ifindex: u32) -> Result<bool, NetlinkError> {
+fn new_clsact(ifindex: u32) -> Message {
     let head = Head { ifindex, handle: 0xffff_0000, parent: CLSACT, info: 0 };
-    let message = Message::new(RTM_NEWQDISC, ACK | CREATE | EXCL, &head.bytes()).attr(TCA_KIND, b"clsact\0");
-    match netlink.request(message) {
-        Ok(_) => Ok(true),
-        Err(e) if e.source.errno == crate::sys::Errno::EEXIST => Ok(false),
-        Err(e) => Err(e),
-    }
+    Message::new(RTM_NEWQDISC, ACK | CREATE | EXCL, &head.bytes()).attr(TCA_KIND, b"clsact\0")
 }
 
 /// Takes an interface's clsact qdisc away, with all that hangs on it.
@@ -155,6 +150,19 @@ pub(super) fn filters(netlink: &mut Netlink, ifindex: u32, parent: u32) -> Resul
 /// True if no filter of any kind hangs there.
 pub(super) fn is_empty(netlink: &mut Netlink, ifindex: u32, parent: u32) -> Result<bool, NetlinkError> {
     Ok(dump(netlink, ifindex, parent)?.is_empty())
+}
+
+/// True if this one is all that hangs on its parent.
+pub(super) fn is_alone(netlink: &mut Netlink, ours: &Filter) -> Result<bool, NetlinkError> {
+    let is_ours = |body: &[u8]| {
+        let Some((head, rest)) = Head::parse(body) else { return false };
+        let chain = attributes(rest).find(|(kind, _)| *kind == TCA_CHAIN).and_then(|(_, v)| number(v));
+        // Each priority shows by itself too, with handle 0.
+        let handles = [0, ours.handle];
+        let same_place = head.info == ours.head().info && chain.unwrap_or(0) == ours.chain;
+        same_place && handles.contains(&head.handle)
+    };
+    Ok(dump(netlink, ours.ifindex, ours.parent)?.iter().all(|(_, body)| is_ours(body)))
 }
 
 fn dump(netlink: &mut Netlink, ifindex: u32, parent: u32) -> Result<Vec<(u16, Vec<u8>)>, NetlinkError> {
@@ -210,12 +218,44 @@ pub(super) struct NewFilter<'a> {
 
 /// Adds a filter. The answer says which handle and priority it got.
 pub(super) fn add_filter(netlink: &mut Netlink, new: &NewFilter<'_>) -> Result<Filter, NetlinkError> {
+    netlink.request(new_filter(new)).and_then(|answer| echoed(&answer))
+}
+
+/// What became of a clsact qdisc and its first filter.
+pub(super) enum Both {
+    /// Both were made.
+    Made(Filter),
+    /// The filter was made, but the qdisc was there already.
+    Joined(Filter),
+    /// There was no qdisc, and one was made, but no filter; why not.
+    Qdisc(NetlinkError),
+    /// Neither was made; why not.
+    Neither(NetlinkError),
+}
+
+/// Gives an interface a clsact qdisc and a first filter on it, in one call: a process that is killed leaves no qdisc
+/// without the filter that says whose it is.
+pub(super) fn add_both(netlink: &mut Netlink, new: &NewFilter<'_>) -> Result<Both, NetlinkError> {
+    let (qdisc, filter) = netlink.request_both(new_clsact(new.ifindex), new_filter(new))?;
+    Ok(match (qdisc, filter.and_then(|answer| echoed(&answer))) {
+        (Ok(_), Ok(filter)) => Both::Made(filter),
+        (Ok(_), Err(e)) => Both::Qdisc(e),
+        (Err(_), Ok(filter)) => Both::Joined(filter),
+        // If there is one, the filter's error is the one that counts.
+        (Err(first), Err(e)) if first.source.errno == Errno::EEXIST => Both::Neither(e),
+        (Err(first), Err(_)) => Both::Neither(first),
+    })
+}
+
+fn new_filter(new: &NewFilter<'_>) -> Message {
     let head =
         Head { ifindex: new.ifindex, handle: 0, parent: new.parent, info: info(new.priority, ALL_PROTOCOLS) };
-    let message = program(Message::new(RTM_NEWTFILTER, ACK | CREATE | EXCL | ECHO, &head.bytes()), new);
-    let answer = netlink.request(message)?;
-    let echoed = answer.iter().find_map(|(_, body)| parse_filter(body));
-    echoed.ok_or_else(|| crate::sys::SysError::other("netlink answer", crate::sys::Errno::EPROTO).into())
+    program(Message::new(RTM_NEWTFILTER, ACK | CREATE | EXCL | ECHO, &head.bytes()), new)
+}
+
+fn echoed(answer: &[(u16, Vec<u8>)]) -> Result<Filter, NetlinkError> {
+    let filter = answer.iter().find_map(|(_, body)| parse_filter(body));
+    filter.ok_or_else(|| SysError::other("netlink answer", Errno::EPROTO).into())
 }
 
 /// Puts another program behind a filter, in one step.

@@ -184,6 +184,25 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The call that attaches it, as far as it is known before it is made.
+    pub fn call(&self) -> &'static str {
+        let by = |via: Via| if via == Via::Direct { "BPF_PROG_ATTACH" } else { "BPF_LINK_CREATE" };
+        match self {
+            Target::XdpNetlink(_) => "RTM_SETLINK",
+            Target::Route(_) => "RTM_NEWROUTE",
+            Target::Tc(tc) if tc.hook == TcHook::Clsact => "RTM_NEWTFILTER",
+            Target::Tc(tc) => by(tc.via),
+            Target::Netkit(netkit) => by(netkit.via),
+            Target::Netns(hook) => by(hook.via),
+            Target::Sockmap(sockmap) => by(sockmap.via),
+            Target::Cgroup(cgroup) => by(cgroup.via),
+            Target::Lirc(_) => "BPF_PROG_ATTACH",
+            _ => "BPF_LINK_CREATE",
+        }
+    }
+}
+
 /// The hook in a few words, such as `XDP on eth0`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -133,26 +133,26 @@ fn explain(program: &Program, xdp: &Xdp, interface: &Interface, source: SysError
     if let (true, Some(missing)) = (source.errno.is_permission(), lacking(&[NET_ADMIN])) {
         return AttachError::NotPermitted { program: name, hook, missing, source };
     }
-    let why = match ask_why(program, interface.index, xdp.mode.flags()) {
-        said if !said.is_empty() => format!(": {said}"),
-        _ => guess(xdp.mode, interface, source.errno),
-    };
+    let said = ask_why(program, interface.index, xdp.mode.flags());
+    let why: Vec<String> =
+        [said, guess(xdp.mode, interface, source.errno)].into_iter().filter(|w| !w.is_empty()).collect();
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
     AttachError::Refused { program: name, hook, source, why }
 }
 
-/// What the number means when the kernel says nothing more.
+/// What the number means here, and what to do; empty if that is not known.
 fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> String {
     /// A packet, its headroom and the kernel's bookkeeping have to fit a page of 4 KiB.
     const LARGEST: u32 = 3520;
     match (mode, errno) {
         (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP) => {
-            format!(": the driver of {} has no native XDP; use --xdp-mode generic", interface.name)
+            format!("the driver of {} has no native XDP; use --xdp-mode generic", interface.name)
         }
         (XdpMode::Offloaded, Errno::EOPNOTSUPP | Errno::ENOTSUPP | Errno::EINVAL) => {
-            format!(": the card behind {} runs no programs; use --xdp-mode native or generic", interface.name)
+            format!("the card behind {} runs no programs; use --xdp-mode native or generic", interface.name)
         }
         _ if interface.mtu > LARGEST => format!(
-            ": its MTU is {}, and native XDP takes at most about {LARGEST} unless the program is in SEC(\"xdp.frags\"); \
+            "its MTU is {}, and native XDP takes at most about {LARGEST} unless the program is in SEC(\"xdp.frags\"); \
              lower it with `ip link set {} mtu 1500`, or use --xdp-mode generic",
             interface.mtu, interface.name
         ),

@@ -91,6 +91,9 @@ impl From<SysError> for NetlinkError {
     }
 }
 
+/// What the kernel answers: type and body of each message.
+pub type Answer = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
+
 /// A socket of the routing family, in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Netlink {
@@ -134,11 +137,35 @@ impl Netlink {
     }
 
     /// Sends a request and returns the messages of the answer: type and body (after the header).
-    pub fn request(&mut self, message: Message) -> Result<Vec<(u16, Vec<u8>)>, NetlinkError> {
+    pub fn request(&mut self, message: Message) -> Answer {
         self.sequence += 1;
         let bytes = message.finish(self.sequence);
+        self.send(&bytes)?;
+        self.answer()
+    }
+
+    /// Sends two requests at once and returns the answers of both. The kernel works them off within one call, so a
+    /// process that is killed has made both or neither; the second is tried though the first failed. Both have to ask
+    /// for an [`ACK`].
+    pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Answer, Answer), SysError> {
+        let mut bytes = first.finish(self.sequence + 1);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(second.finish(self.sequence + 2));
+        self.send(&bytes)?;
+        self.sequence += 1;
+        let first = self.answer();
+        self.sequence += 1;
+        Ok((first, self.answer()))
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), SysError> {
         let fail = |e: nix::errno::Errno| SysError::other("netlink request", e);
-        socket::send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty()).map_err(fail)?;
+        socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::empty()).map(drop).map_err(fail)
+    }
+
+    /// The answer to the request that `sequence` counts.
+    fn answer(&self) -> Answer {
+        let fail = |e: nix::errno::Errno| SysError::other("netlink request", e);
         let mut out = Vec::new();
         let mut buffer = vec![0; 1 << 17];
         loop {

@@ -2,12 +2,16 @@
 //! connection sent elsewhere, an access denied. Then the program is detached, and nothing may be left.
 
 mod cgroup;
+mod cli;
+mod inventory;
+mod leaks;
 mod netfilter;
 mod netkit;
 mod netns;
 mod route;
 mod socket;
 mod sockmap;
+mod struct_ops;
 mod tc;
-mod world;
+pub(crate) mod world;
 mod xdp;

@@ -134,6 +134,47 @@ fn one_that_cannot_be_attached_undoes_all() {
 }
 
 #[test]
+fn what_cannot_be_attached_is_said_and_the_rest_is_attached() {
+    require!(ROOT);
+    require!(
+        RAW_TRACEPOINT,
+        load("tracepoint", &["raw_entry"]).and_then(|l| Ok(auto(&l, "raw_entry").map(drop)?))
+    );
+    let dir = tempfile::tempdir().expect("a folder");
+    let (source, both) = (dir.path().join("some.s"), dir.path().join("some.o"));
+    let program =
+        |name: &str, section: &str| format!(".section \"{section}\"\n{name}:\n    r0 = 0\n    exit\n");
+    let lines =
+        [".license \"GPL\"\n", &program("here", "raw_tp/sys_enter"), &program("nowhere", "raw_tp/sys_entre")];
+    fs::write(&source, lines.concat()).expect("it is written");
+    ok(&["asm", &source.display().to_string(), "-o", &both.display().to_string()]);
+    let both = both.display().to_string();
+    leaves_nothing(|| {
+        let name = Name("cli_some");
+        let args = ["load", &both, "--name", name.0];
+        let said = ok(&args);
+        assert!(
+            said.contains("not attached: nowhere: raw_tracepoint/sys_entre: there is no tracepoint `sys_entre` (nearest: sys_enter"),
+            "{said}"
+        );
+        assert_eq!(pins(name.0), ["here"]);
+        ok(&["unload", name.0]);
+        // If all has to succeed, nothing is left of what did; nor if nothing does.
+        for more in [&["--strict"][..], &["--program", "nowhere"]] {
+            let output = rawbpf(&[&args, more].concat());
+            assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+            assert!(text(&output).contains("cannot attach `nowhere` to"), "{}", text(&output));
+            assert!(!Path::new("/sys/fs/bpf/rawbpf/cli_some").exists());
+        }
+        // A replacement is all or nothing.
+        ok(&["load", &both, "--name", name.0, "--program", "here"]);
+        assert_eq!(rawbpf(&[&args[..], &["--replace"]].concat()).status.code(), Some(5));
+        assert_eq!(pins(name.0), ["here"]);
+        ok(&["unload", name.0]);
+    });
+}
+
+#[test]
 fn a_replacement_takes_over_what_is_traced() {
     require!(ROOT);
     require!(FENTRY, load("tracing", &["test1_entry"]).and_then(|l| Ok(auto(&l, "test1_entry").map(drop)?)));

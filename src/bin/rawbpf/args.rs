@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use rawbpf::links::NetNs;
+
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::map::args::MapCommand;
+use crate::net::NetArgs;
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
@@ -54,9 +57,11 @@ pub(crate) enum Command {
     /// Show loaded programs
     #[command(subcommand)]
     Prog(ProgCommand),
-    /// Show attachments
+    /// Show and manage links: attachments that are objects of their own
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Show everything that is attached on this machine, however it was made
+    Attachments(AttachmentsArgs),
     /// Print what an iterator prints: that of an object, or that behind a pinned link
     Iter(IterArgs),
 }
@@ -78,6 +83,11 @@ impl Command {
             Command::Stack(_) => "stack",
             Command::Prog(ProgCommand::List) => "prog list",
             Command::Link(LinkCommand::List) => "link list",
+            Command::Link(LinkCommand::Show(_)) => "link show",
+            Command::Link(LinkCommand::Detach(_)) => "link detach",
+            Command::Link(LinkCommand::Update(_)) => "link update",
+            Command::Link(LinkCommand::Pin(_)) => "link pin",
+            Command::Attachments(_) => "attachments",
             Command::Iter(_) => "iter",
         }
     }
@@ -93,8 +103,65 @@ pub(crate) enum ProgCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LinkCommand {
     /// List all links
-    #[command(visible_alias = "show")]
     List,
+    /// Show one link with all that the kernel tells of it; without a selector, list all
+    Show(LinkShowArgs),
+    /// Detach a program by force, though others may hold the link
+    Detach(LinkArgs),
+    /// Put another program behind a link, in one step
+    Update(LinkUpdateArgs),
+    /// Give a link a name in a bpffs: it then stays when whoever holds it ends
+    Pin(LinkPinArgs),
+}
+
+/// A link.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LinkArgs {
+    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made
+    #[arg(required = true, num_args = 1..=2, value_name = "LINK")]
+    pub(crate) link: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LinkShowArgs {
+    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made
+    #[arg(num_args = 0..=2, value_name = "LINK")]
+    pub(crate) link: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LinkUpdateArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// The new program: its id, or the path of its pin
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) to: String,
+    /// Only if this program is behind it now: its id, or the path of its pin
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) from: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LinkPinArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// The path, in a bpffs
+    #[arg(long, value_name = "PATH")]
+    pub(crate) at: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AttachmentsArgs {
+    /// The interfaces of this network namespace instead of those of the current one: a name of `ip netns`, a process, a
+    /// file (may be given several times)
+    #[arg(long, value_name = "NAME|PID|PATH|self", conflicts_with = "all_netns")]
+    pub(crate) netns: Vec<NetNs>,
+    /// The interfaces of all network namespaces
+    #[arg(long)]
+    pub(crate) all_netns: bool,
+    /// As a tree: by kind of hook and place, programs in the order in which they run
+    #[arg(long)]
+    pub(crate) tree: bool,
 }
 
 /// An object file.
@@ -142,6 +209,8 @@ pub(crate) struct HowArgs {
     /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
     #[arg(long, value_name = "MODE", default_value = "auto")]
     pub(crate) xdp_mode: XdpModeArg,
+    #[command(flatten)]
+    pub(crate) net: NetArgs,
     /// Attach PROGRAM to a hook, written as its section name would be: `kprobe/tcp_connect`,
     /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
     #[arg(long, value_name = "PROGRAM=HOOK")]
@@ -149,6 +218,10 @@ pub(crate) struct HowArgs {
     /// Do not attach programs to what their section names say
     #[arg(long)]
     pub(crate) no_attach: bool,
+    /// Fail, and leave nothing behind, if a program cannot be attached where its section says; without this, it is
+    /// reported, and the others are attached
+    #[arg(long, conflicts_with = "no_attach")]
+    pub(crate) strict: bool,
     /// Only this process: for uprobes, USDT probes and perf events
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,

@@ -13,6 +13,7 @@ use rawbpf::{Link, Object, Plan, Program, Target};
 
 use crate::args::HowArgs;
 use crate::error::CliError;
+use crate::net;
 
 /// `PROGRAM=HOOK`
 fn parse(arg: &str) -> Result<(&str, &str), CliError> {
@@ -117,12 +118,26 @@ pub(crate) fn why_not(program: &Program, how: &HowArgs) -> (String, String) {
         section if Target::of_section(section).is_ok_and(|t| t.is_some()) && how.no_attach => {
             "--no-attach".into()
         }
-        section if section.starts_with("xdp") && !section.contains('/') => {
-            format!("{}: --xdp IF", Target::missing(section))
+        section => {
+            let why = Target::missing(section);
+            let flag = net::flag(&program.prog_type().to_string()).filter(|_| why.ends_with("named"));
+            flag.map_or(why.clone(), |flag| format!("{why}: {flag}"))
         }
-        section => Target::missing(section),
     };
     (program.name().into(), why)
+}
+
+/// Why one could not be attached where its section says, without saying once more which one it is.
+pub(crate) fn why_failed(program: &str, e: &CliError) -> String {
+    let text = crate::output::whole(e);
+    let known = format!("cannot attach `{program}` to ");
+    let text = text.strip_prefix(&known).unwrap_or(&text);
+    e.hint().map_or_else(|| text.to_string(), |hint| format!("{text}; {hint}"))
+}
+
+/// True for a target that only the program's section names: what fails there is reported, and the rest goes on.
+pub(crate) fn is_by_section(program: &str, target: &Target, how: &HowArgs) -> bool {
+    is_tracing(target) && !how.attach.iter().any(|a| a.split('=').next() == Some(program))
 }
 
 /// The first of `pin`, `pin-2`, `pin-3` ... that is not taken.
@@ -160,7 +175,7 @@ pub(crate) fn can_update(link_type: LinkType) -> bool {
 
 /// True for the hooks that section names can say.
 pub(crate) fn is_tracing(target: &Target) -> bool {
-    !matches!(target, Target::Xdp(_))
+    !matches!(target, Target::Xdp(_)) && net::pin_name("", target).is_none()
 }
 
 /// What an attachment to many functions left out: the first few, and how many.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rawbpf::links::AttachError;
+use rawbpf::links::{AttachError, NetNsError};
 use rawbpf::sys::SysError;
 use rawbpf::{Error, ErrorKind};
 
@@ -42,6 +42,12 @@ pub(crate) enum CliError {
     /// A file operation failed.
     #[error("cannot {doing}")]
     Io { doing: String, source: std::io::Error },
+    /// A list of which some things are missing; it has been printed.
+    #[error("{} could not be looked at:\n  {}", crate::output::count(.problems.len(), "thing"), .problems.join("\n  "))]
+    Incomplete { problems: Vec<String> },
+    /// A network namespace that cannot be entered.
+    #[error(transparent)]
+    NetNs(#[from] NetNsError),
     /// The report says it all; this is the exit status.
     #[error("see the report")]
     Reported(u8),
@@ -107,6 +113,14 @@ impl CliError {
                 Io::NotFound => "not found",
                 _ => "failed",
             },
+            CliError::NetNs(NetNsError::NoName { .. } | NetNsError::NoProcess { .. }) => "not found",
+            CliError::NetNs(NetNsError::Open { source, .. } | NetNsError::Enter { source, .. })
+                if source.errno.is_permission() =>
+            {
+                "not permitted"
+            }
+            CliError::NetNs(_) => "failed",
+            CliError::Incomplete { .. } => "incomplete",
             CliError::BadName { .. }
             | CliError::BadSelector { .. }
             | CliError::Option(_)
@@ -127,6 +141,9 @@ impl CliError {
             CliError::Lib(e) => e.hint(),
             CliError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
+            }
+            CliError::NetNs(_) if self.kind() == "not permitted" => {
+                Some("run it as root, or with the capability CAP_SYS_ADMIN".into())
             }
             _ => None,
         }

@@ -1,15 +1,15 @@
-//! `rawbpf link`: what is attached where.
+//! `rawbpf link`: the attachments that are objects of their own.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rawbpf::Link;
-use rawbpf::links::{self, Hook, Interface, LinkInfo};
-use rawbpf::progs::ProgInfo;
-use rawbpf::sys::{self, ObjectKind};
+use rawbpf::links::inventory::By;
+use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
+use rawbpf::sys::Errno;
+use rawbpf::{Link, Program};
 use serde::Serialize;
 
+use crate::args::{LinkArgs, LinkPinArgs, LinkShowArgs, LinkUpdateArgs};
 use crate::bpffs;
 use crate::error::CliError;
 use crate::output::{Output, Report, Table};
@@ -23,7 +23,11 @@ struct LinkRow {
     prog_id: u32,
     program: Option<String>,
     hook: String,
-    pinned: Vec<String>,
+    detail: String,
+    /// The kernel's own fields.
+    info: serde_json::Value,
+    pinned: Vec<PathBuf>,
+    held_by: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,59 +35,201 @@ struct LinkList {
     links: Vec<LinkRow>,
 }
 
-pub(crate) fn list(out: &Output) -> Result<(), CliError> {
-    let mut pins: HashMap<u32, Vec<String>> = HashMap::new();
-    for entry in Store::new(Path::new(bpffs::DEFAULT)).entries() {
-        for (_, path) in entry.pins(LINKS) {
-            if let Ok(info) = Link::open_pin(&path).and_then(|l| l.info()) {
-                pins.entry(info.id).or_default().push(path.display().to_string());
-            }
-        }
-    }
-    let all = links::list().map_err(CliError::sys("list the links"))?;
-    let interfaces = links::interfaces().unwrap_or_default();
-    let row = |info: LinkInfo| LinkRow {
-        id: info.id,
-        link_type: info.link_type.to_string(),
-        prog_id: info.prog_id,
-        program: sys::fd_by_id(ObjectKind::Prog, info.prog_id).and_then(ProgInfo::of).ok().map(|p| p.name),
-        hook: describe(&info, &interfaces),
-        pinned: pins.remove(&info.id).unwrap_or_default(),
-    };
-    out.report("link list", &LinkList { links: all.into_iter().map(row).collect() })
+#[derive(Debug, Serialize)]
+struct LinkShow {
+    link: LinkRow,
 }
 
-/// Where a link is attached, in a few words.
-fn describe(info: &LinkInfo, interfaces: &[Interface]) -> String {
-    let hook = &info.hook;
-    let interface = |index: u32| match interfaces.iter().find(|i| i.index == index) {
-        Some(i) => i.name.clone(),
-        None if index == 0 => "an interface that is gone".into(),
-        None => format!("interface {index} of another network namespace"),
+/// Something was done to a link.
+#[derive(Debug, Serialize)]
+struct LinkDone {
+    id: u32,
+    hook: String,
+    #[serde(skip)]
+    text: String,
+}
+
+pub(crate) fn list(out: &Output) -> Result<(), CliError> {
+    out.report("link list", &LinkList { links: rows()? })
+}
+
+pub(crate) fn show(args: &LinkShowArgs, out: &Output) -> Result<(), CliError> {
+    if args.link.is_empty() {
+        return out.report("link show", &LinkList { links: rows()? });
+    }
+    let (_, info) = find(&args.link)?;
+    out.report("link show", &LinkShow { link: one(&info)? })
+}
+
+pub(crate) fn detach(args: &LinkArgs, out: &Output) -> Result<(), CliError> {
+    let (link, info) = find(&args.link)?;
+    let row = one(&info)?;
+    link.detach().map_err(|e| match e.errno {
+        Errno::EOPNOTSUPP | Errno::ENOTSUPP => CliError::Option(not_by_force(&row)),
+        _ => CliError::sys(format!("detach link {}", info.id))(e),
+    })?;
+    let text = format!("detached {}, link {}", row.hook, info.id);
+    out.report("link detach", &LinkDone { id: info.id, hook: row.hook, text })
+}
+
+/// What there is to do about a link that cannot be detached by force.
+fn not_by_force(row: &LinkRow) -> String {
+    let pins: Vec<String> = row.pinned.iter().map(|p| format!("remove the pin {}", p.display())).collect();
+    let holders: Vec<String> = row.held_by.iter().map(|h| format!("end {h}")).collect();
+    let all: Vec<String> = pins.into_iter().chain(holders).collect();
+    let how = if all.is_empty() { "nothing that can be seen holds it".into() } else { all.join(", and ") };
+    format!(
+        "link {} is of type {}, which cannot be detached by force: it ends with the last pin and descriptor; to detach \
+         it, {how}",
+        row.id, row.link_type
+    )
+}
+
+pub(crate) fn update(args: &LinkUpdateArgs, out: &Output) -> Result<(), CliError> {
+    let (link, info) = find(&args.link.link)?;
+    let row = one(&info)?;
+    let new = program(&args.to)?;
+    let old = args.from.as_deref().map(program).transpose()?;
+    link.update(&new, old.as_ref()).map_err(|e| match e.errno {
+        Errno::EPERM if old.is_some() => CliError::Option(format!(
+            "link {}: the program behind it is {} and not the one given by --from",
+            info.id,
+            row.program_text()
+        )),
+        Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOTSUPP => CliError::Option(format!(
+            "link {} is of type {}, and either such links take no other program, or `{}` does not fit: type and attach \
+             type have to be the same",
+            info.id,
+            row.link_type,
+            new.name()
+        )),
+        _ => CliError::sys(format!("update link {}", info.id))(e),
+    })?;
+    let text =
+        format!("{}, link {}: {} in the place of {}", row.hook, info.id, new.name(), row.program_text());
+    out.report("link update", &LinkDone { id: info.id, hook: row.hook, text })
+}
+
+pub(crate) fn pin(args: &LinkPinArgs, out: &Output) -> Result<(), CliError> {
+    let (link, info) = find(&args.link.link)?;
+    let row = one(&info)?;
+    link.pin(&args.at).map_err(CliError::sys(format!("pin link {} at {}", info.id, args.at.display())))?;
+    let text = format!("pinned {}, link {}, at {}", row.hook, info.id, args.at.display());
+    out.report("link pin", &LinkDone { id: info.id, hook: row.hook, text })
+}
+
+/// All links, by id.
+fn rows() -> Result<Vec<LinkRow>, CliError> {
+    // The inventory goes on without what it may not see; here that would be all.
+    links::list().map_err(CliError::sys("list the links"))?;
+    let mut rows: Vec<LinkRow> = inventory(&Scope::Here).attachments.iter().filter_map(row).collect();
+    rows.sort_by_key(|r| r.id);
+    Ok(rows)
+}
+
+fn row(a: &Attachment) -> Option<LinkRow> {
+    let By::Link { id, link_type } = &a.by else { return None };
+    let hook = match a.kind() {
+        "xdp" => format!("XDP on {}", a.place),
+        kind => format!("{kind} {}", a.place).trim_end().into(),
     };
-    match hook {
-        // The kernel says a number and not of which namespace: it is ours if our interface runs the program.
-        Hook::Xdp { ifindex } => match interfaces.iter().find(|i| i.index == *ifindex) {
-            Some(i) if i.xdp.iter().all(|(_, id)| *id != info.prog_id) => {
-                format!("XDP on interface {ifindex} of another network namespace")
+    Some(LinkRow {
+        id: *id,
+        link_type: link_type.to_string(),
+        prog_id: a.prog_id,
+        program: a.program.clone(),
+        hook,
+        detail: a.detail.clone(),
+        info: crate::hook::json(a),
+        pinned: a.pins.clone(),
+        held_by: a.holders.iter().map(|h| format!("{} ({})", h.name, h.pid)).collect(),
+    })
+}
+
+/// The row of one link.
+fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
+    // This process holds it too by now, and is none of those that the user wants to know.
+    let own = format!("({})", std::process::id());
+    let found = rows()?.into_iter().find(|r| r.id == info.id);
+    let mut row = found.ok_or_else(|| CliError::NoSuch {
+        what: "link",
+        wanted: format!("with id {}", info.id),
+        near: String::new(),
+    })?;
+    row.held_by.retain(|h| !h.ends_with(&own));
+    Ok(row)
+}
+
+/// Finds the link that `words` name: `id N`, a path, or the name of a pin of `rawbpf load`.
+fn find(words: &[String]) -> Result<(Link, LinkInfo), CliError> {
+    let bad = || CliError::BadSelector { what: "link", words: words.join(" ") };
+    let (doing, link) = match words {
+        [id, n] if id == "id" => {
+            let id: u32 = n.parse().map_err(|_| bad())?;
+            match Link::open_id(id) {
+                Err(e) if e.errno == Errno::ENOENT => {
+                    let wanted = format!("with id {id}");
+                    return Err(CliError::NoSuch { what: "link", wanted, near: String::new() });
+                }
+                other => (format!("open the link with id {id}"), other),
             }
-            _ => format!("XDP on {}", interface(*ifindex)),
-        },
-        Hook::Tcx { ifindex, attach_type } | Hook::Netkit { ifindex, attach_type } => {
-            format!("{attach_type} on {}", interface(*ifindex))
         }
-        Hook::Cgroup { cgroup_id, attach_type } => format!("{attach_type} of cgroup {cgroup_id}"),
-        Hook::Netns { inode, attach_type } => format!("{attach_type} of network namespace {inode}"),
-        Hook::Tracing { attach_type, target_obj_id, target_btf_id, .. } => {
-            format!("{attach_type} of type {target_btf_id} in object {target_obj_id}")
+        [pinned, path] if pinned == "pinned" => (format!("open the link {path}"), Link::open_pin(path)),
+        [path] if path.starts_with('/') => (format!("open the link {path}"), Link::open_pin(path)),
+        [name] => {
+            let path = by_name(name)?;
+            (format!("open the link {}", path.display()), Link::open_pin(path))
         }
-        Hook::RawTracepoint { name, .. } => format!("raw tracepoint {name}"),
-        Hook::Iter { name, .. } => format!("iterator {name}"),
-        Hook::Netfilter { pf, hook, priority, .. } => {
-            format!("netfilter family {pf} hook {hook} priority {priority}")
+        _ => return Err(bad()),
+    };
+    let link = link.map_err(CliError::sys(doing.clone()))?;
+    let info = link.info().map_err(CliError::sys(doing))?;
+    Ok((link, info))
+}
+
+/// The path of the only pin of this name.
+fn by_name(name: &str) -> Result<PathBuf, CliError> {
+    let entries = Store::new(Path::new(bpffs::DEFAULT)).entries();
+    let all: Vec<(String, PathBuf)> = entries.iter().flat_map(|e| e.pins(LINKS)).collect();
+    let found: Vec<&PathBuf> = all.iter().filter(|(pin, _)| pin == name).map(|(_, path)| path).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => {
+            let known: Vec<&str> = all.iter().map(|(pin, _)| pin.as_str()).collect();
+            let near =
+                if known.is_empty() { String::new() } else { format!("; pinned are: {}", known.join(", ")) };
+            Err(CliError::NoSuch { what: "link", wanted: format!("pinned as `{name}`"), near })
         }
-        Hook::StructOps { map_id } => format!("struct_ops map {map_id}"),
-        _ => "-".into(),
+        many => {
+            let list = many.iter().map(|p| format!("  {}", p.display())).collect::<Vec<_>>().join("\n");
+            Err(CliError::Ambiguous { what: "link", name: name.into(), count: many.len(), list })
+        }
+    }
+}
+
+/// A program by its id or the path of its pin.
+fn program(wanted: &str) -> Result<Program, CliError> {
+    let number = wanted.strip_prefix("id:").unwrap_or(wanted).parse();
+    let opened = match number {
+        Ok(id) => Program::open_id(id),
+        Err(_) if wanted.starts_with('/') => Program::open_pin(wanted),
+        Err(_) => return Err(CliError::BadSelector { what: "program", words: wanted.into() }),
+    };
+    opened.map_err(CliError::sys(format!("open the program {wanted}")))
+}
+
+impl LinkRow {
+    fn program_text(&self) -> String {
+        match &self.program {
+            Some(name) => format!("{name} (id {})", self.prog_id),
+            None if self.prog_id == 0 => "-".into(),
+            None => format!("id {}", self.prog_id),
+        }
+    }
+
+    fn pins_text(&self) -> String {
+        let pins: Vec<String> = self.pinned.iter().map(|p| p.display().to_string()).collect();
+        if pins.is_empty() { "-".into() } else { pins.join(",") }
     }
 }
 
@@ -94,13 +240,43 @@ impl Report for LinkList {
         }
         let mut table = Table::new(&["ID", "TYPE", "HOOK", "PROGRAM", "PINNED"]);
         for l in &self.links {
-            let program = match &l.program {
-                Some(name) => format!("{name} (id {})", l.prog_id),
-                None => format!("id {}", l.prog_id),
-            };
-            let pinned = if l.pinned.is_empty() { "-".into() } else { l.pinned.join(",") };
-            table.row(vec![l.id.to_string(), l.link_type.clone(), l.hook.clone(), program, pinned]);
+            let link_type = l.link_type.clone();
+            table.row(vec![l.id.to_string(), link_type, l.hook.clone(), l.program_text(), l.pins_text()]);
         }
         table.write(out)
+    }
+}
+
+impl Report for LinkShow {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let l = &self.link;
+        writeln!(out, "link {}: {}", l.id, l.hook)?;
+        let mut table = Table::new(&[]);
+        let mut line = |name: &str, value: String| table.row(vec![format!("  {name}"), value]);
+        line("type", l.link_type.clone());
+        line("program", l.program_text());
+        if !l.detail.is_empty() {
+            line("detail", l.detail.clone());
+        }
+        for (name, value) in l.info.as_object().into_iter().flatten() {
+            match value {
+                serde_json::Value::Array(list) => {
+                    for item in list {
+                        line(name, crate::values::plain(item));
+                    }
+                }
+                serde_json::Value::String(text) => line(name, text.clone()),
+                other => line(name, other.to_string()),
+            }
+        }
+        line("pinned", l.pins_text());
+        line("held by", if l.held_by.is_empty() { "-".into() } else { l.held_by.join(", ") });
+        table.write(out)
+    }
+}
+
+impl Report for LinkDone {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.text)
     }
 }

@@ -4,28 +4,33 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
+use rawbpf::links::Lifetime;
+use rawbpf::uapi::ProgType;
+use rawbpf::{Kernel, Link, Loaded, Map, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
 use crate::attach;
 use crate::bpffs;
 use crate::error::CliError;
+use crate::net;
+use crate::ops;
 use crate::output::{Output, Report, Table};
-use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
+use crate::replace;
+use crate::store::{Entry, LINKS, PROGS, Store};
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
-struct LoadReport {
+pub(crate) struct LoadReport {
     name: String,
     object: PathBuf,
     pinned: Option<PathBuf>,
-    replaced: bool,
+    pub(crate) replaced: bool,
     programs: Vec<ProgramRow>,
     maps: Vec<MapRow>,
-    links: Vec<LinkRow>,
+    pub(crate) links: Vec<LinkRow>,
     skipped: Vec<SkippedRow>,
-    not_attached: Vec<SkippedRow>,
+    pub(crate) not_attached: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,32 +51,41 @@ struct MapRow {
 }
 
 #[derive(Debug, Serialize)]
-struct LinkRow {
-    program: String,
-    hook: String,
+pub(crate) struct LinkRow {
+    pub(crate) program: String,
+    pub(crate) hook: String,
     /// None for an attachment that has no link object.
-    id: Option<u32>,
-    note: Option<String>,
+    pub(crate) id: Option<u32>,
+    pub(crate) note: Option<String>,
     /// Functions that an attachment to many left out.
-    skipped: Vec<SkippedRow>,
+    pub(crate) skipped: Vec<SkippedRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct SkippedRow {
-    program: String,
+pub(crate) struct SkippedRow {
+    pub(crate) program: String,
     why: String,
 }
 
+impl LinkRow {
+    /// An attachment that its hook keeps.
+    pub(crate) fn without_link(program: String, hook: String) -> LinkRow {
+        LinkRow { program, hook, id: None, note: None, skipped: Vec::new() }
+    }
+}
+
 /// A link, and what to call it.
-struct Attached {
-    link: Link,
-    program: String,
-    hook: String,
-    pin: String,
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) link: Link,
+    pub(crate) program: String,
+    pub(crate) hook: String,
+    pub(crate) pin: String,
 }
 
 pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = prepare(&args.object, &args.how)?;
+    net::enter(args.how.net.netns.as_ref())?;
     let mut targets = targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
     let name = args.name.clone().unwrap_or_else(|| object.name.clone());
@@ -82,8 +96,10 @@ pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     let store = Store::new(bpffs);
     let old = store.entry(&name)?;
     bpffs::ensure(bpffs, !args.no_mount, out)?;
+    let _lock = store.lock()?;
+    replace::mend(&old)?;
     let report = if args.replace && old.exists() {
-        replace(&args, &store, &old, &plan, &targets)?
+        replace::run(&args, &old, &plan, &targets)?
     } else {
         let entry = store.take(&name)?;
         fresh(&args, &entry, &plan, &targets).inspect_err(|_| {
@@ -107,6 +123,12 @@ pub(crate) fn prepare(path: &Path, how: &HowArgs) -> Result<(Object, Plan), CliE
 
 /// What is to be attached where: program and target.
 pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
+    let mut out = xdp_targets(object, how)?;
+    out.extend(net::targets(object, how)?);
+    Ok(out)
+}
+
+fn xdp_targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
     if how.xdp.is_empty() {
         return Ok(Vec::new());
     }
@@ -146,38 +168,84 @@ pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Tar
             interfaces.push(interface);
         }
     }
-    let target = |interface: &String| Target::Xdp(Xdp { interface: interface.clone(), mode });
+    let target =
+        |interface: &String| net::without_link(Target::Xdp(Xdp { interface: interface.clone(), mode }), how);
     Ok(interfaces.into_iter().map(|i| (program.clone(), target(i))).collect())
 }
 
-fn attach(loaded: &Loaded, targets: &[(String, Target)]) -> Result<Vec<Attached>, CliError> {
+/// What was attached, and what could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Attachments {
+    pub(crate) done: Vec<Attached>,
+    /// By name of the program: only those that were to be attached where their sections say.
+    pub(crate) failed: Vec<(String, CliError)>,
+}
+
+impl Attachments {
+    /// An error if there is nothing but failures, or any at all if all has to succeed.
+    pub(crate) fn or_error(mut self, strict: bool) -> Result<Attachments, CliError> {
+        if self.failed.is_empty() || !strict && !self.done.is_empty() {
+            return Ok(self);
+        }
+        Err(self.failed.swap_remove(0).1)
+    }
+}
+
+/// Attaches all that is wanted. What a hook may keep without a link is written down in `entry` before it is done:
+/// whatever happens then, `unload` finds it.
+pub(crate) fn attach(
+    entry: Option<&Entry>,
+    loaded: &Loaded,
+    targets: &[(String, Target)],
+    how: &HowArgs,
+) -> Result<Attachments, CliError> {
     let kernel = Kernel::host();
-    let mut out: Vec<Attached> = Vec::new();
+    let mut out = Attachments::default();
     for (name, target) in targets {
         let Some(program) = loaded.program(name) else { continue };
-        let mut one = attach_one(&kernel, program, target)?;
-        one.pin = attach::unique(one.pin, |pin| out.iter().any(|a| a.pin == pin));
-        out.push(one);
+        let is_taken = |pin: &str| out.done.iter().any(|a| a.pin == pin);
+        match attach_one(entry, &kernel, loaded, program, target) {
+            Ok(mut one) => {
+                one.pin = attach::unique(one.pin, is_taken);
+                out.done.push(one);
+            }
+            Err(e) if attach::is_by_section(name, target, how) => out.failed.push((name.clone(), e)),
+            Err(e) => return Err(e),
+        }
     }
     Ok(out)
 }
 
-fn attach_one(kernel: &Kernel, program: &Program, target: &Target) -> Result<Attached, CliError> {
-    let link = rawbpf::links::attach_on(kernel, program, target)?;
-    let (hook, pin) = names(target);
-    let pin = if pin.is_empty() { program.name().into() } else { pin };
+fn attach_one(
+    entry: Option<&Entry>,
+    kernel: &Kernel,
+    loaded: &Loaded,
+    program: &Program,
+    target: &Target,
+) -> Result<Attached, CliError> {
+    let (hook, pin) = names(program.name(), target);
+    let record = entry.filter(|_| net::may_be_without_link(target));
+    if let Some(entry) = record {
+        entry.record(&pin, program)?;
+    }
+    let link = rawbpf::links::attach_on(kernel, program, &net::with_maps(target, loaded)?)?;
+    if let Some(entry) = record.filter(|_| link.lifetime() != Lifetime::Hook) {
+        entry.forget(&pin)?;
+    }
+    if entry.is_some() {
+        attach::check_pinnable(&link, program.name(), &hook)?;
+    }
     // What it was bound to when it was loaded, only its section says.
     let hook =
         if matches!(target, Target::Trace(_) | Target::Iter(_)) { program.section().into() } else { hook };
     Ok(Attached { link, program: program.name().into(), hook, pin })
 }
 
-/// What to call a target: for people, and as a pin.
-fn names(target: &Target) -> (String, String) {
+/// What to call a target of a program: for people, and as a pin.
+pub(crate) fn names(program: &str, target: &Target) -> (String, String) {
     match target {
         Target::Xdp(xdp) => (format!("XDP on {}", xdp.interface), format!("xdp_{}", xdp.interface)),
-        // By the program's name: what is traced may have any.
-        other => (other.to_string(), String::new()),
+        other => (other.to_string(), net::pin_name(program, other).unwrap_or_else(|| program.into())),
     }
 }
 
@@ -188,123 +256,33 @@ fn fresh(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let mut attached = attach(Some(entry), &loaded, targets, &args.how)?;
+    ops::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
+    let attached = attached.or_error(args.how.strict)?;
     let _signals = hold_signals();
-    pin(entry, &loaded, &attached)?;
-    report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)
+    pin(entry, &loaded, &attached.done)?;
+    let report = report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)?;
+    leave(attached.done);
+    Ok(report)
+}
+
+/// Leaves programs to the hooks that keep them.
+pub(crate) fn leave(attached: Vec<Attached>) {
+    attached.into_iter().filter(|a| a.link.lifetime() == Lifetime::Hook).for_each(|a| a.link.leak());
 }
 
 /// Pins everything. Links come last: once one is pinned, the program stays attached.
-fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliError> {
+pub(crate) fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliError> {
     for program in loaded.programs() {
         let path = entry.pin(PROGS, program.name())?;
         program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
     }
-    for map in loaded.maps() {
-        let path = entry.pin(MAPS, map.name())?;
-        map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
-    }
-    for a in attached {
-        attach::check_pinnable(&a.link, &a.program, &a.hook)?;
+    loaded.maps().try_for_each(|map| ops::pin(entry, map))?;
+    for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
     }
     Ok(())
-}
-
-/// Puts a new object in place of one that is loaded. Hooks that both have never stand empty: the link stays
-/// and gets the new program. If anything fails, the links get their old programs back.
-fn replace(
-    args: &LoadArgs,
-    store: &Store,
-    old: &Entry,
-    plan: &Plan,
-    targets: &[(String, Target)],
-) -> Result<LoadReport, CliError> {
-    let loaded = plan.run()?;
-    let new = store.successor(old)?;
-    let mut swapped: Vec<(Link, Program)> = Vec::new();
-    let result = swap(old, &new, &loaded, targets, &mut swapped);
-    match result {
-        Ok(attached) => {
-            let _signals = hold_signals();
-            settle(old, &new)?;
-            let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
-            report.replaced = true;
-            Ok(report)
-        }
-        Err(e) => {
-            for (link, before) in &swapped {
-                let _ = link.update(before, None);
-            }
-            let _ = new.remove();
-            Err(e)
-        }
-    }
-}
-
-fn swap(
-    old: &Entry,
-    new: &Entry,
-    loaded: &Loaded,
-    targets: &[(String, Target)],
-    swapped: &mut Vec<(Link, Program)>,
-) -> Result<Vec<Attached>, CliError> {
-    let links = old.pins(LINKS);
-    let mut attached = Vec::new();
-    // Without targets the hooks stay as they are, each with the new program of its old one's name.
-    for (pin, path) in &links {
-        let doing = format!("open the link {}", path.display());
-        let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
-        let info = link.info().map_err(CliError::sys(doing))?;
-        let before =
-            Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
-        let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
-        let after = match wanted {
-            Some((name, _)) => loaded.program(name),
-            // A link that takes no other program is made anew, beside the old one.
-            _ if !attach::can_update(info.link_type) => continue,
-            None if targets.iter().all(|(_, t)| attach::is_tracing(t)) => loaded.program(before.name()),
-            None => continue,
-        };
-        let Some(after) = after else {
-            return Err(CliError::Option(format!(
-                "--replace: `{}` is attached ({pin}), and the new object has no program of this name",
-                before.name()
-            )));
-        };
-        let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(_, t)| names(t).0);
-        link.update(after, Some(&before)).map_err(CliError::sys(format!("replace the program of {hook}")))?;
-        attached.push(Attached { link, program: after.name().into(), hook, pin: pin.clone() });
-        let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
-        swapped.push((again, before));
-    }
-    let kept = |t: &Target| attached.iter().any(|a| a.pin == names(t).1.replace('.', "_"));
-    let fresh: Vec<(String, Target)> = targets.iter().filter(|(_, t)| !kept(t)).cloned().collect();
-    let added = self::attach(loaded, &fresh)?;
-    pin(new, loaded, &added)?;
-    attached.extend(added);
-    Ok(attached)
-}
-
-/// Moves the links that were kept, removes the rest of the old, and gives the new its name.
-fn settle(old: &Entry, new: &Entry) -> Result<(), CliError> {
-    let kept = |pin: &str| !new.dir.join(LINKS).join(pin).exists();
-    let program_ids: Vec<u32> = new
-        .pins(PROGS)
-        .iter()
-        .filter_map(|(_, path)| Program::open_pin(path).ok()?.info().ok())
-        .map(|info| info.id)
-        .collect();
-    for (pin, path) in old.pins(LINKS) {
-        let link = Link::open_pin(&path).and_then(|l| l.info());
-        if link.is_ok_and(|l| program_ids.contains(&l.prog_id)) && kept(&pin) {
-            let to = new.pin(LINKS, &pin)?;
-            std::fs::rename(&path, &to).map_err(CliError::io(format!("move the pin {}", path.display())))?;
-        }
-    }
-    old.remove()?;
-    std::fs::rename(&new.dir, &old.dir).map_err(CliError::io(format!("rename {}", new.dir.display())))
 }
 
 /// Loads and attaches, and undoes both when a signal comes.
@@ -317,7 +295,9 @@ fn foreground(
 ) -> Result<(), CliError> {
     let signals = hold_signals();
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let mut attached = attach(None, &loaded, targets, &args.how)?;
+    ops::attach_all(None, &loaded, &args.how, &[], &mut attached);
+    let attached = attached.or_error(args.how.strict)?;
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
     let _ = signals.set.wait();
@@ -327,11 +307,11 @@ fn foreground(
 }
 
 /// Signals that would end the process wait while this lives.
-struct Held {
+pub(crate) struct Held {
     set: SigSet,
 }
 
-fn hold_signals() -> Held {
+pub(crate) fn hold_signals() -> Held {
     let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None);
     Held { set }
@@ -343,13 +323,13 @@ impl Drop for Held {
     }
 }
 
-fn report(
+pub(crate) fn report(
     args: &LoadArgs,
     name: &str,
     dir: Option<&Path>,
     plan: &Plan,
     loaded: &Loaded,
-    attached: &[Attached],
+    attached: &Attachments,
 ) -> Result<LoadReport, CliError> {
     let mut programs = Vec::new();
     for program in loaded.programs() {
@@ -361,7 +341,7 @@ fn report(
         });
     }
     let mut links = Vec::new();
-    for a in attached {
+    for a in &attached.done {
         let info =
             a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
         let note = a.link.note().map(String::from);
@@ -371,9 +351,21 @@ fn report(
         links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });
     }
     let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
-    let not_attached =
-        loaded.programs().filter(|p| !is_attached(p.name())).map(|p| attach::why_not(p, &args.how));
-    let not_attached = not_attached.map(|(program, why)| SkippedRow { program, why }).collect();
+    let failed = |name: &str| attached.failed.iter().find(|(n, _)| n == name);
+    let why_not = |p: &Program| match failed(p.name()) {
+        Some((name, e)) => (name.clone(), attach::why_failed(name, e)),
+        None => attach::why_not(p, &args.how),
+    };
+    let in_table = |p: &&Program| {
+        p.prog_type() == ProgType::StructOps && attached.failed.is_empty() && !args.how.no_attach
+    };
+    let idle = loaded.programs().filter(|p| !is_attached(p.name()) && !in_table(p)).map(why_not);
+    let tables = ops::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
+    let tables = tables.map(|name| {
+        let why = failed(name).map_or_else(|| "--no-attach".into(), |(_, e)| attach::why_failed(name, e));
+        (name.to_string(), why)
+    });
+    let not_attached = idle.chain(tables).map(|(program, why)| SkippedRow { program, why }).collect();
     let map_row = |m: &rawbpf::Map| MapRow {
         name: m.name().into(),
         map_type: m.info().map_type.to_string(),

@@ -17,22 +17,28 @@
 mod args;
 mod asm;
 mod attach;
+mod attachments;
 mod bpffs;
+mod direct;
 mod disasm;
 mod error;
 mod event_type;
 mod events;
 mod events_args;
+mod hook;
 mod input;
 mod inspect;
 mod iter;
 mod link;
 mod load;
 mod map;
+mod net;
+mod ops;
 mod output;
 mod plan;
 mod printer;
 mod prog;
+mod replace;
 mod stack;
 mod stop;
 mod store;
@@ -87,6 +93,11 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Stack(args) => stack::run(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
         Command::Link(LinkCommand::List) => link::list(out),
+        Command::Link(LinkCommand::Show(args)) => link::show(&args, out),
+        Command::Link(LinkCommand::Detach(args)) => link::detach(&args, out),
+        Command::Link(LinkCommand::Update(args)) => link::update(&args, out),
+        Command::Link(LinkCommand::Pin(args)) => link::pin(&args, out),
+        Command::Attachments(args) => attachments::run(&args, out),
         Command::Iter(args) => iter::run(&args, out),
     }
 }

@@ -115,7 +115,10 @@ impl Output {
 
     /// Prints an error: to standard error, or as the JSON document.
     pub(crate) fn error(&self, command: &str, e: &CliError) {
-        // A document that has begun stays the only one.
+        // A document that has begun stays the only one, and so does one that says itself what is missing.
+        if self.json && matches!(e, CliError::Incomplete { .. }) {
+            return;
+        }
         if self.json && !matches!(e, CliError::Told(_)) {
             let body = ErrorBody {
                 error: ErrorReport {
@@ -139,10 +142,7 @@ impl Output {
             text.push_str("\n\n");
         }
         text.push_str(&paint("1;31", "error"));
-        text.push_str(&format!(": {e}"));
-        for cause in causes(e) {
-            text.push_str(&format!(": {cause}"));
-        }
+        text.push_str(&format!(": {}", whole(e)));
         if let Some(hint) = e.hint() {
             text.push_str(&format!("\n{}: {hint}", paint("1;36", "help")));
         }
@@ -156,6 +156,11 @@ fn finish(result: io::Result<()>) -> Result<(), CliError> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(CliError::io("write to standard output")),
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn whole(e: &CliError) -> String {
+    causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn causes(e: &CliError) -> Vec<String> {

@@ -101,7 +101,7 @@ fn report(plan: &Plan, targets: &[(String, rawbpf::Target)]) -> PlanReport {
     for (program, target) in targets {
         let mut attributes = vec![("prog_fd".into(), format!("<{program}>"))];
         attributes.extend(target.fields().into_iter().map(|(name, value)| (name.into(), value)));
-        calls.push(Call { call: "BPF_LINK_CREATE".into(), attributes });
+        calls.push(Call { call: target.call().into(), attributes });
     }
     PlanReport {
         object: plan.object.clone(),

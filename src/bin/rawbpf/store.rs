@@ -5,20 +5,33 @@
 //!       progs/count_packets
 //!       maps/packet_count_map
 //!       links/xdp_eth0                     as long as this file is there, the program is attached
+//!       direct/tc_ingress_eth1             a second name of the program, which a hook keeps by itself
 //! ```
 //!
 //! There is no other state: what is not in the bpffs is not loaded. To make the directory is to take the
-//! name, so two loads of the same name cannot both succeed.
+//! name, so two loads of the same name cannot both succeed; and one command at a time changes what is there.
+//!
+//! Some hooks have no link objects, or had none in older kernels: a tc filter, a program attached to a cgroup by the
+//! old call. Such an attachment has no descriptor and cannot be pinned; the hook keeps the program until somebody takes
+//! it away. What it does have is the id of its program, unique as long as that lives, and it lives as long as its pin.
+//! So the record of such an attachment is one more pin of the *program*, made before it is attached and named after
+//! the hook for people to read. To undo it is to look through the hooks of the machine (`rawbpf attachments`) for what
+//! has a program of this id and no link, wherever it is by then. Whoever attaches a pinned program somewhere else by
+//! hand, without a link, has that undone too.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rawbpf::Link;
+use nix::fcntl::{Flock, FlockArg};
+
+use rawbpf::links::{Scope, inventory};
 use rawbpf::sys::Errno;
+use rawbpf::{Link, Program};
 
 use crate::error::CliError;
+use crate::ops;
 
 /// The directory of all loaded objects.
 pub(crate) struct Store {
@@ -36,8 +49,10 @@ pub(crate) struct Entry {
 pub(crate) const PROGS: &str = "progs";
 pub(crate) const MAPS: &str = "maps";
 pub(crate) const LINKS: &str = "links";
+/// Programs that hooks keep without a link.
+pub(crate) const DIRECT: &str = "direct";
 
-/// Ends the name of an entry that is being put together to replace another; no object can be called so.
+/// Stands in the names of entries that are about to replace others or to be replaced; no object can be called so.
 const UNFINISHED: char = '~';
 
 impl Store {
@@ -45,13 +60,14 @@ impl Store {
         Store { root: bpffs.join("rawbpf") }
     }
 
+    /// True if something is loaded, or is about to be.
+    pub(crate) fn exists(&self) -> bool {
+        self.root.is_dir()
+    }
+
     /// The names that are loaded.
     pub(crate) fn names(&self) -> Vec<String> {
-        list(&self.root)
-            .into_iter()
-            .map(|(name, _)| name)
-            .filter(|name| !name.ends_with(UNFINISHED))
-            .collect()
+        list(&self.root).into_iter().map(|(name, _)| name).filter(|name| !name.contains(UNFINISHED)).collect()
     }
 
     /// The entry of this name, whether it exists or not.
@@ -67,15 +83,20 @@ impl Store {
         self.names().into_iter().map(|name| Entry { dir: self.root.join(&name), name }).collect()
     }
 
-    /// Makes a place for what will replace `entry`; what an interrupted replacement left there is removed.
-    pub(crate) fn successor(&self, entry: &Entry) -> Result<Entry, CliError> {
-        let name = format!("{}{UNFINISHED}", entry.name);
-        let new = Entry { dir: self.root.join(&name), name };
-        if new.exists() {
-            new.remove()?;
+    /// Keeps other commands that load and unload out, as long as it lives; a process that is killed lets go of it.
+    pub(crate) fn lock(&self) -> Result<Flock<File>, CliError> {
+        let doing = || format!("lock the directory {}", self.root.display());
+        loop {
+            make_dir(&self.root, true)?;
+            let dir = File::open(&self.root).map_err(CliError::io(doing()))?;
+            let inode = dir.metadata().map_err(CliError::io(doing()))?.ino();
+            let lock = Flock::lock(dir, FlockArg::LockExclusive)
+                .map_err(|(_, e)| CliError::io(doing())(e.into()))?;
+            // Who had it before may have removed the directory.
+            if fs::metadata(&self.root).is_ok_and(|m| m.ino() == inode) {
+                return Ok(lock);
+            }
         }
-        make_dir(&new.dir, false)?;
-        Ok(new)
     }
 
     /// Takes a name: makes its directory. [`CliError::Loaded`] if it is taken.
@@ -112,6 +133,24 @@ impl Entry {
         self.dir.is_dir()
     }
 
+    pub(crate) fn make(&self) -> Result<(), CliError> {
+        make_dir(&self.dir, false)
+    }
+
+    /// The entry that is to replace this one.
+    pub(crate) fn successor(&self) -> Entry {
+        self.called(format!("{}{UNFINISHED}", self.name))
+    }
+
+    /// This one, when it has been replaced.
+    pub(crate) fn outgoing(&self) -> Entry {
+        self.called(format!("{}{UNFINISHED}old", self.name))
+    }
+
+    fn called(&self, name: String) -> Entry {
+        Entry { dir: self.dir.with_file_name(&name), name }
+    }
+
     /// The pins of one part: name and path.
     pub(crate) fn pins(&self, part: &str) -> Vec<(String, PathBuf)> {
         list(&self.dir.join(part))
@@ -123,6 +162,41 @@ impl Entry {
         let dir = self.dir.join(part);
         make_dir(&dir, true)?;
         Ok(dir.join(name.replace(['.', '/'], "_")))
+    }
+
+    /// Writes down that a hook is about to keep a program by itself.
+    pub(crate) fn record(&self, name: &str, program: &Program) -> Result<(), CliError> {
+        let path = self.pin(DIRECT, name)?;
+        program.pin(&path).map_err(CliError::sys(format!("record that `{}` is attached", program.name())))
+    }
+
+    /// It does not: the attachment has a link.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), CliError> {
+        unpin(&self.pin(DIRECT, name)?)?;
+        // Only if it was the last.
+        let _ = fs::remove_dir(self.dir.join(DIRECT));
+        Ok(())
+    }
+
+    /// Takes programs away from the hooks that keep them.
+    fn end_direct(&self) -> Vec<Result<(), CliError>> {
+        let records = self.pins(DIRECT);
+        let mut ids: Vec<u32> = Vec::new();
+        let mut out = Vec::new();
+        for (_, path) in &records {
+            match Program::open_pin(path).and_then(|p| p.info()) {
+                Ok(info) => ids.push(info.id),
+                Err(e) => out.push(Err(CliError::sys(format!("open the program {}", path.display()))(e))),
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        if !ids.is_empty() {
+            let (_, problems) = inventory(&Scope::Everywhere).end_without_link(&ids);
+            out.extend(problems.into_iter().map(|p| Err(CliError::Option(format!("{p}")))));
+        }
+        out.extend(records.iter().map(|(_, path)| unpin(path)));
+        out
     }
 
     /// Detaches what is attached and removes all pins, then the directories. Goes on after a failure and
@@ -141,13 +215,18 @@ impl Entry {
             note(unpin(&path));
             removed.links.push(name);
         }
+        removed.direct = self.pins(DIRECT).into_iter().map(|(name, _)| name).collect();
+        self.end_direct().into_iter().for_each(&mut note);
+        for (_, path) in self.pins(MAPS) {
+            note(ops::unregister(&path));
+        }
         for (part, names) in [(PROGS, &mut removed.programs), (MAPS, &mut removed.maps)] {
             for (name, path) in self.pins(part) {
                 note(unpin(&path));
                 names.push(name);
             }
         }
-        for dir in [LINKS, PROGS, MAPS].map(|part| self.dir.join(part)).iter().chain([&self.dir]) {
+        for dir in [LINKS, DIRECT, PROGS, MAPS].map(|part| self.dir.join(part)).iter().chain([&self.dir]) {
             match fs::remove_dir(dir) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 other => note(other.map_err(CliError::io(format!("remove the directory {}", dir.display())))),
@@ -165,6 +244,8 @@ impl Entry {
 #[derive(Debug, Default, serde::Serialize)]
 pub(crate) struct Removed {
     pub(crate) links: Vec<String>,
+    /// Attachments without links.
+    pub(crate) direct: Vec<String>,
     pub(crate) programs: Vec<String>,
     pub(crate) maps: Vec<String>,
 }

@@ -9,6 +9,7 @@ use crate::args::UnloadArgs;
 use crate::bpffs;
 use crate::error::CliError;
 use crate::output::{Output, Report, count};
+use crate::replace;
 use crate::store::{Removed, Store};
 
 #[derive(Debug, Serialize)]
@@ -23,6 +24,8 @@ pub(crate) fn run(args: &UnloadArgs, out: &Output) -> Result<(), CliError> {
     // `unload prog.o` means what `load prog.o` loaded.
     let name = args.name.strip_suffix(".o").unwrap_or(&args.name);
     let entry = store.entry(name)?;
+    let _lock = store.exists().then(|| store.lock()).transpose()?;
+    replace::mend(&entry)?;
     if !entry.exists() {
         let names = store.names();
         let known = if names.is_empty() { "none".into() } else { names.join(", ") };
@@ -39,7 +42,7 @@ impl Report for UnloadReport {
             out,
             "unloaded {}: {} detached, {} and {} removed",
             self.name,
-            count(r.links.len(), "link"),
+            count(r.links.len() + r.direct.len(), "link"),
             count(r.programs.len(), "program"),
             count(r.maps.len(), "map")
         )

@@ -3,7 +3,7 @@
 use super::{Attachment, By, Survey, is_unknown};
 use crate::links::info::Hook;
 use crate::links::sockmap::HOOKS;
-use crate::sys::attr::Fd;
+use crate::sys::attr::{Fd, ProgDetach};
 use crate::sys::map::MapFd;
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::MapType;
@@ -56,6 +56,34 @@ fn sockets(survey: &mut Survey, map_id: u32, name: &str, fd: &OwnedFd) {
             }
         }
     }
+}
+
+/// Takes programs from all maps of sockets that do not tell who is attached to them: how many were there.
+pub(super) fn release(programs: &[u32]) -> usize {
+    let mut released = 0;
+    let mut id = 0;
+    while let Ok(Some(next)) = sys::next_id(ObjectKind::Map, id) {
+        id = next;
+        let Ok(map) = sys::fd_by_id(ObjectKind::Map, id) else { continue };
+        let is_sockets =
+            sys::map_info(&map).is_ok_and(|i| matches!(i.map_type, MapType::Sockmap | MapType::Sockhash));
+        if !is_sockets || sys::prog_query(Fd::of(&map), HOOKS[0].0, 0).is_ok() {
+            continue;
+        }
+        for program in programs.iter().filter_map(|id| sys::fd_by_id(ObjectKind::Prog, *id).ok()) {
+            for (attach_type, _) in HOOKS {
+                let mut detach = ProgDetach {
+                    target_fd: Fd::of(&map),
+                    attach_bpf_fd: Fd::of(&program),
+                    attach_type,
+                    ..Default::default()
+                };
+                // The kernel lets go only of the program that is there.
+                released += usize::from(sys::prog_detach(&mut detach).is_ok());
+            }
+        }
+    }
+    released
 }
 
 /// A struct_ops map that is in use without a link: its value begins with a reference count and its state.

@@ -269,7 +269,7 @@ impl By {
             By::Netlink => "netlink".into(),
             By::Filter(_) => "filter".into(),
             By::Route => "route".into(),
-            By::ProgAttach => "attached".into(),
+            By::ProgAttach => "no link".into(),
             By::Map => "map".into(),
             By::PerfEvent { pid, fd } => format!("perf event {fd} of {pid}"),
         }

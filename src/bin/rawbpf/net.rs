@@ -1,0 +1,396 @@
+//! The hooks of the network on the command line: `--tc`, `--netkit`, `--netfilter`, `--cgroup`, `--sockmap`, `--netns`.
+//!
+//! A flag names a place, and the object's programs say by their sections which of them go there: `--tc eth0` attaches
+//! the program in `SEC("tc/ingress")` to what eth0 receives, and that in `SEC("tc/egress")` to what it sends.
+
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use rawbpf::elf::ProgDef;
+use rawbpf::links::{
+    Anchor, Cgroup, Direction, MapRef, NetNs, Netfilter, Netkit, NetkitEnd, NetnsHook, Order, Place, Share,
+    Sockmap, Tc, TcHook, Via, XdpNetlink, cgroup,
+};
+use rawbpf::uapi::{AttachType, ProgType};
+use rawbpf::{Loaded, Object, Target};
+
+use crate::args::HowArgs;
+use crate::error::CliError;
+
+/// Where programs of the network are attached.
+#[derive(Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Attaching to the network")]
+pub(crate) struct NetArgs {
+    /// Attach tc programs to what these interfaces receive or send, as their sections say if it is not given here
+    #[arg(long, value_name = "IF[:ingress|egress]", value_delimiter = ',')]
+    pub(crate) tc: Vec<String>,
+    /// Attach tc programs to the list of programs (tcx, Linux 6.6), or as filters of a clsact qdisc
+    #[arg(long, value_name = "HOW", default_value = "auto", requires = "tc")]
+    pub(crate) tc_hook: TcHookArg,
+    /// Attach netkit programs to these pairs, named by their primary devices
+    #[arg(long, value_name = "IF[:primary|peer]", value_delimiter = ',')]
+    pub(crate) netkit: Vec<String>,
+    /// Attach the netfilter program to a hook of the IP stack, such as ipv4:prerouting:-150
+    #[arg(long, value_name = "FAMILY:HOOK[:PRIORITY][:defrag]", value_delimiter = ',')]
+    pub(crate) netfilter: Vec<Netfilter>,
+    /// Attach cgroup programs to this cgroup: its directory, or its path below the cgroup2 mount
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup: Vec<PathBuf>,
+    /// How programs share a cgroup's hook; anything but multi implies --no-link
+    #[arg(long, value_name = "HOW", default_value = "multi", requires = "cgroup")]
+    pub(crate) cgroup_share: ShareArg,
+    /// Attach sk_msg and sk_skb programs to this map of sockets: one of the object's, id:N, or the path of a pin
+    #[arg(long, value_name = "MAP")]
+    pub(crate) sockmap: Vec<String>,
+    /// Go to this network namespace first: a name of `ip netns`, a process, a file, or `self` for the one where we are;
+    /// flow dissectors and sk_lookup programs are attached to it
+    #[arg(long, value_name = "NAME|PID|PATH|self")]
+    pub(crate) netns: Option<NetNs>,
+    /// Run before all other programs of the hook (tc, netkit, cgroup)
+    #[arg(long, group = "place")]
+    pub(crate) first: bool,
+    /// Run after all others
+    #[arg(long, group = "place")]
+    pub(crate) last: bool,
+    /// Run just before this one: the name of its program, id:N, or link:N
+    #[arg(long, value_name = "PROGRAM", group = "place")]
+    pub(crate) before: Option<Anchor>,
+    /// Run just after this one
+    #[arg(long, value_name = "PROGRAM", group = "place")]
+    pub(crate) after: Option<Anchor>,
+    /// Attach without link objects: the hooks keep the programs until they are removed
+    #[arg(long)]
+    pub(crate) no_link: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum TcHookArg {
+    #[default]
+    Auto,
+    Tcx,
+    Clsact,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShareArg {
+    #[default]
+    Multi,
+    Override,
+    Exclusive,
+}
+
+/// Moves this process, which has one thread yet, to where the user wants it.
+pub(crate) fn enter(netns: Option<&NetNs>) -> Result<(), CliError> {
+    match netns {
+        Some(netns) => Ok(netns.open()?.join()?),
+        None => Ok(()),
+    }
+}
+
+/// What is to be attached where: program and target.
+pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, CliError> {
+    let wish = Wish { object, how, net: &how.net };
+    let mut out = wish.tc()?;
+    out.extend(wish.netkit()?);
+    out.extend(wish.netfilter()?);
+    out.extend(wish.cgroup()?);
+    out.extend(wish.sockmap()?);
+    out.extend(wish.netns());
+    if out.is_empty() && wish.net.place() != Place::Default {
+        return Err(CliError::Option(
+            "--first, --last, --before and --after go with --tc, --netkit or --cgroup".into(),
+        ));
+    }
+    Ok(out)
+}
+
+/// XDP targets without links, if that is wanted.
+pub(crate) fn without_link(target: Target, how: &HowArgs) -> Target {
+    match target {
+        Target::Xdp(xdp) if how.net.no_link => Target::XdpNetlink(XdpNetlink::new(xdp.interface, xdp.mode)),
+        other => other,
+    }
+}
+
+impl NetArgs {
+    fn place(&self) -> Place {
+        match (&self.before, &self.after) {
+            (Some(anchor), _) => Place::Before(anchor.clone()),
+            (_, Some(anchor)) => Place::After(anchor.clone()),
+            _ if self.first => Place::First,
+            _ if self.last => Place::Last,
+            _ => Place::Default,
+        }
+    }
+
+    fn via(&self) -> Via {
+        if self.no_link { Via::Direct } else { Via::Auto }
+    }
+}
+
+/// An object, and what is wanted of it.
+struct Wish<'a> {
+    object: &'a Object,
+    how: &'a HowArgs,
+    net: &'a NetArgs,
+}
+
+impl Wish<'_> {
+    /// The programs that may be meant and that fit.
+    fn programs(&self, fits: impl Fn(ProgType, AttachType) -> bool) -> Vec<&ProgDef> {
+        let wanted = |name: &str| self.how.programs.is_empty() || self.how.programs.iter().any(|p| p == name);
+        let all = self.object.programs.iter();
+        all.filter(|p| wanted(p.name()) && p.prog_type.is_some_and(|t| fits(t, p.attach_type))).collect()
+    }
+
+    /// Their names, or an error that lists those that the object has.
+    fn some<'p>(
+        &self,
+        flag: &str,
+        what: &str,
+        programs: Vec<&'p ProgDef>,
+    ) -> Result<Vec<&'p ProgDef>, CliError> {
+        if !programs.is_empty() {
+            return Ok(programs);
+        }
+        let all: Vec<String> =
+            self.object.programs.iter().map(|p| format!("{} ({})", p.name(), p.section)).collect();
+        Err(CliError::Option(format!("{flag}: the object has no {what} program; it has: {}", all.join(", "))))
+    }
+
+    /// One program, or an error that lists the many.
+    fn one<'p>(&self, flag: &str, what: &str, programs: Vec<&'p ProgDef>) -> Result<&'p ProgDef, CliError> {
+        match self.some(flag, what, programs)?.as_slice() {
+            [one] => Ok(one),
+            many => {
+                let names: Vec<&str> = many.iter().map(|p| p.name()).collect();
+                Err(CliError::Option(format!(
+                    "{flag}: the object has several {what} programs ({}); choose one with --program",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    fn tc(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let mut out = Vec::new();
+        for spot in &self.net.tc {
+            let (interface, side) =
+                side(spot, "--tc", &[("ingress", Direction::Ingress), ("egress", Direction::Egress)])?;
+            let of = |direction: Direction| {
+                self.programs(|t, a| {
+                    let plain = a.0 == 0 && (side.is_some() || direction == Direction::Ingress);
+                    t == ProgType::SchedCls && (a == direction.attach_type() || plain)
+                })
+            };
+            let both = [Direction::Ingress, Direction::Egress];
+            let sides: Vec<Direction> = match side {
+                Some(side) => vec![side],
+                None => both.into_iter().filter(|d| !of(*d).is_empty()).collect(),
+            };
+            if sides.is_empty() {
+                self.some("--tc", "tc", Vec::new())?;
+            }
+            for direction in sides {
+                let program = self.one("--tc", &format!("tc {direction}"), of(direction))?;
+                let hook = match self.net.tc_hook {
+                    TcHookArg::Auto => TcHook::Auto,
+                    TcHookArg::Tcx => TcHook::Tcx,
+                    TcHookArg::Clsact => TcHook::Clsact,
+                };
+                let order = Order::at(self.net.place());
+                let tc = Tc { hook, order, via: self.net.via(), ..Tc::new(interface, direction) };
+                out.push((program.name().to_string(), Target::Tc(tc)));
+            }
+        }
+        Ok(out)
+    }
+
+    fn netkit(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let mut out = Vec::new();
+        for spot in &self.net.netkit {
+            let (interface, side) =
+                side(spot, "--netkit", &[("primary", NetkitEnd::Primary), ("peer", NetkitEnd::Peer)])?;
+            let of = |end: NetkitEnd| {
+                self.programs(|t, a| {
+                    let plain = a.0 == 0 && (side.is_some() || end == NetkitEnd::Primary);
+                    t == ProgType::SchedCls && (a == end.attach_type() || plain)
+                })
+            };
+            let both = [NetkitEnd::Primary, NetkitEnd::Peer];
+            let ends: Vec<NetkitEnd> = match side {
+                Some(side) => vec![side],
+                None => both.into_iter().filter(|e| !of(*e).is_empty()).collect(),
+            };
+            if ends.is_empty() {
+                self.some("--netkit", "netkit", Vec::new())?;
+            }
+            for end in ends {
+                let program = self.one("--netkit", &format!("netkit {end}"), of(end))?;
+                let order = Order::at(self.net.place());
+                let netkit = Netkit { order, via: self.net.via(), ..Netkit::new(interface, end) };
+                out.push((program.name().to_string(), Target::Netkit(netkit)));
+            }
+        }
+        Ok(out)
+    }
+
+    fn netfilter(&self) -> Result<Vec<(String, Target)>, CliError> {
+        if self.net.netfilter.is_empty() {
+            return Ok(Vec::new());
+        }
+        let program = self.one("--netfilter", "netfilter", self.programs(|t, _| t == ProgType::Netfilter))?;
+        let target = |spot: &Netfilter| (program.name().to_string(), Target::Netfilter(*spot));
+        Ok(self.net.netfilter.iter().map(target).collect())
+    }
+
+    fn cgroup(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let mut out = Vec::new();
+        for path in &self.net.cgroup {
+            for program in self.some("--cgroup", "cgroup", self.programs(cgroup::takes))? {
+                if program.section == "cgroup/skb" {
+                    return Err(CliError::Option(format!(
+                        "--cgroup: `{name}` is in section cgroup/skb, which does not say whether it sees incoming or \
+                         outgoing packets; say --type {name}=cgroup_skb/ingress, or egress",
+                        name = program.name()
+                    )));
+                }
+                let share = match self.net.cgroup_share {
+                    ShareArg::Multi => Share::Multi,
+                    ShareArg::Override => Share::Override,
+                    ShareArg::Exclusive => Share::Exclusive,
+                };
+                let via = if share == Share::Multi { self.net.via() } else { Via::Direct };
+                let order = Order::at(self.net.place());
+                let target = Cgroup { share, via, order, ..Cgroup::new(path) };
+                out.push((program.name().to_string(), Target::Cgroup(target)));
+            }
+        }
+        Ok(out)
+    }
+
+    fn sockmap(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let mut out = Vec::new();
+        for map in &self.net.sockmap {
+            let map = match map.strip_prefix("id:") {
+                Some(id) => MapRef::Id(id.parse().map_err(|_| {
+                    CliError::Option(format!("--sockmap: `{map}` does not end in the number of a map"))
+                })?),
+                None if map.starts_with('/') => MapRef::Pin(map.into()),
+                None => self.own_map(map)?,
+            };
+            let fits = |t, _| matches!(t, ProgType::SkMsg | ProgType::SkSkb);
+            for program in self.some("--sockmap", "sk_msg or sk_skb", self.programs(fits))? {
+                let target = Sockmap { via: self.net.via(), ..Sockmap::new(map.clone()) };
+                out.push((program.name().to_string(), Target::Sockmap(target)));
+            }
+        }
+        Ok(out)
+    }
+
+    fn own_map(&self, name: &str) -> Result<MapRef, CliError> {
+        if self.object.maps.iter().any(|m| m.name == name) {
+            return Ok(MapRef::Named(name.into()));
+        }
+        let known: Vec<&str> = self.object.maps.iter().map(|m| m.name.as_str()).collect();
+        Err(CliError::Option(format!(
+            "--sockmap: the object has no map `{name}`; it has: {}",
+            known.join(", ")
+        )))
+    }
+
+    /// The programs of a whole network namespace, if one is named.
+    fn netns(&self) -> Vec<(String, Target)> {
+        if self.net.netns.is_none() {
+            return Vec::new();
+        }
+        let fits = |t, _| matches!(t, ProgType::FlowDissector | ProgType::SkLookup);
+        let own = |program: &ProgDef| {
+            let via = match program.prog_type {
+                Some(ProgType::FlowDissector) => self.net.via(),
+                _ => Via::Auto,
+            };
+            // By then this process has moved there.
+            (program.name().to_string(), Target::Netns(NetnsHook { netns: NetNs::Current, via }))
+        };
+        self.programs(fits).into_iter().map(own).collect()
+    }
+}
+
+/// `IF` or `IF:SIDE`.
+fn side<'a, T: Copy>(
+    spot: &'a str,
+    flag: &str,
+    sides: &[(&str, T)],
+) -> Result<(&'a str, Option<T>), CliError> {
+    let Some((interface, side)) = spot.rsplit_once(':') else { return Ok((spot, None)) };
+    match sides.iter().find(|(name, _)| *name == side) {
+        Some((_, found)) => Ok((interface, Some(*found))),
+        None => {
+            let names: Vec<&str> = sides.iter().map(|(name, _)| *name).collect();
+            Err(CliError::Option(format!("{flag}: `{side}` in `{spot}` is neither of {}", names.join(", "))))
+        }
+    }
+}
+
+/// Puts the loaded map in the place of its name.
+pub(crate) fn with_maps(target: &Target, loaded: &Loaded) -> Result<Target, CliError> {
+    match target {
+        Target::Sockmap(Sockmap { map: MapRef::Named(name), attach_type, via }) => {
+            let Some(map) = loaded.map(name) else {
+                return Err(CliError::Option(format!("--sockmap: map `{name}` is not loaded")));
+            };
+            let fd = map.as_fd().try_clone_to_owned().map_err(CliError::io("copy a descriptor"))?;
+            let map = MapRef::Open(name.clone(), Arc::new(fd));
+            Ok(Target::Sockmap(Sockmap { map, attach_type: *attach_type, via: *via }))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// What to call the pin of such a target for a program; `None` for targets of other kinds.
+pub(crate) fn pin_name(program: &str, target: &Target) -> Option<String> {
+    let name = match target {
+        Target::XdpNetlink(xdp) => format!("xdp_{}", xdp.interface),
+        Target::Tc(tc) => format!("tc_{}_{}", tc.direction, tc.interface),
+        Target::Netkit(netkit) => format!("netkit_{}_{}", netkit.end, netkit.interface),
+        Target::Netfilter(spot) => format!("netfilter_{spot}"),
+        Target::Netns(_) => format!("netns_{program}"),
+        Target::Sockmap(sockmap) => format!("sockmap_{program}_{}", sockmap.map),
+        Target::Cgroup(cgroup) => format!("cgroup_{program}_{}", cgroup.path.display()),
+        Target::Route(route) => format!("route_{route}"),
+        Target::Lirc(device) => format!("lirc_{}", device.display()),
+        _ => return None,
+    };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+    Some(name.chars().map(plain).take(200).collect())
+}
+
+/// True if the hook may keep the program without a link: then it has to be known to `unload` before it is done.
+pub(crate) fn may_be_without_link(target: &Target) -> bool {
+    match target {
+        Target::XdpNetlink(_) | Target::Lirc(_) => true,
+        Target::Tc(tc) => tc.via != Via::Link,
+        Target::Netkit(netkit) => netkit.via == Via::Direct,
+        Target::Sockmap(sockmap) => sockmap.via != Via::Link,
+        Target::Cgroup(cgroup) => cgroup.via != Via::Link,
+        Target::Netns(hook) => hook.via != Via::Link,
+        _ => false,
+    }
+}
+
+/// The flag that attaches programs of this type.
+pub(crate) fn flag(prog_type: &str) -> Option<&'static str> {
+    Some(match prog_type {
+        "xdp" => "--xdp IF",
+        "sched_cls" => "--tc IF[:ingress|egress], or --netkit IF",
+        "netfilter" => "--netfilter FAMILY:HOOK[:PRIORITY]",
+        "flow_dissector" | "sk_lookup" => "--netns NAME|PID|PATH|self",
+        "sk_msg" | "sk_skb" => "--sockmap MAP",
+        "cgroup_skb" | "cgroup_sock" | "cgroup_sock_addr" | "cgroup_device" | "cgroup_sysctl"
+        | "cgroup_sockopt" | "sock_ops" => "--cgroup PATH",
+        _ => return None,
+    })
+}
