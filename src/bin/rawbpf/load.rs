@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use rawbpf::{Kernel, Link, Loaded, Object, Options, Plan, Program, Target, Xdp, XdpMode};
+use rawbpf::links::{Hook, Lifetime, LinkInfo};
+use rawbpf::{Kernel, Link, Loaded, Map, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
 use crate::args::{HowArgs, LoadArgs, XdpModeArg};
@@ -13,6 +14,7 @@ use crate::bpffs;
 use crate::error::CliError;
 use crate::output::{Output, Report, Table};
 use crate::store::{Entry, LINKS, MAPS, PROGS, Store};
+use crate::struct_ops;
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
@@ -47,6 +49,7 @@ struct MapRow {
 
 #[derive(Debug, Serialize)]
 struct LinkRow {
+    /// The program, or the map of a struct_ops table.
     program: String,
     hook: String,
     /// None for an attachment that has no link object.
@@ -68,6 +71,12 @@ struct Attached {
     program: String,
     hook: String,
     pin: String,
+}
+
+/// What was behind a link before it was given something else.
+enum Before {
+    Program(Program),
+    Table(Map),
 }
 
 pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
@@ -162,6 +171,17 @@ fn attach(loaded: &Loaded, targets: &[(String, Target)]) -> Result<Vec<Attached>
     Ok(out)
 }
 
+/// Registers the struct_ops tables.
+fn register(loaded: &Loaded, how: &HowArgs, taken: &[Attached]) -> Result<Vec<Attached>, CliError> {
+    let mut out: Vec<Attached> = Vec::new();
+    let is_done = |map: &str| taken.iter().any(|a| a.hook == struct_ops::HOOK && a.program == map);
+    for (map, link) in struct_ops::register(loaded, how, is_done)? {
+        let pin = attach::unique(map.clone(), |pin| taken.iter().chain(&out).any(|a| a.pin == pin));
+        out.push(Attached { link, program: map, hook: struct_ops::HOOK.into(), pin });
+    }
+    Ok(out)
+}
+
 fn attach_one(kernel: &Kernel, program: &Program, target: &Target) -> Result<Attached, CliError> {
     let link = rawbpf::links::attach_on(kernel, program, target)?;
     let (hook, pin) = names(target);
@@ -188,10 +208,18 @@ fn fresh(
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let mut attached = attach(&loaded, targets)?;
+    attached.extend(register(&loaded, &args.how, &attached)?);
     let _signals = hold_signals();
     pin(entry, &loaded, &attached)?;
-    report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)
+    let report = report(args, &entry.name, Some(&entry.dir), plan, &loaded, &attached)?;
+    keep(attached);
+    Ok(report)
+}
+
+/// Leaves registered what has no link to pin. The rest is held by its pins.
+fn keep(attached: Vec<Attached>) {
+    attached.into_iter().filter(|a| a.link.lifetime() == Lifetime::Hook).for_each(|a| a.link.leak());
 }
 
 /// Pins everything. Links come last: once one is pinned, the program stays attached.
@@ -204,7 +232,7 @@ fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Result<(), CliE
         let path = entry.pin(MAPS, map.name())?;
         map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))?;
     }
-    for a in attached {
+    for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
         attach::check_pinnable(&a.link, &a.program, &a.hook)?;
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
@@ -221,21 +249,26 @@ fn replace(
     plan: &Plan,
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
+    struct_ops::refuse_replacing(&old.pins(MAPS))?;
     let loaded = plan.run()?;
     let new = store.successor(old)?;
-    let mut swapped: Vec<(Link, Program)> = Vec::new();
-    let result = swap(old, &new, &loaded, targets, &mut swapped);
+    let mut swapped: Vec<(Link, Before)> = Vec::new();
+    let result = swap(old, &new, &loaded, targets, &args.how, &mut swapped);
     match result {
         Ok(attached) => {
             let _signals = hold_signals();
             settle(old, &new)?;
             let mut report = report(args, &old.name, Some(&old.dir), plan, &loaded, &attached)?;
             report.replaced = true;
+            keep(attached);
             Ok(report)
         }
         Err(e) => {
             for (link, before) in &swapped {
-                let _ = link.update(before, None);
+                match before {
+                    Before::Program(program) => drop(link.update(program, None)),
+                    Before::Table(map) => struct_ops::put_back(link, map),
+                }
             }
             let _ = new.remove();
             Err(e)
@@ -248,7 +281,8 @@ fn swap(
     new: &Entry,
     loaded: &Loaded,
     targets: &[(String, Target)],
-    swapped: &mut Vec<(Link, Program)>,
+    how: &HowArgs,
+    swapped: &mut Vec<(Link, Before)>,
 ) -> Result<Vec<Attached>, CliError> {
     let links = old.pins(LINKS);
     let mut attached = Vec::new();
@@ -257,6 +291,14 @@ fn swap(
         let doing = format!("open the link {}", path.display());
         let link = Link::open_pin(path).map_err(CliError::sys(doing.clone()))?;
         let info = link.info().map_err(CliError::sys(doing))?;
+        let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
+        if let Some(before) = struct_ops::map_of(&info)? {
+            struct_ops::replace(&link, pin, loaded)?;
+            swapped.push((again, Before::Table(before)));
+            let hook = struct_ops::HOOK.into();
+            attached.push(Attached { link, program: pin.clone(), hook, pin: pin.clone() });
+            continue;
+        }
         let before =
             Program::open_id(info.prog_id).map_err(CliError::sys("open the program that is attached"))?;
         let wanted = targets.iter().find(|(_, t)| &names(t).1.replace('.', "_") == pin);
@@ -276,12 +318,13 @@ fn swap(
         let hook = wanted.map_or_else(|| pin.replacen("xdp_", "XDP on ", 1), |(_, t)| names(t).0);
         link.update(after, Some(&before)).map_err(CliError::sys(format!("replace the program of {hook}")))?;
         attached.push(Attached { link, program: after.name().into(), hook, pin: pin.clone() });
-        let again = Link::open_pin(path).map_err(CliError::sys("open a link again"))?;
-        swapped.push((again, before));
+        swapped.push((again, Before::Program(before)));
     }
     let kept = |t: &Target| attached.iter().any(|a| a.pin == names(t).1.replace('.', "_"));
     let fresh: Vec<(String, Target)> = targets.iter().filter(|(_, t)| !kept(t)).cloned().collect();
-    let added = self::attach(loaded, &fresh)?;
+    let mut added = self::attach(loaded, &fresh)?;
+    let tables = register(loaded, how, &attached)?;
+    added.extend(tables);
     pin(new, loaded, &added)?;
     attached.extend(added);
     Ok(attached)
@@ -296,9 +339,16 @@ fn settle(old: &Entry, new: &Entry) -> Result<(), CliError> {
         .filter_map(|(_, path)| Program::open_pin(path).ok()?.info().ok())
         .map(|info| info.id)
         .collect();
+    let maps = new.pins(MAPS);
+    let map_ids: Vec<u32> =
+        maps.iter().filter_map(|(_, path)| Map::open_pin(path).ok()).map(|m| m.info().id).collect();
+    let is_new = |link: &LinkInfo| match link.hook {
+        Hook::StructOps { map_id } => map_ids.contains(&map_id),
+        _ => program_ids.contains(&link.prog_id),
+    };
     for (pin, path) in old.pins(LINKS) {
         let link = Link::open_pin(&path).and_then(|l| l.info());
-        if link.is_ok_and(|l| program_ids.contains(&l.prog_id)) && kept(&pin) {
+        if link.is_ok_and(|l| is_new(&l)) && kept(&pin) {
             let to = new.pin(LINKS, &pin)?;
             std::fs::rename(&path, &to).map_err(CliError::io(format!("move the pin {}", path.display())))?;
         }
@@ -317,7 +367,8 @@ fn foreground(
 ) -> Result<(), CliError> {
     let signals = hold_signals();
     let loaded = plan.run()?;
-    let attached = attach(&loaded, targets)?;
+    let mut attached = attach(&loaded, targets)?;
+    attached.extend(register(&loaded, &args.how, &attached)?);
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
     let _ = signals.set.wait();
@@ -370,7 +421,11 @@ fn report(
         let id = info.map(|i| i.id);
         links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });
     }
-    let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
+    let in_tables = struct_ops::programs(plan, |map| {
+        links.iter().any(|l: &LinkRow| l.hook == struct_ops::HOOK && l.program == map)
+    });
+    let is_attached =
+        |name: &str| in_tables.contains(&name) || links.iter().any(|l: &LinkRow| l.program == name);
     let not_attached =
         loaded.programs().filter(|p| !is_attached(p.name())).map(|p| attach::why_not(p, &args.how));
     let not_attached = not_attached.map(|(program, why)| SkippedRow { program, why }).collect();

@@ -36,6 +36,7 @@ mod prog;
 mod stack;
 mod stop;
 mod store;
+mod struct_ops;
 mod trace;
 mod tune;
 mod unload;

@@ -19,6 +19,7 @@ use rawbpf::Link;
 use rawbpf::sys::Errno;
 
 use crate::error::CliError;
+use crate::struct_ops;
 
 /// The directory of all loaded objects.
 pub(crate) struct Store {
@@ -140,6 +141,12 @@ impl Entry {
             note(detach(&path));
             note(unpin(&path));
             removed.links.push(name);
+        }
+        for (name, path) in self.pins(MAPS) {
+            match struct_ops::unregister(&path) {
+                Ok(true) => removed.links.push(name),
+                other => note(other.map(drop)),
+            }
         }
         for (part, names) in [(PROGS, &mut removed.programs), (MAPS, &mut removed.maps)] {
             for (name, path) in self.pins(part) {
