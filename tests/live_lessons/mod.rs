@@ -5,6 +5,7 @@
 mod code;
 mod data;
 mod kernel_side;
+mod libbpf_bugs;
 mod maps;
 mod struct_ops;
 mod token;

@@ -129,6 +129,10 @@ fn a_container_loads_what_was_delegated_to_it() {
         let out = require!(TOKEN, in_a_container(dir.path(), &with, &[]));
         assert!(out.status.success(), "{}", said(&out));
         assert!(said(&out).contains("1 program: 1 accepted, 0 refused"), "{}", said(&out));
+        // libbpf asks without the token whether the kernel takes names, is refused, and leaves them out.
+        let out = in_a_container(dir.path(), &[&with[..], &["--explain"]].concat(), &[]).expect("it runs");
+        let load = said(&out).lines().find(|l| l.contains("bpf(BPF_PROG_LOAD")).map(String::from);
+        assert!(load.expect("a call").contains("prog_name=\"count_packets\""), "{}", said(&out));
         // Named in the environment, as libbpf has it.
         let env = [("LIBBPF_BPF_TOKEN_PATH", dir.path())];
         let out = in_a_container(dir.path(), &["verify", &file], &env).expect("it runs");
