@@ -123,8 +123,9 @@ mod table {
     pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
     pub(crate) const EXCEPTIONS: Feature =
         feature("exceptions", (6, 7), &["BPF_JIT", "DEBUG_INFO_BTF", "UNWINDER_ORC"]);
+    /// Linux 5.10 takes them, but what wrote Debian's types then left variables out.
     pub(crate) const KSYM_VARIABLE: Feature =
-        feature("variables of the kernel", (5, 10), &["KALLSYMS_ALL", "DEBUG_INFO_BTF"]);
+        feature("variables of the kernel", (5, 11), &["KALLSYMS_ALL", "DEBUG_INFO_BTF"]);
     pub(crate) const RAW_TP_RUN: Feature = feature("raw tracepoint run by hand", (5, 10), &["BPF_EVENTS"]);
     pub(crate) const CONNTRACK: Feature =
         feature("conntrack functions", (5, 18), &["NF_CONNTRACK", "DEBUG_INFO_BTF_MODULES"]);

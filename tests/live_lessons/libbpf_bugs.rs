@@ -94,17 +94,17 @@ fn functions_of_a_stripped_library_are_listed_by_name() {
     drop(require!(UPROBE_MULTI, links::attach_on(kernel(), program, &target)));
 }
 
-/// libbpf loads two programs of its own first, a socket filter and a tracepoint, to see whether it may load any: a
-/// process that may load others is told to look at RLIMIT_MEMLOCK.
+/// libbpf loads programs of its own first, a socket filter or a tracepoint, to see whether it may load any: a process
+/// that may load others is told to look at RLIMIT_MEMLOCK. Here a probe may be refused, and the load goes on.
 #[test]
-fn nothing_is_loaded_but_what_was_asked_for() {
+fn no_other_program_has_to_be_allowed() {
     require!(ROOT);
     in_namespace(|| {
         let out = rawbpf(&["load", &crate::net::object("packet_count.o"), "--explain"]);
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "{said}");
-        let loads: Vec<&str> = said.lines().filter(|l| l.contains("bpf(BPF_PROG_LOAD")).collect();
-        assert!(loads.iter().any(|l| l.contains("BPF_PROG_TYPE_XDP")), "{said}");
-        assert!(!loads.iter().any(|l| l.contains("SOCKET_FILTER") || l.contains("TRACEPOINT")), "{said}");
+        let loads = said.lines().filter(|l| l.contains("bpf(BPF_PROG_LOAD") && !l.contains("= -1"));
+        let kinds: Vec<bool> = loads.map(|l| l.contains("BPF_PROG_TYPE_XDP")).collect();
+        assert_eq!(kinds, [true], "{said}");
     });
 }

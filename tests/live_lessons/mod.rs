@@ -4,6 +4,7 @@
 
 mod code;
 mod data;
+mod flags;
 mod kernel_side;
 mod libbpf_bugs;
 mod maps;
