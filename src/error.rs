@@ -117,6 +117,7 @@ impl Error {
             Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
             | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
             | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,
+            Error::Kernel(KernelError::BtfUnreadable { errno, .. }) => of_errno(*errno),
             // The verifier says EACCES for a program that it rejects: that is no lack of privilege.
             Error::Load(LoadError::Program { source, log, missing, .. }) => match missing {
                 Some(_) => ErrorKind::Unsupported,

@@ -129,6 +129,22 @@ mod table {
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);
+    pub(crate) const STRUCT_OPS: Feature = feature("struct_ops", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
+    pub(crate) const STRUCT_OPS_LINK: Feature =
+        feature("struct_ops link", (6, 4), &["BPF_JIT", "DEBUG_INFO_BTF"]);
+    pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_SYSCALL"]);
+    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
+    pub(crate) const EXCEPTIONS: Feature =
+        feature("exceptions", (6, 7), &["BPF_JIT", "DEBUG_INFO_BTF", "UNWINDER_ORC"]);
+    /// Linux 5.10 takes them, but what wrote Debian's types then left variables out.
+    pub(crate) const KSYM_VARIABLE: Feature =
+        feature("variables of the kernel", (5, 11), &["KALLSYMS_ALL", "DEBUG_INFO_BTF"]);
+    pub(crate) const RAW_TP_RUN: Feature = feature("raw tracepoint run by hand", (5, 10), &["BPF_EVENTS"]);
+    pub(crate) const CONNTRACK: Feature =
+        feature("conntrack functions", (5, 18), &["NF_CONNTRACK", "DEBUG_INFO_BTF_MODULES"]);
+    pub(crate) const SYSCALL_PROGRAM: Feature =
+        feature("syscall programs", (5, 14), &["BPF_SYSCALL", "DEBUG_INFO_BTF"]);
+    pub(crate) const TOKEN: Feature = feature("BPF token", (6, 9), &["BPF_SYSCALL", "USER_NS"]);
     pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
 }
 

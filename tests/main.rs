@@ -17,6 +17,8 @@ mod insn_run;
 mod insn_text;
 mod kernel_features;
 mod layers;
+mod libbpf_bugs;
+mod live_lessons;
 mod live_load;
 mod live_maps;
 mod live_net;

@@ -47,6 +47,14 @@ pub fn register(map: &Map, value: &[u8]) -> Result<Link, SysError> {
     Ok(Link::undone_by(Registered { map: Some(own) }))
 }
 
+/// Takes away a table that was registered without a link, whoever did it. The map can be filled again. Linux 5.6.
+///
+/// # Errors
+/// `EOPNOTSUPP` for a map that is registered by a link.
+pub fn unregister(map: &Map) -> Result<(), SysError> {
+    map.delete(&KEY).map(drop)
+}
+
 impl Link {
     /// Puts another struct_ops map behind the link, in one step. Linux 6.4.
     #[doc(alias = "bpf_link__update_map")]

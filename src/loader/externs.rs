@@ -271,10 +271,10 @@ fn own(btf: &Btf, name: &str, kind: BtfKind) -> Option<TypeId> {
     btf.find_all(name, kind).ok()?.into_iter().find(|id| *id >= btf.first_id())
 }
 
-/// The type of a variable, the prototype of a function.
+/// The type of a variable, whether it is declared `const` or by a typedef or not; the prototype of a function.
 fn inner(btf: &Btf, id: TypeId) -> Option<TypeId> {
     match btf.ty(id).ok()?.kind {
-        Kind::Var { ty, .. } => Some(ty),
+        Kind::Var { ty, .. } => btf.skip_mods_and_typedefs(ty).ok().map(|t| t.id),
         Kind::Func { proto, .. } => Some(proto),
         _ => None,
     }

@@ -82,8 +82,15 @@ impl Program {
 
     /// Runs it on data from user space (`BPF_PROG_TEST_RUN`). Linux 4.12; which program types can be run
     /// so has grown since.
+    ///
+    /// A syscall program gets `ctx` itself, and what it made of it is returned.
     pub fn test_run(&self, run: &TestRun) -> Result<TestRunOutput, SysError> {
-        sys::prog_test_run(&self.fd, run)
+        match self.prog_type {
+            ProgType::Syscall | ProgType::RawTracepoint | ProgType::RawTracepointWritable => {
+                sys::prog_run_in_place(&self.fd, run)
+            }
+            _ => sys::prog_test_run(&self.fd, run),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub struct ArenaMapping {
 
 // SAFETY: the memory is unmapped by Drop alone, and written through raw pointers only.
 unsafe impl Send for ArenaMapping {}
-// SAFETY: nothing here reads or writes through a shared reference.
+// SAFETY: what is shared is only read, byte by byte.
 unsafe impl Sync for ArenaMapping {}
 
 impl ArenaMapping {
@@ -55,6 +55,19 @@ impl ArenaMapping {
             std::ptr::copy_nonoverlapping(from.as_ptr(), to, from.len());
         }
         true
+    }
+
+    /// Copies the bytes at `offset` out; `None` if they do not all lie in it. Programs may be changing them.
+    pub fn read(&self, offset: usize, len: usize) -> Option<Vec<u8>> {
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return None;
+        }
+        // SAFETY: `offset..offset + len` was just checked to be inside; each byte is read once, as it is now.
+        Some(
+            (offset..offset + len)
+                .map(|i| unsafe { self.at.as_ptr().cast::<u8>().add(i).read_volatile() })
+                .collect(),
+        )
     }
 }
 

@@ -28,6 +28,11 @@ impl<'a, T> Ptr<'a, T> {
     pub fn to(slice: &'a [T]) -> Self {
         if slice.is_empty() { Self::NULL } else { Ptr(slice.as_ptr() as u64, PhantomData) }
     }
+
+    /// The same for a slice that the kernel reads, and in this one case writes back to.
+    pub(super) fn in_place(slice: &'a mut [T]) -> Self {
+        Ptr(PtrMut::to(slice).0, PhantomData)
+    }
 }
 
 impl<'a> Ptr<'a, u8> {

@@ -327,6 +327,28 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
     Ok(TestRunOutput { retval, duration_ns, data, ctx })
 }
 
+/// The same for programs that take arguments instead of a packet: syscall programs (Linux 5.14), whose context is
+/// read and written in place, and raw tracepoints (Linux 5.10). `data`, `repeat` and `batch_size` must not be set.
+pub fn prog_run_in_place(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, SysError> {
+    let mut ctx = run.ctx.clone();
+    let mut attr = attr::ProgTestRun {
+        prog_fd: Fd::of(&prog),
+        data_in: Ptr::to(&run.data),
+        data_size_in: run.data.len() as u32,
+        ctx_size_in: run.ctx.len() as u32,
+        ctx_in: Ptr::in_place(&mut ctx),
+        repeat: run.repeat,
+        flags: run.flags,
+        cpu: run.cpu,
+        batch_size: run.batch_size,
+        ..Default::default()
+    };
+    // SAFETY: every buffer was set together with its length, and the one that is written to is borrowed mutably.
+    unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
+    let (retval, duration_ns) = (attr.retval, attr.duration);
+    Ok(TestRunOutput { retval, duration_ns, data: Vec::new(), ctx })
+}
+
 /// The four kinds of kernel objects that have ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

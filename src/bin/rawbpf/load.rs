@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use rawbpf::links::Lifetime;
-use rawbpf::uapi::ProgType;
 use rawbpf::{Kernel, Link, Loaded, Map, Object, Options, Plan, Program, Target, Xdp, XdpMode};
 use serde::Serialize;
 
@@ -14,10 +13,10 @@ use crate::attach;
 use crate::bpffs;
 use crate::error::CliError;
 use crate::net;
-use crate::ops;
 use crate::output::{Output, Report, Table};
 use crate::replace;
 use crate::store::{Entry, LINKS, PROGS, Store};
+use crate::struct_ops;
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
@@ -52,6 +51,7 @@ struct MapRow {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LinkRow {
+    /// The program, or the map of a struct_ops table.
     pub(crate) program: String,
     pub(crate) hook: String,
     /// None for an attachment that has no link object.
@@ -257,7 +257,7 @@ fn fresh(
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
     let mut attached = attach(Some(entry), &loaded, targets, &args.how)?;
-    ops::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
+    struct_ops::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
     let attached = attached.or_error(args.how.strict)?;
     let _signals = hold_signals();
     pin(entry, &loaded, &attached.done)?;
@@ -277,7 +277,7 @@ pub(crate) fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Resu
         let path = entry.pin(PROGS, program.name())?;
         program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
     }
-    loaded.maps().try_for_each(|map| ops::pin(entry, map))?;
+    loaded.maps().try_for_each(|map| struct_ops::pin(entry, map))?;
     for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
@@ -296,7 +296,7 @@ fn foreground(
     let signals = hold_signals();
     let loaded = plan.run()?;
     let mut attached = attach(None, &loaded, targets, &args.how)?;
-    ops::attach_all(None, &loaded, &args.how, &[], &mut attached);
+    struct_ops::attach_all(None, &loaded, &args.how, &[], &mut attached);
     let attached = attached.or_error(args.how.strict)?;
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
@@ -356,11 +356,10 @@ pub(crate) fn report(
         Some((name, e)) => (name.clone(), attach::why_failed(name, e)),
         None => attach::why_not(p, &args.how),
     };
-    let in_table = |p: &&Program| {
-        p.prog_type() == ProgType::StructOps && attached.failed.is_empty() && !args.how.no_attach
-    };
-    let idle = loaded.programs().filter(|p| !is_attached(p.name()) && !in_table(p)).map(why_not);
-    let tables = ops::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
+    let in_tables = struct_ops::programs(plan, is_attached);
+    let idle =
+        loaded.programs().filter(|p| !is_attached(p.name()) && !in_tables.contains(&p.name())).map(why_not);
+    let tables = struct_ops::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
     let tables = tables.map(|name| {
         let why = failed(name).map_or_else(|| "--no-attach".into(), |(_, e)| attach::why_failed(name, e));
         (name.to_string(), why)

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use rawbpf::bytes::Endian;
 use rawbpf::elf::MapIx;
 use rawbpf::loader::{FdOf, MapPlan, Plan, Poison, ProgPlan, Step};
+use rawbpf::uapi::ProgType;
 use serde::Serialize;
 
 use crate::args::PlanArgs;
@@ -14,6 +15,7 @@ use crate::attach;
 use crate::error::CliError;
 use crate::load;
 use crate::output::{Output, Report};
+use crate::struct_ops;
 
 #[derive(Debug, Serialize)]
 struct PlanReport {
@@ -26,9 +28,9 @@ struct PlanReport {
 
 /// One call: the command, its attributes by their UAPI names, and what they are about.
 #[derive(Debug, Serialize)]
-struct Call {
-    call: String,
-    attributes: Vec<(String, String)>,
+pub(crate) struct Call {
+    pub(crate) call: String,
+    pub(crate) attributes: Vec<(String, String)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,7 +93,8 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = load::prepare(&args.object, &args.how)?;
     let mut targets = load::targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
-    let report = report(&plan, &targets);
+    let mut report = report(&plan, &targets);
+    report.calls.extend(struct_ops::calls(&plan, &args.how));
     out.report("plan", &report)
 }
 
@@ -238,7 +241,9 @@ fn program_fields(program: &ProgPlan) -> Vec<(&'static str, String)> {
         ("license", format!("\"{}\"", program.license)),
         ("prog_name", format!("\"{}\"", program.name.chars().take(15).collect::<String>())),
     ];
-    if program.attach_type.0 != 0 {
+    if program.prog_type == ProgType::StructOps {
+        out.push(("expected_attach_type", format!("{} (the member)", program.attach_type.0)));
+    } else if program.attach_type.0 != 0 {
         out.push(("expected_attach_type", format!("{:?}", program.attach_type)));
     }
     if program.flags != 0 {

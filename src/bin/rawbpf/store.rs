@@ -31,7 +31,7 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
 
 use crate::error::CliError;
-use crate::ops;
+use crate::struct_ops;
 
 /// The directory of all loaded objects.
 pub(crate) struct Store {
@@ -217,8 +217,11 @@ impl Entry {
         }
         removed.direct = self.pins(DIRECT).into_iter().map(|(name, _)| name).collect();
         self.end_direct().into_iter().for_each(&mut note);
-        for (_, path) in self.pins(MAPS) {
-            note(ops::unregister(&path));
+        for (name, path) in self.pins(MAPS) {
+            match struct_ops::unregister(&path) {
+                Ok(true) => removed.links.push(name),
+                other => note(other.map(drop)),
+            }
         }
         for (part, names) in [(PROGS, &mut removed.programs), (MAPS, &mut removed.maps)] {
             for (name, path) in self.pins(part) {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use rawbpf::uapi::Release;
 use rawbpf::{Kernel, Object, Options};
 
@@ -29,8 +30,9 @@ pub(crate) struct TuneArgs {
     /// Take the kernel's configuration (lines CONFIG_X=...) from this file first
     #[arg(long, value_name = "FILE")]
     pub(crate) kconfig: Option<PathBuf>,
-    /// Use the BPF token of this bpffs [default: $LIBBPF_BPF_TOKEN_PATH, or /sys/fs/bpf if it delegates]
-    #[arg(long, value_name = "DIR")]
+    /// Use the BPF token of this bpffs, or none if DIR is empty [default: $LIBBPF_BPF_TOKEN_PATH, or /sys/fs/bpf if
+    /// it delegates]
+    #[arg(long, value_name = "DIR", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) token: Option<PathBuf>,
 }
 

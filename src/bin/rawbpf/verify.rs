@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rawbpf::elf::MapOrigin;
+use rawbpf::elf::{MapOrigin, SlotTarget};
 use rawbpf::uapi::MapType;
 use rawbpf::{Error, Kernel, Object, Options};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,8 @@ fn read_baseline(path: &Path) -> Result<Baseline, CliError> {
 fn detach_from_the_world(object: &mut Object) {
     for map in &mut object.maps {
         map.pin_by_name = false;
+        // Each program is loaded without the others, so there is nothing to put there.
+        map.slots.retain(|(_, target)| !matches!(target, SlotTarget::Program(_)));
         let sized = matches!(map.origin, MapOrigin::Declared) && map.map_type != MapType::PerfEventArray;
         if sized && map.max_entries == 0 && takes_entries(map.map_type) {
             map.max_entries = 1;

@@ -1,4 +1,4 @@
-//! struct_ops on the command line: tables of programs that take the place of a kernel's table.
+//! struct_ops in `load`, `plan` and `unload`: tables of programs that take the place of a kernel's table.
 //!
 //! A table in `.struct_ops.link` is attached by a link, and that is pinned as any other. A table in `.struct_ops` is
 //! registered by writing its map and belongs to the kernel from then on; its map is pinned *before*, and to unload it is
@@ -7,13 +7,16 @@
 use std::path::Path;
 
 use rawbpf::links::{Lifetime, struct_ops};
+use rawbpf::maps::{StructOps, StructOpsState};
 use rawbpf::sys::Errno;
+use rawbpf::sys::map::flags;
 use rawbpf::uapi::MapType;
-use rawbpf::{Link, Loaded, Map};
+use rawbpf::{Link, Loaded, Map, Plan};
 
 use crate::args::HowArgs;
 use crate::error::CliError;
 use crate::load::{Attached, Attachments};
+use crate::plan::Call;
 use crate::store::{Entry, MAPS};
 
 /// The maps of an object that can be attached.
@@ -91,18 +94,60 @@ pub(crate) fn pin(entry: &Entry, map: &Map) -> Result<(), CliError> {
     map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))
 }
 
-/// Takes a registered table away, if this pin is of one.
-pub(crate) fn unregister(path: &Path) -> Result<(), CliError> {
-    let doing = || format!("take back the struct_ops map {}", path.display());
-    let Ok(map) = Map::open_pin(path) else { return Ok(()) };
-    if map.info().map_type != MapType::StructOps {
-        return Ok(());
+/// The calls that registering takes, for `plan`.
+pub(crate) fn calls(plan: &Plan, how: &HowArgs) -> Vec<Call> {
+    let loaded = |ix| plan.programs.iter().any(|p| p.ix == ix);
+    let mut out = Vec::new();
+    for map in plan.maps.iter().filter(|m| m.create && !how.no_attach) {
+        let Some(ops) = map.struct_ops.as_ref().filter(|ops| ops.functions.iter().all(|(_, ix)| loaded(*ix)))
+        else {
+            continue;
+        };
+        let fd = format!("<{}>", map.name);
+        let (call, attributes) = if map.flags & flags::LINK != 0 {
+            ("BPF_LINK_CREATE", vec![("map_fd", fd), ("attach_type", "BPF_STRUCT_OPS".into())])
+        } else {
+            let value = format!("{} bytes with {} programs", ops.value.len(), ops.functions.len());
+            ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", fd), ("key", "0".into()), ("value", value)])
+        };
+        let attributes = attributes.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        out.push(Call { call: call.into(), attributes });
     }
-    match map.delete(&[0; 4]) {
-        // Attached by a link, or not registered.
-        Err(e) if [Errno::EOPNOTSUPP, Errno::ENOTSUPP, Errno::ENOENT, Errno::EINVAL].contains(&e.errno) => {
-            Ok(())
-        }
-        other => other.map(drop).map_err(CliError::sys(doing())),
+    out
+}
+
+/// The programs that stand in these tables.
+pub(crate) fn programs(plan: &Plan, in_table: impl Fn(&str) -> bool) -> Vec<&str> {
+    let tables = plan.maps.iter().filter(|m| in_table(&m.name)).filter_map(|m| m.struct_ops.as_ref());
+    let used: Vec<_> = tables.flat_map(|ops| &ops.functions).map(|(_, ix)| *ix).collect();
+    plan.programs.iter().filter(|p| used.contains(&p.ix)).map(|p| p.name.as_str()).collect()
+}
+
+/// A table that was registered by writing it can only be taken away and registered again.
+pub(crate) fn refuse_replacing(maps: &[(String, std::path::PathBuf)]) -> Result<(), CliError> {
+    match maps.iter().find(|(_, path)| registered(path).is_some()) {
+        Some((name, _)) => Err(CliError::Option(format!(
+            "--replace: struct_ops map `{name}` is registered without a link, so another cannot take its place \
+             in one step; unload it first, or put it in SEC(\".struct_ops.link\")"
+        ))),
+        None => Ok(()),
     }
+}
+
+/// Unregisters the table in a pinned map, if it is one that was registered by writing it. True if it was.
+pub(crate) fn unregister(pin: &Path) -> Result<bool, CliError> {
+    let Some(map) = registered(pin) else { return Ok(false) };
+    let doing = format!("unregister the functions of struct_ops map `{}`", map.name());
+    struct_ops::unregister(&map).map_err(CliError::sys(doing))?;
+    Ok(true)
+}
+
+/// The map behind a pin, if it is a table that is registered without a link.
+fn registered(pin: &Path) -> Option<Map> {
+    let map = Map::open_pin(pin).ok().filter(|m| m.info().map_type == MapType::StructOps)?;
+    if map.info().flags & flags::LINK != 0 {
+        return None;
+    }
+    let in_use = StructOps::try_from(map.clone()).ok()?.state().ok()? == StructOpsState::InUse;
+    in_use.then_some(map)
 }

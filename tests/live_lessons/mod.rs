@@ -1,0 +1,86 @@
+//! The lessons of bpf/: each object shows one thing that a loader must get right, and is tested by what its program
+//! computes on the kernel that the tests run on.
+#![allow(unsafe_code)]
+
+mod code;
+mod data;
+mod flags;
+mod kernel_side;
+mod libbpf_bugs;
+mod maps;
+mod struct_ops;
+mod token;
+
+use std::sync::OnceLock;
+
+use rawbpf::sys::TestRun;
+use rawbpf::{Error, Kernel, Loaded, Object, Options};
+
+/// An object of bpf/, and what became of it.
+struct Lesson {
+    object: Object,
+    loaded: Loaded,
+}
+
+fn object(name: &str) -> Object {
+    let path = crate::net::object(&format!("{name}.o"));
+    Object::open(&path).unwrap_or_else(|e| panic!("{path}: {e:?}"))
+}
+
+/// This kernel; its types and symbols are read once for all tests.
+fn kernel() -> &'static Kernel {
+    static KERNEL: OnceLock<Kernel> = OnceLock::new();
+    KERNEL.get_or_init(Kernel::host)
+}
+
+fn load(name: &str) -> Result<Lesson, Error> {
+    load_object(object(name), &Options::default())
+}
+
+fn load_object(object: Object, options: &Options) -> Result<Lesson, Error> {
+    let loaded = object.plan(kernel(), options)?.run()?;
+    Ok(Lesson { object, loaded })
+}
+
+impl Lesson {
+    /// Runs an XDP program on a packet of so many bytes; its answer.
+    fn xdp(&self, program: &str, len: usize) -> i32 {
+        self.run(program, &TestRun { data: vec![0; len], ..TestRun::default() })
+    }
+
+    /// Runs a program that takes nothing.
+    fn call(&self, program: &str) -> i32 {
+        self.run(program, &TestRun::default())
+    }
+
+    fn run(&self, program: &str, run: &TestRun) -> i32 {
+        let found = self.loaded.program(program).unwrap_or_else(|| panic!("no program {program}"));
+        found.test_run(run).unwrap_or_else(|e| panic!("{program}: {e:?}")).retval as i32
+    }
+
+    /// The bytes of a global variable, as they are now.
+    fn bytes(&self, variable: &str) -> Vec<u8> {
+        let all = self.object.globals();
+        let var = all.iter().find(|g| g.name == variable).unwrap_or_else(|| panic!("no {variable}"));
+        let map = self.loaded.map(&var.section).unwrap_or_else(|| panic!("no {}", var.section));
+        let value = map.get(&[0; 4]).expect("it is read").expect("it is there");
+        value[var.offset as usize..][..var.size as usize].to_vec()
+    }
+
+    /// The numbers of a global variable, each of `size` bytes.
+    fn numbers(&self, variable: &str, size: usize) -> Vec<i64> {
+        let number = |bytes: &[u8]| {
+            let mut wide = [0; 8];
+            wide[..size].copy_from_slice(bytes);
+            // The sign is that of the highest byte.
+            (i64::from_le_bytes(wide) << (64 - 8 * size)) >> (64 - 8 * size)
+        };
+        self.bytes(variable).chunks(size).map(number).collect()
+    }
+
+    /// An `int`, `long` or `__u64`.
+    fn number(&self, variable: &str) -> i64 {
+        let size = self.bytes(variable).len();
+        self.numbers(variable, size)[0]
+    }
+}
