@@ -372,7 +372,8 @@ pub(crate) fn list_each() -> Result<Vec<Listed>, SysError> {
             Err(e) => return Err(e),
         }
         match sys::fd_by_id(ObjectKind::Link, id) {
-            Err(e) if e.errno == Errno::ENOENT => {}
+            // Gone again, or just being made: its id is taken before it is attached.
+            Err(e) if [Errno::ENOENT, Errno::EAGAIN].contains(&e.errno) => {}
             Err(e) => out.push((id, Err(e))),
             Ok(fd) => out.push((id, LinkInfo::of(&fd))),
         }

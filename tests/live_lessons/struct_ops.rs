@@ -158,8 +158,9 @@ fn the_command_pins_the_link_and_replaces_without_a_gap() {
         connect("bpf_linked").expect("a connection");
         let link = |list: &serde_json::Value| {
             let all = list["links"].as_array().cloned().unwrap_or_default();
-            let mine =
-                all.into_iter().find(|l| l["pinned"].to_string().contains("rawbpf/cc_link/links/linked"));
+            let mine = all
+                .into_iter()
+                .find(|l| l["pinned"].to_string().contains("rawbpf/cc_link/links/struct_ops_linked"));
             mine.unwrap_or_else(|| panic!("no link in {list}"))
         };
         let before = link(&rawbpf_json(&["link", "list"]));

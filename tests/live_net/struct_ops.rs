@@ -58,7 +58,7 @@ fn connections_are_ruled_by_a_table() {
         let link = register(&loaded).expect("it is registered");
         assert_eq!(link.lifetime(), Lifetime::Hook);
         send_ruled_by("rawbpf_kept").expect("it may be chosen");
-        assert!(number(&loaded, ".bss", 0) > 10, "{}", number(&loaded, ".bss", 0));
+        assert_ne!(number(&loaded, ".bss", 0), 0);
         let other = try_load("congestion.o", &[]).expect("it loads again");
         assert!(register(&other).is_err_and(|e| e.errno == rawbpf::sys::Errno::EEXIST), "the name is taken");
         drop(link);
@@ -76,7 +76,7 @@ fn connections_are_ruled_by_a_table_with_a_link() {
         assert_eq!(link.lifetime(), Lifetime::Link);
         send_ruled_by("rawbpf_linked").expect("it may be chosen");
         let before = number(&loaded, ".bss", 0);
-        assert!(before > 10, "{before}");
+        assert_ne!(before, 0);
         // Another table behind the same link, and that kept by a pin.
         let other = try_load("congestion_link.o", &[]).expect("it loads again");
         let value = other.struct_ops_value("table").expect("it is a struct_ops map");
