@@ -64,6 +64,7 @@ mod table {
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
 
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
+    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);
     pub(crate) const USER_RINGBUF: Feature = feature("user ring buffer", (6, 1), &["BPF_SYSCALL"]);

@@ -81,8 +81,14 @@ impl Program {
     }
 
     /// Runs it on data from user space (`BPF_PROG_TEST_RUN`). Linux 4.12; which program types can be run
-    /// so has grown since.
+    /// so has grown since. Of a program of type `syscall` only [`TestRun::ctx`] is used.
+    #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run(&self, run: &TestRun) -> Result<TestRunOutput, SysError> {
+        if self.prog_type() == ProgType::Syscall {
+            let mut ctx = run.ctx.clone();
+            let retval = sys::prog_run_syscall(&self.fd, &mut ctx)?;
+            return Ok(TestRunOutput { retval, ctx, ..TestRunOutput::default() });
+        }
         sys::prog_test_run(&self.fd, run)
     }
 }

@@ -560,8 +560,8 @@ attr! {
         ctx_size_in: u32,
         /// In: room in `ctx_out`. Out: bytes written.
         ctx_size_out: u32,
-        /// The context; Linux 5.2.
-        ctx_in: Ptr<'a, u8>,
+        /// The context; Linux 5.2. A `syscall` program's changes to it are written back here.
+        ctx_in: PtrMut<'a, u8>,
         /// The context afterwards.
         ctx_out: PtrMut<'a, u8>,
         /// `BPF_F_TEST_RUN_ON_CPU`, `BPF_F_TEST_XDP_LIVE_FRAMES`.

@@ -302,13 +302,14 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
     let live = run.flags & LIVE_FRAMES != 0;
     let mut data = vec![0; if run.data.is_empty() || live { 0 } else { run.data.len() + ROOM }];
     let mut ctx = vec![0; if live { 0 } else { run.ctx.len() }];
+    let mut ctx_in = run.ctx.clone();
     let mut attr = attr::ProgTestRun {
         prog_fd: Fd::of(&prog),
         data_in: Ptr::to(&run.data),
         data_size_in: run.data.len() as u32,
         data_size_out: data.len() as u32,
         data_out: PtrMut::to(&mut data),
-        ctx_in: Ptr::to(&run.ctx),
+        ctx_in: PtrMut::to(&mut ctx_in),
         ctx_size_in: run.ctx.len() as u32,
         ctx_size_out: ctx.len() as u32,
         ctx_out: PtrMut::to(&mut ctx),
@@ -325,6 +326,20 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
     data.truncate(data_len);
     ctx.truncate(ctx_len);
     Ok(TestRunOutput { retval, duration_ns, data, ctx })
+}
+
+/// `BPF_PROG_RUN` of a program of type `syscall`, which works on its context in place; gives what it returned. The
+/// kernel takes nothing but a context for them. Linux 5.14.
+pub fn prog_run_syscall(prog: impl AsFd, ctx: &mut [u8]) -> Result<u32, SysError> {
+    let mut attr = attr::ProgTestRun {
+        prog_fd: Fd::of(&prog),
+        ctx_size_in: ctx.len() as u32,
+        ctx_in: PtrMut::to(ctx),
+        ..Default::default()
+    };
+    // SAFETY: the one buffer was set together with its length, and is writable.
+    unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
+    Ok(attr.retval)
 }
 
 /// The four kinds of kernel objects that have ids.
