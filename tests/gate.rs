@@ -64,7 +64,13 @@ mod table {
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
 
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
-    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
+    pub(crate) const NARROW_JUMPS: Feature = feature("32-bit jumps", (5, 1), &["BPF_SYSCALL"]);
+    pub(crate) const SYSCALL_PROGRAMS: Feature = feature("syscall programs", (5, 14), &["BPF_SYSCALL"]);
+    /// The interpreter calls no callbacks.
+    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_JIT"]);
+    pub(crate) const CPU_V4: Feature = feature("instructions of -mcpu=v4", (6, 6), &["BPF_SYSCALL"]);
+    pub(crate) const MAY_GOTO: Feature = feature("may_goto", (6, 9), &["BPF_SYSCALL"]);
+    pub(crate) const LOAD_ACQUIRE: Feature = feature("load-acquire", (6, 15), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);
     pub(crate) const USER_RINGBUF: Feature = feature("user ring buffer", (6, 1), &["BPF_SYSCALL"]);

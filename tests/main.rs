@@ -14,6 +14,7 @@ mod insn_llvm;
 mod insn_macros;
 mod insn_run;
 mod insn_text;
+mod insn_text_object;
 mod layers;
 mod live_examples;
 mod live_load;
