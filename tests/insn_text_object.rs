@@ -193,3 +193,147 @@ fn what_clang_makes_of_everything_goes_through_text_unchanged() {
         }
     }
 }
+
+/// GCC 12 knows the versions up to 3, spells less in BTF, and calls C's integers by other names.
+#[test]
+fn what_gcc_makes_goes_through_text_unchanged() {
+    require!(HOST);
+    const SOURCE: &str = r#"
+        typedef unsigned int u32; typedef unsigned long long u64;
+        void *lookup(void *, const void *) __attribute__((kernel_helper(1)));
+        struct { int (*type)[1]; int (*max_entries)[10]; u32 *key; u64 *value; } hits
+            __attribute__((section(".maps"), used));
+        u64 counter; int limit = -7; const volatile u64 big = 0x1122334455667788ull; static volatile u32 hid = 3;
+        struct md { u32 data, data_end; };
+        static __attribute__((noinline)) u64 mix(u64 n) {
+            u64 sum = hid;
+            for (u64 i = 0; i < n; i++) sum = sum * 3 + i;
+            return sum;
+        }
+        __attribute__((section("xdp"))) int prog(struct md *ctx) {
+            u32 key = ctx->data; u64 *v = lookup(&hits, &key);
+            if (!v) return 2;
+            __sync_fetch_and_add(v, 1); counter += mix(*v) + big;
+            return counter > limit;
+        }
+        char _license[] __attribute__((section("license"), used)) = "GPL";
+    "#;
+    let dir = tempfile::tempdir().expect("a directory");
+    for order in ["-mlittle-endian", "-mbig-endian"] {
+        for cpu in ["v1", "v2", "v3"] {
+            let path = dir.path().join(format!("{order}-{cpu}.o"));
+            compile("bpf-gcc", &[order, &format!("-mcpu={cpu}"), "-gbtf"], SOURCE, &path);
+            let said = same(&path);
+            assert!(said.contains(".var static hid: volatile u32 @0 = 3\n"), "{said}");
+        }
+    }
+}
+
+/// What has no words in a text is named.
+#[test]
+fn what_cannot_be_said_is_named() {
+    require!(HOST);
+    let cases = [
+        (
+            "struct ops { int (*f)(void); }; __attribute__((section(\"struct_ops/f\"))) int f(void) { return 0; }
+             __attribute__((section(\".struct_ops\"))) struct ops mine = { .f = f };",
+            "map `mine` cannot be said in assembly text: it is a set of callbacks (struct_ops)",
+        ),
+        (
+            "__attribute__((btf_decl_tag(\"user\"))) int tagged;
+             __attribute__((section(\"xdp\"))) int f(void *ctx) { return tagged; }",
+            "the tag `user` of a declaration cannot be said in assembly text: there is no directive for it",
+        ),
+        (
+            "struct { int (*type)[33]; int (*map_flags)[1024]; int (*max_entries)[4]; } arena
+                 __attribute__((section(\".maps\")));
+             int __attribute__((address_space(1))) far = 5;
+             __attribute__((section(\"syscall\"))) int f(void *ctx) { return far + (arena.type != 0); }",
+            "map `arena` cannot be said in assembly text: its first contents are variables of an arena",
+        ),
+    ];
+    let dir = tempfile::tempdir().expect("a directory");
+    for (ix, (source, want)) in cases.iter().enumerate() {
+        let path = dir.path().join(format!("{ix}.o"));
+        compile("clang-19", &["-target", "bpf"], source, &path);
+        let error = Object::open(&path).expect("it is read").to_text().expect_err("it has no words for it");
+        assert_eq!(error.to_string(), *want);
+    }
+}
+
+/// Mistakes of directives: in the text, and of what only the whole object shows.
+#[test]
+fn directives_are_checked() {
+    let in_text = [
+        (".var x: u32 = 1", ".var", "section `.text` has no variables"),
+        (".data\n.var x: [4]", "", "a type is expected here, but the line ends"),
+        (".data\n.var x: u8 = { 256 }", "256", "256 does not fit here, which takes a byte, 0 to 255"),
+        (".struct s 8 {\n  a: u32 @0,\n  b u32 @4\n}", "b", "`@` is expected here"),
+        (".func f: int", "int", "a function has a type that starts with `fn`"),
+        (".slot progs, 1, f", "progs", "there is no map `progs` above"),
+        (".endian middle", "middle", "`big` or `little` is expected here"),
+        (".map m type=array inner={type=array}", "}", "`max_entries=` is expected here"),
+    ];
+    for (source, wrong, what) in in_text {
+        let errors = text::assemble("a.s", &format!("{source}\n.text\nf: exit\n")).expect_err(source);
+        let error = &errors.0[0];
+        assert!(error.what.starts_with(what), "{source}: {error}");
+        let marked: String =
+            error.source.chars().skip(error.col as usize - 1).take(error.width as usize).collect();
+        assert!(marked.starts_with(wrong), "{source}: `{marked}` is marked, not `{wrong}`\n{error}");
+        assert!(source.lines().any(|l| l == error.source), "{error}");
+    }
+    let in_object = [
+        (
+            ".map m type=hash key=struct key value=u64 max_entries=1",
+            "map `m`: there is no type `struct key` in this text",
+        ),
+        (".data\n.var x: u8 = 256", "variable `x`: 256 does not fit its 1 bytes"),
+        (".data\n.var x: u8 = \"xyz\"", "variable `x`: its first value has 3 bytes, its type 1"),
+        (
+            ".data\n.var x: u32 = 5\n.var y: u32 @2 = 6",
+            "variable `y`: at byte 2 of its section stands something already",
+        ),
+        (".bss\n.var x: u32 = 5", "section `.bss`: what it holds starts as zero"),
+        (".int a 4\n.int a 8", "type `a`: the text has two of this name"),
+        (".text\n.core wrong int \"0\"", "function `f`, instruction 0: there is no CO-RE relocation `wrong`"),
+    ];
+    for (source, want) in in_object {
+        let at = if source.starts_with(".text") { "f:\n" } else { "\n.text\nf:\n" };
+        let source = match source.split_once('\n').filter(|(first, _)| *first == ".text") {
+            Some((_, core)) => format!(".text\n{at}{core}\nexit\n"),
+            None => format!("{source}{at}exit\n"),
+        };
+        let program = text::assemble("a.s", &source).unwrap_or_else(|e| panic!("{e}"));
+        let error = Object::from_text("a", &program).map(|_| ()).expect_err(&source);
+        assert_eq!(error.to_string(), want);
+    }
+}
+
+/// By hand, without a compiler: variables are laid out one behind the other, aligned as C would.
+#[test]
+fn variables_by_hand() {
+    let source = "\
+.section \".rodata\"
+.var limit: u32 = 100
+.var static fmt: [6]char = \"%d\\n\"
+.var mac: [6]u8 = { 2, 0, 0, 0, 0, 1 }
+.var big: s64 = -2
+.section \".bss\"
+.var seen: [16]u64
+.section \"socket\"
+main:
+    r1 = map_val(.rodata) ll
+    r0 = *(u32 *)(r1 + 0)
+    exit
+";
+    let program = text::assemble("a.s", source).unwrap_or_else(|e| panic!("{e}"));
+    let object = Object::from_text("a", &program).expect("an object");
+    let mut want = [&100u32.to_ne_bytes()[..], b"%d\n\0\0\0", &[2, 0, 0, 0, 0, 1]].concat();
+    want.extend((-2i64).to_ne_bytes());
+    assert_eq!(object.map(".rodata").and_then(|m| m.contents.clone()), Some(want));
+    assert_eq!(object.map(".bss").map(|m| (m.value_size, m.contents.clone())), Some((128, None)));
+    let again = Object::parse("a", &object.to_elf().expect("bytes")).expect("an object");
+    let globals: Vec<_> = again.globals().into_iter().map(|g| g.name).collect();
+    assert_eq!(globals, ["limit", "mac", "big", "seen"]);
+}

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::build::is_standard;
 use super::*;
-use crate::btf::{BtfError, BtfKind, FuncInfo, FwdKind, IntEncoding, Kind, Members, Secinfo, VarLinkage};
+use crate::btf::{BtfError, BtfKind, FuncInfo, FwdKind, Kind, Members, Secinfo, VarLinkage};
 use crate::insn::text::{
     Composite, Definition, Elem, Encoding, Enum, Init, Member, Program, Tag, TextCore, TextData, TextExtern,
     TextFunction, TextMap, TextVar, Type, TypeDef,
@@ -284,13 +284,12 @@ impl Types<'_> {
                 if u32::from(int.bits) != int.size.saturating_mul(8) || int.bit_offset != 0 {
                     return Err("it has fewer bits than its bytes".into());
                 }
-                let encoding = match int.encoding {
-                    IntEncoding::UNSIGNED => Encoding::Unsigned,
-                    IntEncoding::SIGNED => Encoding::Signed,
-                    IntEncoding::CHAR => Encoding::Char,
-                    IntEncoding::BOOL => Encoding::Bool,
-                    _ => return Err("its encoding is not known".into()),
-                };
+                let bits = int.encoding;
+                if bits.0 > 7 {
+                    return Err("its encoding is not known".into());
+                }
+                let encoding =
+                    Encoding { signed: bits.is_signed(), char: bits.is_char(), bool: bits.is_bool() };
                 if is_standard(name, int.size, encoding) {
                     return Ok(None);
                 }

@@ -10,30 +10,30 @@ use crate::insn::text::{self, Composite, Definition, Encoding, Init, Tag, TextDa
 /// Integers that need no declaration: the name in a text, the name in C, bytes and encoding. C's own names
 /// come first, then short ones.
 const INTEGERS: &[(&str, &str, u32, Encoding)] = &[
-    ("char", "char", 1, Encoding::Signed),
-    ("signed char", "signed char", 1, Encoding::Signed),
-    ("unsigned char", "unsigned char", 1, Encoding::Unsigned),
-    ("short", "short", 2, Encoding::Signed),
-    ("unsigned short", "unsigned short", 2, Encoding::Unsigned),
-    ("int", "int", 4, Encoding::Signed),
-    ("unsigned int", "unsigned int", 4, Encoding::Unsigned),
-    ("long", "long", 8, Encoding::Signed),
-    ("unsigned long", "unsigned long", 8, Encoding::Unsigned),
-    ("long long", "long long", 8, Encoding::Signed),
-    ("unsigned long long", "unsigned long long", 8, Encoding::Unsigned),
-    ("__int128", "__int128", 16, Encoding::Signed),
-    ("unsigned __int128", "unsigned __int128", 16, Encoding::Unsigned),
-    ("_Bool", "_Bool", 1, Encoding::Bool),
-    ("__ARRAY_SIZE_TYPE__", "__ARRAY_SIZE_TYPE__", 4, Encoding::Unsigned),
-    ("u8", "unsigned char", 1, Encoding::Unsigned),
-    ("u16", "unsigned short", 2, Encoding::Unsigned),
-    ("u32", "unsigned int", 4, Encoding::Unsigned),
-    ("u64", "unsigned long long", 8, Encoding::Unsigned),
-    ("s8", "signed char", 1, Encoding::Signed),
-    ("s16", "short", 2, Encoding::Signed),
-    ("s32", "int", 4, Encoding::Signed),
-    ("s64", "long long", 8, Encoding::Signed),
-    ("bool", "_Bool", 1, Encoding::Bool),
+    ("char", "char", 1, Encoding::SIGNED),
+    ("signed char", "signed char", 1, Encoding::SIGNED),
+    ("unsigned char", "unsigned char", 1, Encoding::UNSIGNED),
+    ("short", "short", 2, Encoding::SIGNED),
+    ("unsigned short", "unsigned short", 2, Encoding::UNSIGNED),
+    ("int", "int", 4, Encoding::SIGNED),
+    ("unsigned int", "unsigned int", 4, Encoding::UNSIGNED),
+    ("long", "long", 8, Encoding::SIGNED),
+    ("unsigned long", "unsigned long", 8, Encoding::UNSIGNED),
+    ("long long", "long long", 8, Encoding::SIGNED),
+    ("unsigned long long", "unsigned long long", 8, Encoding::UNSIGNED),
+    ("__int128", "__int128", 16, Encoding::SIGNED),
+    ("unsigned __int128", "unsigned __int128", 16, Encoding::UNSIGNED),
+    ("_Bool", "_Bool", 1, Encoding::BOOL),
+    ("__ARRAY_SIZE_TYPE__", "__ARRAY_SIZE_TYPE__", 4, Encoding::UNSIGNED),
+    ("u8", "unsigned char", 1, Encoding::UNSIGNED),
+    ("u16", "unsigned short", 2, Encoding::UNSIGNED),
+    ("u32", "unsigned int", 4, Encoding::UNSIGNED),
+    ("u64", "unsigned long long", 8, Encoding::UNSIGNED),
+    ("s8", "signed char", 1, Encoding::SIGNED),
+    ("s16", "short", 2, Encoding::SIGNED),
+    ("s32", "int", 4, Encoding::SIGNED),
+    ("s64", "long long", 8, Encoding::SIGNED),
+    ("bool", "_Bool", 1, Encoding::BOOL),
 ];
 
 /// Whether C's integer of this name goes without a declaration.
@@ -373,12 +373,10 @@ const MAX_DATA: u32 = 1 << 26;
 
 fn integer(size: u32, encoding: Encoding) -> Def {
     let bits = u8::try_from(size.saturating_mul(8)).unwrap_or(u8::MAX);
-    let encoding = match encoding {
-        Encoding::Unsigned => IntEncoding::UNSIGNED,
-        Encoding::Signed => IntEncoding::SIGNED,
-        Encoding::Char => IntEncoding::CHAR,
-        Encoding::Bool => IntEncoding::BOOL,
-    };
+    let Encoding { signed, char, bool } = encoding;
+    let encoding = [(signed, IntEncoding::SIGNED), (char, IntEncoding::CHAR), (bool, IntEncoding::BOOL)];
+    let encoding = encoding.iter().filter(|(yes, _)| *yes).fold(0, |all, (_, bit)| all | bit.0);
+    let encoding = IntEncoding(encoding);
     Def::Int(crate::btf::Int { size, bits, bit_offset: 0, encoding })
 }
 

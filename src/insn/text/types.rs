@@ -86,14 +86,15 @@ pub struct Enum {
     pub values: Vec<(String, i128)>,
 }
 
-/// How an integer is to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Encoding {
-    Unsigned,
-    Signed,
-    Char,
-    Bool,
+/// How an integer is to be read; unsigned, if by none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Encoding {
+    /// A signed number.
+    pub signed: bool,
+    /// A character.
+    pub char: bool,
+    /// A truth value.
+    pub bool: bool,
 }
 
 /// A named type: `.struct key 8 { .. }` and its like.
@@ -147,8 +148,12 @@ impl Tag {
 }
 
 impl Encoding {
-    const ALL: [(Encoding, &'static str); 3] =
-        [(Encoding::Signed, "signed"), (Encoding::Char, "char"), (Encoding::Bool, "bool")];
+    /// An unsigned number.
+    pub const UNSIGNED: Encoding = Encoding { signed: false, char: false, bool: false };
+    /// A signed number.
+    pub const SIGNED: Encoding = Encoding { signed: true, ..Encoding::UNSIGNED };
+    /// A truth value.
+    pub const BOOL: Encoding = Encoding { bool: true, ..Encoding::UNSIGNED };
 }
 
 /// Reads a type.
@@ -323,8 +328,8 @@ pub(super) fn definition(c: &mut Cursor<'_>, directive: &str) -> Parse<Option<Ty
             match directive {
                 ".float" => (name, Definition::Float(bytes)),
                 _ => {
-                    let encoding = Encoding::ALL.into_iter().find(|(_, word)| c.eat_word(word));
-                    (name, Definition::Int(bytes, encoding.map_or(Encoding::Unsigned, |(e, _)| e)))
+                    let [signed, char, bool] = ["signed", "char", "bool"].map(|word| c.eat_word(word));
+                    (name, Definition::Int(bytes, Encoding { signed, char, bool }))
                 }
             }
         }
@@ -439,9 +444,10 @@ impl fmt::Display for TypeDef {
         let TypeDef { name, def } = self;
         match def {
             Definition::Int(bytes, encoding) => {
-                let encoding = Encoding::ALL.iter().find(|(e, _)| e == encoding);
                 write!(f, ".int {} {bytes}", TypeName(name))?;
-                encoding.map_or(Ok(()), |(_, word)| write!(f, " {word}"))?;
+                let Encoding { signed, char, bool } = *encoding;
+                let words = [(signed, " signed"), (char, " char"), (bool, " bool")];
+                words.iter().filter(|(yes, _)| *yes).try_for_each(|(_, word)| f.write_str(word))?;
             }
             Definition::Float(bytes) => write!(f, ".float {} {bytes}", TypeName(name))?,
             Definition::Typedef(ty) => write!(f, ".typedef {} = {ty}", TypeName(name))?,
