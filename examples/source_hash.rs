@@ -75,8 +75,11 @@ pub(crate) fn program() -> Result<Object, Box<dyn Error>> {
         .finish()?)
 }
 
+/// How many packets came from each address.
+pub(crate) type Counts = HashMap<[u8; 16], u64>;
+
 /// The table of a loaded program, the most frequent sender first.
-pub(crate) fn sources(map: &HashMap<[u8; 16], u64>) -> Result<Vec<(Ipv6Addr, u64)>, MapError> {
+pub(crate) fn sources(map: &Counts) -> Result<Vec<(Ipv6Addr, u64)>, MapError> {
     let mut all = Vec::new();
     for entry in map.iter() {
         let (address, count) = entry?;
@@ -87,7 +90,7 @@ pub(crate) fn sources(map: &HashMap<[u8; 16], u64>) -> Result<Vec<(Ipv6Addr, u64
 }
 
 /// Loads it: the program and its table.
-pub(crate) fn load() -> Result<(Program, HashMap<[u8; 16], u64>), Box<dyn Error>> {
+pub(crate) fn load() -> Result<(Program, Counts), Box<dyn Error>> {
     let loaded = program()?.plan(&Kernel::host(), &Options::default())?.run()?;
     let (mut maps, mut programs) = loaded.into_parts();
     Ok((programs.swap_remove(0), HashMap::try_from(maps.swap_remove(0))?))

@@ -70,6 +70,9 @@ mod table {
     pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_JIT"]);
     pub(crate) const CPU_V4: Feature = feature("instructions of -mcpu=v4", (6, 6), &["BPF_SYSCALL"]);
     pub(crate) const MAY_GOTO: Feature = feature("may_goto", (6, 9), &["BPF_SYSCALL"]);
+    pub(crate) const GLOBAL_FUNCTIONS: Feature = feature("global functions", (5, 6), &["DEBUG_INFO_BTF"]);
+    pub(crate) const DYNPTR_KFUNCS: Feature =
+        feature("dynptr kfuncs", (6, 5), &["DEBUG_INFO_BTF", "BPF_JIT", "NET"]);
     pub(crate) const LOAD_ACQUIRE: Feature = feature("load-acquire", (6, 15), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);

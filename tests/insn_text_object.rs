@@ -268,7 +268,7 @@ fn directives_are_checked() {
         (".var x: u32 = 1", ".var", "section `.text` has no variables"),
         (".data\n.var x: [4]", "", "a type is expected here, but the line ends"),
         (".data\n.var x: u8 = { 256 }", "256", "256 does not fit here, which takes a byte, 0 to 255"),
-        (".struct s 8 {\n  a: u32 @0,\n  b u32 @4\n}", "b", "`@` is expected here"),
+        (".struct s 8 {\n  a: u32 @0,\n  b u32 @4\n}", "u32", "`@` is expected here"),
         (".func f: int", "int", "a function has a type that starts with `fn`"),
         (".slot progs, 1, f", "progs", "there is no map `progs` above"),
         (".endian middle", "middle", "`big` or `little` is expected here"),
@@ -292,7 +292,7 @@ fn directives_are_checked() {
         (".data\n.var x: u8 = \"xyz\"", "variable `x`: its first value has 3 bytes, its type 1"),
         (
             ".data\n.var x: u32 = 5\n.var y: u32 @2 = 6",
-            "variable `y`: at byte 2 of its section stands something already",
+            "variable `y`: it starts at byte 2, and what stands before it ends at byte 4",
         ),
         (".bss\n.var x: u32 = 5", "section `.bss`: what it holds starts as zero"),
         (".int a 4\n.int a 8", "type `a`: the text has two of this name"),
@@ -335,5 +335,5 @@ main:
     assert_eq!(object.map(".bss").map(|m| (m.value_size, m.contents.clone())), Some((128, None)));
     let again = Object::parse("a", &object.to_elf().expect("bytes")).expect("an object");
     let globals: Vec<_> = again.globals().into_iter().map(|g| g.name).collect();
-    assert_eq!(globals, ["limit", "mac", "big", "seen"]);
+    assert_eq!(globals, ["limit", "fmt", "mac", "big", "seen"]);
 }

@@ -16,6 +16,7 @@ mod insn_run;
 mod insn_text;
 mod insn_text_object;
 mod layers;
+mod live_asm;
 mod live_examples;
 mod live_load;
 mod live_maps;

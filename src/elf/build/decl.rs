@@ -1,6 +1,7 @@
 //! What an object is made of, as its author says it: types, and maps of them.
 
 use crate::btf::TypeId;
+use crate::insn::Layout;
 use crate::sys::map::flags;
 use crate::uapi::MapType;
 
@@ -24,6 +25,8 @@ pub enum Ty {
     Array(Box<Ty>, u32),
     /// A struct: its name and its members. Members are aligned as in C.
     Struct(String, Vec<(String, Ty)>),
+    /// A struct of the kernel: see [`insn::layout`](crate::insn::layout).
+    Kernel(&'static Layout),
 }
 
 impl Ty {
@@ -37,6 +40,19 @@ impl Ty {
         Ty::Struct(name.into(), members.iter().map(|(n, t)| (n.to_string(), t.clone())).collect())
     }
 
+    /// A pointer to a struct of the kernel by its C name, such as a program's context: `xdp_md`, `__sk_buff`.
+    /// One that [`insn::layout`](crate::insn::layout) does not know has no members.
+    ///
+    /// ```
+    /// use rawbpf::elf::Ty;
+    /// assert_eq!(Ty::pointer_to("xdp_md"), Ty::Ptr(Box::new(Ty::Kernel(rawbpf::insn::layout("xdp_md").unwrap()))));
+    /// assert_eq!(Ty::pointer_to("bpf_dynptr"), Ty::Ptr(Box::new(Ty::structure("bpf_dynptr", &[]))));
+    /// ```
+    pub fn pointer_to(name: &str) -> Ty {
+        let known = crate::insn::layout(name).map(Ty::Kernel);
+        Ty::Ptr(Box::new(known.unwrap_or_else(|| Ty::structure(name, &[]))))
+    }
+
     /// Bytes of a value.
     pub fn size(&self) -> u32 {
         match self {
@@ -47,6 +63,7 @@ impl Ty {
             Ty::U64 | Ty::I64 | Ty::Ptr(_) => 8,
             Ty::Array(elem, len) => elem.size().saturating_mul(*len),
             Ty::Struct(_, members) => layout(members).1,
+            Ty::Kernel(layout) => u32::try_from(layout.bytes).unwrap_or(0),
         }
     }
 
@@ -54,6 +71,7 @@ impl Ty {
         match self {
             Ty::Array(elem, _) => elem.align(),
             Ty::Struct(_, members) => members.iter().map(|(_, ty)| ty.align()).max().unwrap_or(1),
+            Ty::Kernel(_) => 8,
             other => other.size().max(1),
         }
     }

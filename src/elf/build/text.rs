@@ -297,11 +297,17 @@ impl TextTypes {
                 None => (u32::try_from(init_len(&var.init)).unwrap_or(u32::MAX), 1),
             };
             let at = var.at.unwrap_or_else(|| end.checked_next_multiple_of(align).unwrap_or(u32::MAX));
+            if at < end {
+                return Err(bad(format!(
+                    "it starts at byte {at}, and what stands before it ends at byte {end}"
+                )));
+            }
             end = at
                 .checked_add(size)
                 .filter(|end| *end <= MAX_DATA)
                 .ok_or_else(|| bad(format!("it ends behind the {MAX_DATA} bytes that a section may have")))?;
-            place(&mut contents, at, &first_value(var, size, endian).map_err(bad)?).map_err(bad)?;
+            contents.resize(at as usize, 0);
+            contents.extend(first_value(var, size, endian).map_err(bad)?);
             if let Some(ty) = id {
                 let linkage = if var.local { VarLinkage::Static } else { VarLinkage::Global };
                 visible |= !var.local;
@@ -412,18 +418,4 @@ fn first_value(var: &TextVar, size: u32, endian: Endian) -> Result<Vec<u8>, Stri
             Ok(bytes)
         }
     }
-}
-
-/// Puts bytes into the contents of a section, where nothing stands yet.
-fn place(contents: &mut Vec<u8>, at: u32, bytes: &[u8]) -> Result<(), String> {
-    let (start, end) = (at as usize, (at as usize).saturating_add(bytes.len()));
-    if contents.len() < end {
-        contents.resize(end, 0);
-    }
-    let Some(room) = contents.get_mut(start..end) else { return Ok(()) };
-    if room.iter().any(|&b| b != 0) {
-        return Err(format!("at byte {at} of its section stands something already"));
-    }
-    room.copy_from_slice(bytes);
-    Ok(())
 }

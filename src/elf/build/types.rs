@@ -9,7 +9,8 @@ use crate::btf::{
 };
 use crate::bytes::Endian;
 use crate::elf::{Binding, MapDef, MapOrigin};
-use crate::uapi::MapType;
+use crate::insn::Layout;
+use crate::uapi::{MapType, ProgType};
 
 /// The BTF of the object, and the types that are in it already.
 pub(super) struct Types {
@@ -18,6 +19,37 @@ pub(super) struct Types {
     pointers: HashMap<TypeId, TypeId>,
     /// The prototypes of functions that have one of their own, by name.
     pub(super) protos: HashMap<String, TypeId>,
+    /// Whether programs take the contexts of their types; else they take a `void *`.
+    pub(super) contexts: bool,
+}
+
+/// The struct that a type of program has as its context, by its name in C.
+fn context_of(prog_type: ProgType) -> Option<&'static str> {
+    Some(match prog_type {
+        ProgType::Xdp => "xdp_md",
+        ProgType::SocketFilter
+        | ProgType::SchedCls
+        | ProgType::SchedAct
+        | ProgType::CgroupSkb
+        | ProgType::LwtIn
+        | ProgType::LwtOut
+        | ProgType::LwtXmit
+        | ProgType::LwtSeg6local
+        | ProgType::SkSkb
+        | ProgType::FlowDissector => "__sk_buff",
+        ProgType::CgroupSock => "bpf_sock",
+        ProgType::CgroupSockAddr => "bpf_sock_addr",
+        ProgType::SockOps => "bpf_sock_ops",
+        ProgType::SkMsg => "sk_msg_md",
+        ProgType::SkLookup => "bpf_sk_lookup",
+        ProgType::SkReuseport => "sk_reuseport_md",
+        ProgType::CgroupDevice => "bpf_cgroup_dev_ctx",
+        ProgType::CgroupSysctl => "bpf_sysctl",
+        ProgType::CgroupSockopt => "bpf_sockopt",
+        ProgType::Kprobe => "pt_regs",
+        ProgType::PerfEvent => "bpf_perf_event_data",
+        _ => return None,
+    })
 }
 
 impl Types {
@@ -27,6 +59,7 @@ impl Types {
             known: HashMap::new(),
             pointers: HashMap::new(),
             protos: HashMap::new(),
+            contexts: false,
         }
     }
 
@@ -78,9 +111,38 @@ impl Types {
                     .collect();
                 self.btf.composite(false, name, size, &list)
             }
+            Ty::Kernel(layout) => self.kernel(layout),
         };
         self.known.insert(ty.clone(), id);
         id
+    }
+
+    /// A struct of the kernel: its fields are integers, and what is longer arrays of them.
+    fn kernel(&mut self, layout: &Layout) -> TypeId {
+        let mut fields = layout.fields.to_vec();
+        fields.sort_by_key(|&(_, off, _)| off);
+        let mut list = Vec::new();
+        for (name, off, bytes) in fields {
+            let ty = match bytes {
+                1 => Ty::U8,
+                2 => Ty::U16,
+                4 => Ty::U32,
+                8 => Ty::U64,
+                n if n % 4 == 0 => Ty::array(Ty::U32, (n / 4) as u32),
+                n => Ty::array(Ty::U8, n as u32),
+            };
+            let id = self.id(&ty);
+            list.push(NewMember::at(name, id, u32::try_from(off).unwrap_or(0) * 8));
+        }
+        self.btf.composite(false, layout.name, u32::try_from(layout.bytes).unwrap_or(0), &list)
+    }
+
+    /// What a program of a type takes and returns: a pointer to its context, and an `int`.
+    fn entry(&mut self, prog_type: Option<ProgType>) -> TypeId {
+        let context = prog_type.filter(|_| self.contexts).and_then(context_of);
+        let context = context.map_or_else(|| Ty::Ptr(Box::new(Ty::Void)), Ty::pointer_to);
+        let (int, context) = (self.id(&Ty::I32), self.id(&context));
+        self.btf.func_proto(int, &[("ctx", context)])
     }
 
     fn array(&mut self, elem: &Ty, len: u32) -> TypeId {
@@ -177,17 +239,23 @@ impl Types {
     /// A type for each function, and the records that tie instructions to functions and lines.
     pub(super) fn functions(&mut self, object: &Object, lines: &[Lines]) -> BtfExtBuilder {
         let mut ext = BtfExtBuilder::default();
-        let int = self.id(&Ty::I32);
         let long = self.id(&Ty::U64);
-        let ctx = self.id(&Ty::Ptr(Box::new(Ty::Void)));
-        let entry = self.btf.func_proto(int, &[("ctx", ctx)]);
         // What an assembled function takes is not known; five numbers are the most that it can.
         let params: Vec<(String, TypeId)> = (1..=5).map(|n| (format!("arg{n}"), long)).collect();
         let params: Vec<(&str, TypeId)> = params.iter().map(|(n, t)| (n.as_str(), *t)).collect();
         let callee = self.btf.func_proto(long, &params);
-        let programs = object.programs.iter().map(|p| (&p.func, entry, true));
+        let mut entries: HashMap<Option<ProgType>, TypeId> = HashMap::new();
+        let mut programs = Vec::new();
+        for p in &object.programs {
+            let entry = match entries.get(&p.prog_type) {
+                Some(entry) => *entry,
+                None => self.entry(p.prog_type),
+            };
+            entries.insert(p.prog_type, entry);
+            programs.push((&p.func, entry, true));
+        }
         let others = object.functions.iter().map(|f| (f, callee, false));
-        for (func, default, entry) in programs.chain(others) {
+        for (func, default, entry) in programs.into_iter().chain(others) {
             let own = self.protos.get(&func.name).copied();
             // Only of a function with types of its own can the verifier make sense by itself.
             let visible = func.binding != Binding::Local && !func.hidden;

@@ -2,24 +2,24 @@
 //!
 //! C writes a type around its name (`int (*f[3])(long)`); here it is written from left to right, as it is
 //! read: `f: [3]*fn(long) -> int`.
-//!
-//! | type | meaning |
-//! | --- | --- |
-//! | `int`, `unsigned char`, `__u32` | an integer, or what `.typedef`, `.int` and `.float` named |
-//! | `u8` .. `u64`, `s8` .. `s64`, `bool` | integers without a declaration, as C's of this size |
-//! | `struct key`, `union u`, `enum e` | what `.struct`, `.union`, `.enum` or `.fwd` named |
-//! | `*T`, `[4]T` | a pointer, an array |
-//! | `const T`, `volatile T`, `restrict T`, `tag("kptr") T` | a type with a qualifier, or a tag |
-//! | `fn(ctx: *struct xdp_md) -> int` | a function; `...` stands for more arguments |
-//! | `struct 8 { a: u32 @0, b: u32 bit 32:3 }` | without a name: bytes in all, and where each member is |
-//! | `enum 4 { NO = 0, YES = 1 }` | likewise |
 
 use super::cursor::{Cursor, Parse};
 use super::lex::Kind;
 use crate::insn::disasm::Name;
 use std::fmt::{self, Write};
 
-/// A type. See [the module](self).
+/// A type, written from left to right, as it is read: `f: [3]*fn(long) -> int`.
+///
+/// | type | meaning |
+/// | --- | --- |
+/// | `int`, `unsigned char`, `__u32` | an integer, or what `.typedef`, `.int` and `.float` named |
+/// | `u8` .. `u64`, `s8` .. `s64`, `bool` | integers without a declaration, as C's of this size |
+/// | `struct key`, `union u`, `enum e` | what `.struct`, `.union`, `.enum` or `.fwd` named |
+/// | `*T`, `[4]T` | a pointer, an array |
+/// | `const T`, `volatile T`, `restrict T`, `tag("kptr") T` | a type with a qualifier, or a tag |
+/// | `fn(ctx: *struct xdp_md) -> int` | a function; `...` stands for more arguments |
+/// | `struct 8 { a: u32 @0, b: u32 bit 32:3 }` | without a name: bytes in all, and where each member is |
+/// | `enum 4 { NO = 0, YES = 1 }` | likewise |
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Type {
