@@ -1,6 +1,6 @@
 ; Counts packets: bpf/packet_count.bpf.c, written by hand. Assemble it with `rawbpf asm packet_count.s`.
 .license "Dual MIT/GPL"
-.map packet_count_map type=array key=4 value=8 max_entries=1
+.map packet_count_map type=array key=u32 value=u64 max_entries=1
 
 .section "xdp"
 count_packets:

@@ -18,7 +18,7 @@ use rawbpf::uapi::MapType;
 use rawbpf::{Kernel, Options, Target, Xdp, XdpMode};
 
 /// The program: `if ((count = bpf_map_lookup_elem(&packet_count_map, &0))) ++*count; return XDP_PASS`.
-fn program() -> Result<Object, Box<dyn Error>> {
+pub(crate) fn program() -> Result<Object, Box<dyn Error>> {
     let mut a = Asm::named("count_packets");
     let out = a.label();
     a.store(W, R10 - 4, 0) // u32 key = 0, on the stack

@@ -6,7 +6,7 @@
 //! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
 
 use crate::btf::BtfError;
-use crate::elf::{BuildError, GlobalError, ReadError, WriteError};
+use crate::elf::{BuildError, GlobalError, NoText, ReadError, WriteError};
 use crate::events::TraceError;
 use crate::hint;
 use crate::insn::AsmError;
@@ -38,6 +38,9 @@ pub enum Error {
     /// Writing an object as a file.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Saying an object as text.
+    #[error(transparent)]
+    NoText(#[from] NoText),
     /// Setting a global variable.
     #[error(transparent)]
     Global(#[from] GlobalError),

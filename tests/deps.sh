@@ -11,6 +11,7 @@ need bpftool bpftool
 need ip iproute2
 need ping iputils-ping
 need gcc gcc
+need bpf-gcc gcc-bpf
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 [ -e /usr/include/linux/bpf.h ] || missing="$missing linux-libc-dev"
 [ -n "$missing" ] || exit 0

@@ -69,6 +69,16 @@ mod table {
     pub(crate) const NO_FPROBE: Feature = feature("a kernel without FPROBE", NO_KERNEL, &[]);
 
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
+    pub(crate) const NARROW_JUMPS: Feature = feature("32-bit jumps", (5, 1), &["BPF_SYSCALL"]);
+    pub(crate) const SYSCALL_PROGRAMS: Feature = feature("syscall programs", (5, 14), &["BPF_SYSCALL"]);
+    /// The interpreter calls no callbacks.
+    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_JIT"]);
+    pub(crate) const CPU_V4: Feature = feature("instructions of -mcpu=v4", (6, 6), &["BPF_SYSCALL"]);
+    pub(crate) const MAY_GOTO: Feature = feature("may_goto", (6, 9), &["BPF_SYSCALL"]);
+    pub(crate) const GLOBAL_FUNCTIONS: Feature = feature("global functions", (5, 6), &["DEBUG_INFO_BTF"]);
+    pub(crate) const DYNPTR_KFUNCS: Feature =
+        feature("dynptr kfuncs", (6, 5), &["DEBUG_INFO_BTF", "BPF_JIT", "NET"]);
+    pub(crate) const LOAD_ACQUIRE: Feature = feature("load-acquire", (6, 15), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
     pub(crate) const RB_OVERWRITE: Feature = feature("ring buffer overwrite mode", (6, 19), &["BPF_SYSCALL"]);
     pub(crate) const USER_RINGBUF: Feature = feature("user ring buffer", (6, 1), &["BPF_SYSCALL"]);
@@ -130,7 +140,6 @@ mod table {
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);
     pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_SYSCALL"]);
-    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
     pub(crate) const EXCEPTIONS: Feature =
         feature("exceptions", (6, 7), &["BPF_JIT", "DEBUG_INFO_BTF", "UNWINDER_ORC"]);
     /// Linux 5.10 takes them, but what wrote Debian's types then left variables out.

@@ -3,6 +3,7 @@
 //! LLVM 19 does not know three instructions (load-acquire, store-release and `gotox`), and prints some
 //! others with less than they say; [`in_llvm`] is the whole list of differences.
 
+use crate::gate::{HOST, require};
 use crate::insn_forms::each;
 use object::write::{Object, SectionId, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, Object as _, ObjectSection as _, SectionKind};
@@ -48,9 +49,7 @@ fn in_llvm(insn: Insn) -> Llvm {
 
 #[test]
 fn llvm_disassembles_every_instruction_to_the_same_text() {
-    if !have(&["llvm-objdump-19"]) {
-        return;
-    }
+    require!(HOST);
     let insns = all();
     for endian in [Endian::Little, Endian::Big] {
         let dir = tempfile::tempdir().unwrap();
@@ -75,9 +74,7 @@ fn llvm_disassembles_every_instruction_to_the_same_text() {
 /// LLVM's own text, with hexadecimal numbers as it prints them unasked, assembles to the same slots.
 #[test]
 fn the_text_of_llvm_assembles_here() {
-    if !have(&["llvm-objdump-19"]) {
-        return;
-    }
+    require!(HOST);
     // What the text does not say: whom a call by number calls, all of a wide reference, an offset.
     let says_all = |insn: &Insn| match insn {
         Insn::LoadImm64 { imm, .. } => matches!(imm, Imm64::Value(_)),
@@ -93,7 +90,9 @@ fn the_text_of_llvm_assembles_here() {
     for args in [["--mcpu=v4", "--no-print-imm-hex"], ["--mcpu=v4", "--print-imm-hex"]] {
         let mut objdump = Command::new("llvm-objdump-19");
         objdump.args(["-d", "--no-show-raw-insn"]).args(args).arg(&path);
-        let text = String::from_utf8(objdump.output().expect("llvm-objdump-19 runs").stdout).unwrap();
+        let text =
+            String::from_utf8(objdump.output().expect("llvm-objdump-19 is installed: make deps").stdout)
+                .unwrap();
         let lines = text.lines().filter(|l| l.trim_start().starts_with(|c: char| c.is_ascii_digit()));
         let lines: Vec<&str> = lines.filter(|l| l.contains(":\t")).collect();
         let program = text::assemble("llvm.s", &lines.join("\n")).unwrap_or_else(|e| panic!("{}", e.0[0]));
@@ -107,9 +106,7 @@ fn the_text_of_llvm_assembles_here() {
 
 #[test]
 fn llvm_assembles_our_text_to_the_same_bytes() {
-    if !have(&["llvm-mc-19"]) {
-        return;
-    }
+    require!(HOST);
     // What LLVM has no text for, or reads as something else: references, calls other than of helpers.
     let speaks = |insn: &Insn| match insn {
         Insn::LoadAcquire { .. } | Insn::StoreRelease { .. } | Insn::JumpReg { .. } => false,
@@ -127,7 +124,7 @@ fn llvm_assembles_our_text_to_the_same_bytes() {
         std::fs::write(&source, &text).unwrap();
         let mut mc = Command::new("llvm-mc-19");
         mc.args(["-triple", triple, "-mcpu=v4", "-filetype=obj", "-o"]).arg(&output).arg(&source);
-        let done = mc.output().expect("llvm-mc-19 runs");
+        let done = mc.output().expect("llvm-mc-19 is installed: make deps");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let file = std::fs::read(&output).unwrap();
         let elf = object::File::parse(&*file).unwrap();
@@ -147,6 +144,7 @@ fn llvm_assembles_our_text_to_the_same_bytes() {
 /// What compilers make of C, for every version of the instruction set that they know.
 #[test]
 fn every_object_of_clang_disassembles_as_llvm_does() {
+    require!(HOST);
     for (endian, target) in [(Endian::Little, "bpfel"), (Endian::Big, "bpfeb")] {
         for cpu in ["v1", "v2", "v3", "v4"] {
             compile_and_compare("clang-19", &["-target", target], endian, cpu);
@@ -154,8 +152,10 @@ fn every_object_of_clang_disassembles_as_llvm_does() {
     }
 }
 
+/// GCC 12 knows the versions up to 3.
 #[test]
 fn every_object_of_gcc_disassembles_as_llvm_does() {
+    require!(HOST);
     for (endian, option) in [(Endian::Little, "-mlittle-endian"), (Endian::Big, "-mbig-endian")] {
         for cpu in ["v1", "v2", "v3"] {
             compile_and_compare("bpf-gcc", &[option], endian, cpu);
@@ -164,26 +164,14 @@ fn every_object_of_gcc_disassembles_as_llvm_does() {
 }
 
 fn compile_and_compare(compiler: &str, options: &[&str], endian: Endian, cpu: &str) {
-    if !have(&[compiler, "llvm-objdump-19"]) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let (source, path) = (dir.path().join("a.c"), dir.path().join("a.o"));
     std::fs::write(&source, PROGRAM).unwrap();
     let mut command = Command::new(compiler);
     command.args(options).args(["-O2", "-g", "-c", &format!("-mcpu={cpu}"), "-o"]).arg(&path).arg(&source);
-    let done = command.output().expect("the compiler runs");
+    let done = command.output().unwrap_or_else(|e| panic!("{compiler}: {e}; `make deps` installs it"));
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     compare_object(&path, endian, cpu);
-}
-
-/// Whether these tools are here; says so if not (a guest kernel's machine has none).
-fn have(tools: &[&str]) -> bool {
-    let missing = tools.iter().find(|t| Command::new(t).arg("--version").output().is_err());
-    if let Some(tool) = missing {
-        eprintln!("skipped: {tool} is not on this machine");
-    }
-    missing.is_none()
 }
 
 /// Loops, calls, atomics, signed and narrow types, wide constants, byte swaps, jump tables.
@@ -290,7 +278,11 @@ fn write_elf(dir: &Path, insns: &[Insn], endian: Endian) -> PathBuf {
 /// The text of each instruction, without the addresses around it.
 fn objdump(path: &Path, cpu: &str) -> Vec<String> {
     let args = ["-d", "--no-show-raw-insn", "--no-print-imm-hex", "--no-leading-headers", cpu];
-    let done = Command::new("llvm-objdump-19").args(args).arg(path).output().expect("llvm-objdump-19 runs");
+    let done = Command::new("llvm-objdump-19")
+        .args(args)
+        .arg(path)
+        .output()
+        .expect("llvm-objdump-19 is installed: make deps");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8(done.stdout).unwrap();
     let lines =

@@ -174,10 +174,11 @@ fn the_document_has_every_macro_and_says_the_truth() {
 /// Searching the documentation for a macro's name finds a method.
 #[test]
 fn every_macro_is_an_alias_in_the_documentation() {
+    crate::gate::require!(crate::gate::HOST);
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/insn");
     let mut sources = String::new();
     for dir in [root.clone(), root.join("asm")] {
-        let Ok(entries) = std::fs::read_dir(dir) else { return eprintln!("skipped: no sources here") };
+        let entries = std::fs::read_dir(dir).expect("the sources are here");
         for entry in entries.flatten().filter(|e| e.path().is_file()) {
             sources.push_str(&std::fs::read_to_string(entry.path()).unwrap());
         }

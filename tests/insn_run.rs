@@ -4,6 +4,7 @@
 //! operands go in, and every result comes out. These tests need root; without it each says so and ends.
 #![allow(unsafe_code)]
 
+use crate::gate::{BPF_LOOP, CPU_V4, LOAD_ACQUIRE, MAY_GOTO, NARROW_JUMPS, ROOT, SYSCALL_PROGRAMS, require};
 use rawbpf::bytes::Endian;
 use rawbpf::insn::prelude::*;
 use rawbpf::insn::{AtomicOp, Bits, SwapOp};
@@ -123,25 +124,19 @@ impl Info {
     }
 }
 
-/// Whether this process and this kernel can run a test; says so if not.
-fn can(major: u8, minor: u8) -> bool {
-    // SAFETY: geteuid has no conditions.
-    if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: BPF_PROG_TEST_RUN needs root");
-        return false;
-    }
-    let enough = kernel() >= (major, minor);
-    if !enough {
-        eprintln!("skipped: this test uses what Linux {major}.{minor} brought");
-    }
-    enough
+/// Skips a test without root, and on kernels before a feature's first.
+macro_rules! needs {
+    ($feature:expr) => {
+        require!(ROOT);
+        require!($feature, kernel() >= $feature.since);
+    };
 }
 
 /// The running kernel's release, major and minor.
-fn kernel() -> (u8, u8) {
+fn kernel() -> (u32, u32) {
     let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let release = rawbpf::uapi::Release::parse(&text).unwrap();
-    (release.0, release.1)
+    (release.0.into(), release.1.into())
 }
 
 /// Loads and runs a `syscall` program on a context, which comes back as the program left it.
@@ -284,9 +279,7 @@ fn each_result(steps: &[Step]) -> OwnedFd {
 
 #[test]
 fn arithmetic_computes_what_the_rfc_says() {
-    if !can(6, 6) {
-        return;
-    }
+    needs!(CPU_V4);
     let ops: Vec<(AluOp, Width)> = AluOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
     let steps: Vec<Step> = ops
         .iter()
@@ -311,9 +304,7 @@ fn arithmetic_computes_what_the_rfc_says() {
 
 #[test]
 fn constants_extend_their_sign() {
-    if !can(6, 6) {
-        return;
-    }
+    needs!(CPU_V4);
     for (op, imm) in AluOp::ALL.iter().flat_map(|&op| [1, 5, 31, -1, -128, i32::MIN].map(|i| (op, i))) {
         let shift = matches!(op, AluOp::Lsh | AluOp::Rsh | AluOp::Arsh);
         if shift && imm < 0 {
@@ -337,9 +328,7 @@ fn constants_extend_their_sign() {
 
 #[test]
 fn moves_swaps_and_negations() {
-    if !can(6, 6) {
-        return;
-    }
+    needs!(CPU_V4);
     type Model = fn(u64) -> u64;
     let mut cases: Vec<(Insn, Model)> = vec![
         (Insn::Neg { width: W64, dst: R1 }, |a| a.wrapping_neg()),
@@ -386,9 +375,7 @@ fn moves_swaps_and_negations() {
 
 #[test]
 fn conditions_compare_as_they_say() {
-    if !can(5, 14) {
-        return;
-    }
+    needs!(SYSCALL_PROGRAMS);
     fn holds(op: JmpOp, a: u64, b: u64, sa: i64, sb: i64) -> bool {
         match op {
             JmpOp::Eq => a == b,
@@ -432,9 +419,7 @@ fn conditions_compare_as_they_say() {
 
 #[test]
 fn atomic_operations_change_memory_and_give_the_old_value() {
-    if !can(5, 14) {
-        return;
-    }
+    needs!(SYSCALL_PROGRAMS);
     let ops: Vec<(AtomicOp, Width)> = AtomicOp::ALL.iter().flat_map(|&op| [(op, W32), (op, W64)]).collect();
     // Memory starts as the first operand, r0 too; the source register as the second. Three results each:
     // memory, source register, r0.
@@ -495,9 +480,7 @@ fn first_bytes(v: u64, bytes: usize) -> u64 {
 
 #[test]
 fn loads_extend_and_order() {
-    if !can(6, 6) {
-        return;
-    }
+    needs!(CPU_V4);
     let mut a = Asm::new();
     let memory = a.slot(DW);
     a.load(DW, R2, R1).put(memory, R2);
@@ -521,9 +504,7 @@ fn loads_extend_and_order() {
 
 #[test]
 fn acquire_and_release_of_every_size() {
-    if !can(6, 15) {
-        return;
-    }
+    needs!(LOAD_ACQUIRE);
     let mut a = Asm::new();
     let (from, to) = (a.slot(DW), a.slot(DW));
     a.load(DW, R2, R1).put(from, R2);
@@ -548,9 +529,7 @@ fn acquire_and_release_of_every_size() {
 
 #[test]
 fn functions_callbacks_and_loops() {
-    if !can(5, 17) {
-        return;
-    }
+    needs!(BPF_LOOP);
     // r0 = sum of 0..n, by a callback that bpf_loop calls; then doubled by a function.
     let mut a = Asm::named("sum");
     let (add, double) = (a.func("add"), a.func("double"));
@@ -573,16 +552,14 @@ fn functions_callbacks_and_loops() {
         // The interpreter calls no callbacks, and some kernels have the JIT compiler off.
         Err(log) => {
             assert!(log.contains("non-JITed"), "{log}");
-            eprintln!("skipped: {}", log.lines().nth(1).unwrap_or_default());
+            crate::gate::skip(&BPF_LOOP, log.lines().nth(1).unwrap_or_default());
         }
     }
 }
 
 #[test]
 fn the_verifier_names_the_line_of_rust() {
-    if !can(6, 9) {
-        return;
-    }
+    needs!(MAY_GOTO);
     let wrong = line!() + 2;
     let mut a = Asm::new();
     a.load(DW, R2, R3 + 8) // r3 was never written
@@ -596,9 +573,7 @@ fn the_verifier_names_the_line_of_rust() {
 /// What the kernel itself prints for each instruction assembles to the same slots.
 #[test]
 fn the_verifiers_own_text_assembles_here() {
-    if !can(6, 15) {
-        return;
-    }
+    needs!(LOAD_ACQUIRE);
     let mut a = Asm::new();
     let (m, out, double) = (a.slot(DW), a.label(), a.func("double"));
     a.mov64(R6, R1).load(DW, R1, R6).load(DW, R2, R6 + 8).put(m, R1);
@@ -654,9 +629,7 @@ fn the_verifiers_own_text_assembles_here() {
 
 #[test]
 fn may_goto_ends_an_endless_loop() {
-    if !can(6, 9) {
-        return;
-    }
+    needs!(MAY_GOTO);
     let mut a = Asm::new();
     let out = a.label();
     a.mov64(R0, 0);
@@ -667,9 +640,7 @@ fn may_goto_ends_an_endless_loop() {
 
 #[test]
 fn jumps_far_and_near_reach_their_labels() {
-    if !can(6, 6) {
-        return;
-    }
+    needs!(CPU_V4);
     // r0 = 1 if the context's word is 5, through a condition that has to be lengthened; else 2.
     for (word, expected) in [(5, 1), (6, 2)] {
         let mut a = Asm::new();
@@ -687,9 +658,7 @@ fn jumps_far_and_near_reach_their_labels() {
 
 #[test]
 fn map_values_by_reference() {
-    if !can(5, 14) {
-        return;
-    }
+    needs!(SYSCALL_PROGRAMS);
     let mut attr = [0u64; 20];
     attr[0] = pair(2, 4);
     attr[1] = pair(16, 1);
@@ -727,9 +696,7 @@ fn udp_packet(options: u8, port: u16) -> Vec<u8> {
 
 #[test]
 fn a_packet_is_parsed_within_its_bounds() {
-    if !can(5, 1) {
-        return;
-    }
+    needs!(NARROW_JUMPS);
     let mut a = Asm::named("no_dns");
     let pass = a.label();
     let packet = Bounds { end: R3, scratch: R0, short: pass };
@@ -767,9 +734,7 @@ fn a_packet_is_parsed_within_its_bounds() {
 
 #[test]
 fn classic_packet_loads_are_in_machine_order() {
-    if !can(4, 18) {
-        return;
-    }
+    require!(ROOT);
     // r0 = EtherType + byte 23 (the protocol), one by a fixed offset and one by a register.
     let mut a = Asm::new();
     a.mov64(R6, R1)

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rawbpf::elf::{MapDecl, Object, Ty};
 use rawbpf::insn::net::XDP_PASS;
-use rawbpf::insn::prelude::*;
 use rawbpf::insn::text;
 use rawbpf::sys::TestRun;
 use rawbpf::uapi::MapType;
@@ -252,25 +251,7 @@ fn a_large_mtu_is_named_as_the_reason() {
 
 /// The packet counter as the example assembles it.
 fn assembled() -> Object {
-    let mut a = Asm::named("count_packets");
-    let out = a.label();
-    a.store(W, R10 - 4, 0)
-        .mov64(R2, R10)
-        .add64(R2, -4)
-        .lddw(R1, map("packet_count_map"))
-        .call(Helper::MapLookupElem)
-        .jeq(R0, 0, out)
-        .mov64(R1, 1)
-        .atomic(AtomicOp::Add, W64, R0 + 0, R1)
-        .bind(out)
-        .mov64(R0, XDP_PASS)
-        .exit();
-    Object::builder("packet_counter")
-        .license("Dual MIT/GPL")
-        .map(MapDecl::new("packet_count_map", MapType::Array, 1).key(Ty::U32).value(Ty::U64))
-        .program("xdp", a.finish().expect("it assembles"))
-        .finish()
-        .expect("it is an object")
+    crate::live_examples::packet_counter::program().expect("it is an object")
 }
 
 /// The packet counter in three ways: from C, assembled in Rust, from text.

@@ -25,10 +25,19 @@ pub(super) fn read(
     object: &mut Object,
     _maps: &MapSymbols,
 ) -> Result<HashMap<String, ExternIx>, ReadError> {
+    let symbols = tables.symbols.iter().filter(|s| is_extern(s));
+    declare(object, symbols.map(|s| (s.name.as_str(), s.binding == Binding::Weak)))
+}
+
+/// Looks symbols of the kernel up in the object's BTF, each a name and whether it may be missing.
+pub(super) fn declare<'s>(
+    object: &mut Object,
+    symbols: impl Iterator<Item = (&'s str, bool)>,
+) -> Result<HashMap<String, ExternIx>, ReadError> {
     let mut found = Vec::new();
-    for symbol in tables.symbols.iter().filter(|s| is_extern(s)) {
+    for symbol in symbols {
         let Some(btf) = object.btf.as_deref() else {
-            let site = Site { symbol: Some(symbol.name.clone()), ..Site::default() };
+            let site = Site { symbol: Some(symbol.0.into()), ..Site::default() };
             return Err(ReadError::NoBtf { site: Box::new(site) });
         };
         found.push(declaration(btf, symbol)?);
@@ -68,11 +77,10 @@ fn is_extern(symbol: &Symbol) -> bool {
 }
 
 /// Finds the declaration of an extern in BTF. The number is its alignment, in bytes.
-fn declaration(btf: &Btf, symbol: &Symbol) -> Result<(Extern, u32), ReadError> {
-    let name = symbol.name.clone();
-    let bad = |why: String| ReadError::Extern { name: symbol.name.clone(), why };
+fn declaration(btf: &Btf, (name, weak): (&str, bool)) -> Result<(Extern, u32), ReadError> {
+    let name = name.to_string();
+    let bad = |why: String| ReadError::Extern { name: name.clone(), why };
     let broken = |source| ReadError::Btf { section: ".BTF", source };
-    let weak = symbol.binding == Binding::Weak;
     let candidates =
         btf.find_all(&name, crate::btf::KindSet::of(&[BtfKind::Var, BtfKind::Func])).map_err(broken)?;
     for id in candidates {
@@ -94,7 +102,10 @@ fn declaration(btf: &Btf, symbol: &Symbol) -> Result<(Extern, u32), ReadError> {
                 let ty = kconfig_type(btf, ty, size).ok_or_else(|| {
                     bad("a configuration value is a bool, char, integer, enum libbpf_tristate or char array".into())
                 })?;
-                return Ok((Extern { name, weak, kind: ExternKind::Kconfig { ty, offset: 0, size } }, align));
+                return Ok((
+                    Extern { name: name.clone(), weak, kind: ExternKind::Kconfig { ty, offset: 0, size } },
+                    align,
+                ));
             }
             (Kind::Var { linkage: VarLinkage::Extern, .. }, _) => {
                 return Err(bad(
@@ -103,7 +114,7 @@ fn declaration(btf: &Btf, symbol: &Symbol) -> Result<(Extern, u32), ReadError> {
             }
             _ => continue,
         };
-        return Ok((Extern { name, weak, kind }, 0));
+        return Ok((Extern { name: name.clone(), weak, kind }, 0));
     }
     Err(bad("it is used but defined nowhere, and BTF does not declare it as an extern".into()))
 }

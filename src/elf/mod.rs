@@ -43,6 +43,7 @@ mod read;
 mod requirements;
 pub mod section;
 mod struct_ops;
+mod text;
 mod write;
 
 pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
@@ -50,6 +51,7 @@ pub use globals::{Global, GlobalError, GlobalVar};
 pub use read::ReadError;
 pub use requirements::Requirement;
 pub use section::SecDef;
+pub use text::NoText;
 pub use write::WriteError;
 
 /// Index of a map in [`Object::maps`].

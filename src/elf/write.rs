@@ -15,7 +15,7 @@ use object::{
 use object::{elf, write};
 
 use super::*;
-use crate::btf::{BtfKind, Kind, Secinfo};
+use crate::btf::{BtfKind, Kind, Secinfo, VarLinkage};
 use crate::insn::raw::pseudo;
 
 /// `R_BPF_64_ABS64`: a pointer in data.
@@ -174,25 +174,30 @@ impl Writer<'_> {
         })
     }
 
-    fn variable(&mut self, section: SectionId, name: &str, info: &Secinfo) -> SymbolId {
+    fn variable(&mut self, section: SectionId, name: &str, info: &Secinfo, local: bool) -> SymbolId {
         self.file.add_symbol(Symbol {
             name: name.into(),
             value: info.offset.into(),
             size: info.size.into(),
             kind: SymbolKind::Data,
-            scope: SymbolScope::Dynamic,
+            scope: if local { SymbolScope::Compilation } else { SymbolScope::Dynamic },
             weak: false,
             section: SymbolSection::Section(section),
             flags: SymbolFlags::None,
         })
     }
 
-    /// The variables of a data section, by its BTF.
-    fn variables(&self, section: &str) -> Vec<(String, Secinfo)> {
+    /// The variables of a data section, by its BTF; the last says whether it is static.
+    fn variables(&self, section: &str) -> Vec<(String, Secinfo, bool)> {
         let Some(btf) = self.object.btf.as_deref() else { return Vec::new() };
         let datasec = btf.find(section, BtfKind::Datasec).and_then(|id| btf.ty(id));
         let Ok(Kind::Datasec(vars)) = datasec.map(|d| d.kind) else { return Vec::new() };
-        vars.iter().filter_map(|info| Some((btf.ty(info.ty).ok()?.name.to_string(), info))).collect()
+        let variable = |info: Secinfo| {
+            let var = btf.ty(info.ty).ok()?;
+            let local = matches!(var.kind, Kind::Var { linkage: VarLinkage::Static, .. });
+            Some((var.name.to_string(), info, local))
+        };
+        vars.iter().filter_map(variable).collect()
     }
 
     fn declared_maps(&mut self) {
@@ -201,10 +206,10 @@ impl Writer<'_> {
             return;
         }
         let section = self.section(".maps", SectionKind::Data);
-        let size = variables.iter().map(|(_, info)| info.offset + info.size).max().unwrap_or(0);
+        let size = variables.iter().map(|(_, info, _)| info.offset + info.size).max().unwrap_or(0);
         self.file.append_section_data(section, &vec![0; size as usize], 8);
-        for (name, info) in variables {
-            let symbol = self.variable(section, &name, &info);
+        for (name, info, local) in variables {
+            let symbol = self.variable(section, &name, &info, local);
             if let Some(ix) = self.object.maps.iter().position(|m| m.name == name) {
                 self.maps.insert(ix, symbol);
             }
@@ -231,8 +236,8 @@ impl Writer<'_> {
             Some(bytes) if *kind != DataKind::Bss => self.file.append_section_data(section, bytes, 8),
             _ => self.file.append_section_bss(section, map.value_size.into(), 8),
         };
-        for (name, info) in self.variables(name) {
-            self.variable(section, &name, &info);
+        for (name, info, local) in self.variables(name) {
+            self.variable(section, &name, &info, local);
         }
         let symbol = self.file.section_symbol(section);
         self.maps.insert(ix, symbol);
@@ -280,7 +285,7 @@ impl Writer<'_> {
     fn slots(&mut self) -> Result<(), WriteError> {
         let variables = self.variables(".maps");
         for map in self.object.maps.iter().filter(|m| !m.slots.is_empty()) {
-            let at = variables.iter().find(|(name, _)| *name == map.name).map(|(_, info)| info.offset);
+            let at = variables.iter().find(|(name, ..)| *name == map.name).map(|(_, info, _)| info.offset);
             let values =
                 self.object.btf.as_deref().and_then(|btf| super::maps::values_offset(btf, &map.name));
             let (Some(at), Some(values)) = (at, values) else {

@@ -273,8 +273,8 @@ pub mod prelude {
     pub use super::ctx::*;
     pub use super::net::*;
     pub use super::{
-        AluOp, AtomicOp, Callee, Cast, Code, CodeFunc, CodeRef, Helper, Imm64, Insn, InsnIx, JmpOp, LineRef,
-        Mem, Narrow, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, RawInsn, RefKind, Reg, SignExtend, Size,
-        Source, Width,
+        AluOp, AtomicOp, Callee, Cast, Code, CodeFunc, CodeRef, Field, Helper, Imm64, Insn, InsnIx, JmpOp,
+        LineRef, Mem, Narrow, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, RawInsn, RefKind, Reg, SignExtend,
+        Size, Source, Width,
     };
 }

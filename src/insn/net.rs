@@ -138,6 +138,9 @@ numbers! {
     TC_ACT_REDIRECT = 7, "`tc` result: where `bpf_redirect` said.";
     SK_DROP = 0, "Result of `sk_skb`, `sk_msg`, `sk_lookup`: drop.";
     SK_PASS = 1, "Result of `sk_skb`, `sk_msg`, `sk_lookup`: pass.";
+    BPF_ANY = 0, "Map update: a new element or an existing one.";
+    BPF_NOEXIST = 1, "Map update: only a new element.";
+    BPF_EXIST = 2, "Map update: only an existing element.";
     AF_INET = 2, "Address family of IPv4.";
     AF_INET6 = 10, "Address family of IPv6.";
 }

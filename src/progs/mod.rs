@@ -84,6 +84,7 @@ impl Program {
     /// so has grown since.
     ///
     /// A syscall program gets `ctx` itself, and what it made of it is returned.
+    #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run(&self, run: &TestRun) -> Result<TestRunOutput, SysError> {
         match self.prog_type {
             ProgType::Syscall | ProgType::RawTracepoint | ProgType::RawTracepointWritable => {

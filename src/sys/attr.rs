@@ -28,11 +28,6 @@ impl<'a, T> Ptr<'a, T> {
     pub fn to(slice: &'a [T]) -> Self {
         if slice.is_empty() { Self::NULL } else { Ptr(slice.as_ptr() as u64, PhantomData) }
     }
-
-    /// The same for a slice that the kernel reads, and in this one case writes back to.
-    pub(super) fn in_place(slice: &'a mut [T]) -> Self {
-        Ptr(PtrMut::to(slice).0, PhantomData)
-    }
 }
 
 impl<'a> Ptr<'a, u8> {
@@ -566,8 +561,8 @@ attr! {
         ctx_size_in: u32,
         /// In: room in `ctx_out`. Out: bytes written.
         ctx_size_out: u32,
-        /// The context; Linux 5.2.
-        ctx_in: Ptr<'a, u8>,
+        /// The context; Linux 5.2. A `syscall` program's changes to it are written back here.
+        ctx_in: PtrMut<'a, u8>,
         /// The context afterwards.
         ctx_out: PtrMut<'a, u8>,
         /// `BPF_F_TEST_RUN_ON_CPU`, `BPF_F_TEST_XDP_LIVE_FRAMES`.

@@ -302,13 +302,14 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
     let live = run.flags & LIVE_FRAMES != 0;
     let mut data = vec![0; if run.data.is_empty() || live { 0 } else { run.data.len() + ROOM }];
     let mut ctx = vec![0; if live { 0 } else { run.ctx.len() }];
+    let mut ctx_in = run.ctx.clone();
     let mut attr = attr::ProgTestRun {
         prog_fd: Fd::of(&prog),
         data_in: Ptr::to(&run.data),
         data_size_in: run.data.len() as u32,
         data_size_out: data.len() as u32,
         data_out: PtrMut::to(&mut data),
-        ctx_in: Ptr::to(&run.ctx),
+        ctx_in: PtrMut::to(&mut ctx_in),
         ctx_size_in: run.ctx.len() as u32,
         ctx_size_out: ctx.len() as u32,
         ctx_out: PtrMut::to(&mut ctx),
@@ -336,7 +337,7 @@ pub fn prog_run_in_place(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput
         data_in: Ptr::to(&run.data),
         data_size_in: run.data.len() as u32,
         ctx_size_in: run.ctx.len() as u32,
-        ctx_in: Ptr::in_place(&mut ctx),
+        ctx_in: PtrMut::to(&mut ctx),
         repeat: run.repeat,
         flags: run.flags,
         cpu: run.cpu,

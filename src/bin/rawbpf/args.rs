@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Make an object file of assembly text
     Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
-    Disasm(ObjectArgs),
+    Disasm(DisasmArgs),
     /// Show, read, write and make maps
     #[command(subcommand)]
     Map(MapCommand),
@@ -169,6 +169,15 @@ pub(crate) struct AttachmentsArgs {
 pub(crate) struct ObjectArgs {
     /// The BPF object file, made by clang -target bpf
     pub(crate) object: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DisasmArgs {
+    /// The BPF object file
+    pub(crate) object: PathBuf,
+    /// The whole object as text that `rawbpf asm` makes the same object of
+    #[arg(long)]
+    pub(crate) text: bool,
 }
 
 #[derive(Debug, ClapArgs)]

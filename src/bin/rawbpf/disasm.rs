@@ -9,13 +9,19 @@ use rawbpf::insn::disasm::{Item, Listing, Symbols};
 use rawbpf::insn::{InsnIx, LineRef, RefKind};
 use serde::Serialize;
 
-use crate::args::ObjectArgs;
+use crate::args::DisasmArgs;
 use crate::error::CliError;
 use crate::output::{Output, Report};
 
 #[derive(Debug, Serialize)]
 struct Disassembly {
     functions: Vec<FunctionRow>,
+}
+
+/// The whole object as text.
+#[derive(Debug, Serialize)]
+struct Text {
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,8 +43,12 @@ struct InsnRow {
     source: Option<String>,
 }
 
-pub(crate) fn run(args: &ObjectArgs, out: &Output) -> Result<(), CliError> {
+pub(crate) fn run(args: &DisasmArgs, out: &Output) -> Result<(), CliError> {
     let object = Object::open(&args.object)?;
+    if args.text {
+        let text = object.to_text()?.to_string();
+        return out.report("disasm", &Text { text });
+    }
     let programs = object.programs.iter().map(|p| &p.func);
     let functions = programs.chain(&object.functions).map(|func| listing(&object, func)).collect();
     out.report("disasm", &Disassembly { functions })
@@ -99,6 +109,12 @@ fn listing(object: &Object, func: &Function) -> FunctionRow {
     }
     let text = listing.to_string();
     FunctionRow { function: func.name.clone(), section: func.section.clone(), insns, text }
+}
+
+impl Report for Text {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.text.as_bytes())
+    }
 }
 
 impl Report for Disassembly {

@@ -184,6 +184,7 @@ from_lib!(
     rawbpf::elf::ReadError,
     rawbpf::elf::BuildError,
     rawbpf::elf::GlobalError,
+    rawbpf::elf::NoText,
     rawbpf::elf::WriteError,
     rawbpf::insn::text::TextErrors,
     rawbpf::kernel::KernelError,

@@ -132,12 +132,10 @@ pub enum AsmError {
         /// The size of the field.
         bytes: u8,
     },
-    /// A bounds check whose scratch register holds one of the two addresses it compares.
-    #[error(
-        "{at}: this bounds check would overwrite {scratch}, which it needs; name another scratch register"
-    )]
+    /// A bounds check or a copy whose scratch register holds one of its two addresses.
+    #[error("{at}: this would overwrite {scratch}, an address that it needs; name another scratch register")]
     Scratch {
-        /// The check.
+        /// The check, or the copy.
         at: Place,
         /// The register.
         scratch: Reg,

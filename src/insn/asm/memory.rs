@@ -87,16 +87,16 @@ impl Asm {
     #[doc(alias = "BPF_LD_ABS")]
     #[track_caller]
     #[inline]
-    pub fn load_packet(&mut self, size: Narrow, off: i32) -> &mut Asm {
-        self.emit(Insn::LoadPacket { size, index: None, off }, Location::caller())
+    pub fn load_packet(&mut self, size: Narrow, off: impl Into<i32>) -> &mut Asm {
+        self.emit(Insn::LoadPacket { size, index: None, off: off.into() }, Location::caller())
     }
 
     /// `r0 = *(size *)skb[index + off]`: as [`Asm::load_packet`], at a register plus an offset.
     #[doc(alias = "BPF_LD_IND")]
     #[track_caller]
     #[inline]
-    pub fn load_packet_at(&mut self, size: Narrow, index: Reg, off: i32) -> &mut Asm {
-        self.emit(Insn::LoadPacket { size, index: Some(index), off }, Location::caller())
+    pub fn load_packet_at(&mut self, size: Narrow, index: Reg, off: impl Into<i32>) -> &mut Asm {
+        self.emit(Insn::LoadPacket { size, index: Some(index), off: off.into() }, Location::caller())
     }
 
     /// `dst = src ll`: 64 bits at once, in two slots. A number, or something whose address only the load

@@ -130,6 +130,42 @@ impl Asm {
         self
     }
 
+    /// Copies `bytes` bytes of memory through a register: eight at a time, and fewer where they end or where
+    /// the stack, which has to be accessed aligned, wants it.
+    ///
+    /// ```
+    /// use rawbpf::insn::prelude::*;
+    /// let mut a = Asm::new();
+    /// let source = a.stack(16);
+    /// a.copy(source, R2 + eth::BYTES + ipv6::SADDR, 16, R4).exit();  // source = ip6->saddr;
+    /// # let code = a.finish()?;
+    /// # assert_eq!(code.insns().len(), 5);
+    /// # Ok::<(), AsmError>(())
+    /// ```
+    #[doc(alias = "memcpy")]
+    #[track_caller]
+    pub fn copy(&mut self, to: impl Into<Mem>, from: impl Into<Mem>, bytes: u16, by: Reg) -> &mut Asm {
+        let (at, to, from) = (Location::caller(), to.into(), from.into());
+        if by == to.base || by == from.base {
+            self.errors.push(AsmError::Scratch { at, scratch: by });
+        }
+        let mut done = 0;
+        while done < bytes {
+            let left = bytes.saturating_sub(done);
+            let sizes = [Size::DW, Size::W, Size::H, Size::B];
+            let shift = |mem: Mem| Mem { off: mem.off.wrapping_add_unsigned(done), ..mem };
+            let aligned = |mem: Mem, size: Size| mem.base != R10 || mem.off % i16::from(size.bytes()) == 0;
+            let fits = |size: &Size| {
+                u16::from(size.bytes()) <= left && aligned(shift(to), *size) && aligned(shift(from), *size)
+            };
+            let size = sizes.into_iter().find(fits).unwrap_or(Size::B);
+            self.emit(Insn::Load { size, dst: by, src: shift(from) }, at);
+            self.emit(Insn::Store { size, dst: shift(to), src: by.into() }, at);
+            done = done.saturating_add(size.bytes().into());
+        }
+        self
+    }
+
     /// `dst = ip->ihl * 4`: the length of the IPv4 header at `ip`, in bytes, options included.
     #[track_caller]
     pub fn ipv4_header_len(&mut self, dst: Reg, ip: impl Into<Mem>) -> &mut Asm {

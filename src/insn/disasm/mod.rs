@@ -163,7 +163,7 @@ impl<'a, S: Symbols> Listing<'a, S> {
         Ok(())
     }
 
-    fn write_item(&self, out: &mut String, item: &Item<'_>) -> fmt::Result {
+    pub(in crate::insn) fn write_item(&self, out: &mut String, item: &Item<'_>) -> fmt::Result {
         match item {
             Item::Function { name, called, at } => {
                 if at.0 != 0 {

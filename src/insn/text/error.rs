@@ -80,8 +80,13 @@ impl Fault {
 
     /// The same mistake with its file and line.
     pub(super) fn at_line(self, file: &str, line: u32, source: &str) -> TextError {
+        // Of several lines, the one that has the start.
+        let before = source.get(..self.at.start).unwrap_or(source);
+        let first = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        let line = line.saturating_add(before.matches('\n').count() as u32);
+        let source = source.get(first..).and_then(|s| s.lines().next()).unwrap_or_default();
         let chars = |to: usize| source.get(..to).map_or(source.chars().count(), |s| s.chars().count());
-        let (start, end) = (chars(self.at.start), chars(self.at.end));
+        let [start, end] = [self.at.start, self.at.end].map(|at| chars(at.saturating_sub(first)));
         let width = end.saturating_sub(start) as u32;
         let (file, source) = (file.to_string(), source.to_string());
         TextError { file, line, col: start as u32 + 1, width, what: self.what, help: self.help, source }

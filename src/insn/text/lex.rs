@@ -25,8 +25,8 @@ pub(super) enum Kind<'a> {
 
 /// The signs, longer ones before those that they start with.
 const SIGNS: &[&str] = &[
-    "<<=", ">>=", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=", "==", "!=", "<=", ">=", "<", ">", "=", "&",
-    "(", ")", "[", "]", "*", "+", "-", ",", ":", "#",
+    "<<=", ">>=", "->", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "^=", "==", "!=", "<=", ">=", "<", ">",
+    "=", "&", "(", ")", "[", "]", "{", "}", "@", "*", "+", "-", ",", ":", "#",
 ];
 
 /// Splits a line from a byte on into tokens, up to its comment.
@@ -38,8 +38,14 @@ pub(super) fn lex(line: &str, from: usize) -> Result<Vec<Token<'_>>, Fault> {
         let trimmed = rest.trim_start();
         at = at.saturating_add(rest.len().saturating_sub(trimmed.len()));
         let after_space = rest.len() != trimmed.len() || at == 0;
-        if trimmed.is_empty() || is_comment(trimmed, after_space) {
+        if trimmed.is_empty() {
             return Ok(tokens);
+        }
+        if is_comment(trimmed, after_space) {
+            // A directive may have more lines.
+            let Some(end) = trimmed.find('\n') else { return Ok(tokens) };
+            at = at.saturating_add(end);
+            continue;
         }
         let (kind, len) = token(trimmed).map_err(|(what, len)| {
             let help = "a word, a number, a \"text\" or a sign is expected here";

@@ -3,7 +3,7 @@
 use super::error::{Fault, TextError, TextErrors, did_you_mean};
 use super::insn::{Goal, Parsed};
 use super::read::{Draft, Line, MAX_ERRORS, What};
-use super::{Program, TextFunction};
+use super::{Program, TextCore, TextFunction};
 use crate::insn::code::{Code, CodeFunc, CodeRef, Lines, RefKind, TextLine};
 use crate::insn::{Callee, Imm64, Insn, InsnIx, RawInsn};
 use std::collections::{HashMap, HashSet};
@@ -37,14 +37,26 @@ pub(super) fn resolve(
             check_end(part, &code, &mut fail);
         }
         let (name, section) = (part.name.clone(), part.section.clone());
-        let (global, line) = (draft.globals.contains(&name), part.first.number);
-        functions.push(TextFunction { name, section, global, code, line });
+        functions.push(TextFunction {
+            global: draft.globals.contains(&name),
+            weak: draft.weak.contains(&name),
+            hidden: draft.hidden.contains(&name),
+            proto: draft.protos.get(&name).cloned(),
+            core: core_places(part),
+            line: part.first.number,
+            name,
+            section,
+            code,
+        });
     }
     if functions.is_empty() && errors.is_empty() {
         errors.push(Fault::new(0..0, "the text has no instruction", "").at_line(file, 1, ""));
     }
     match errors.is_empty() {
-        true => Ok(Program { license: draft.license, maps: draft.maps, functions }),
+        true => {
+            let Draft { license, version, endian, types, maps, data, externs, .. } = draft;
+            Ok(Program { license, version, endian, types, maps, data, externs, functions })
+        }
         false => {
             errors.sort_by_key(|e| (e.line, e.col));
             Err(TextErrors(errors))
@@ -61,7 +73,8 @@ struct Names<'d> {
 
 impl<'d> Names<'d> {
     fn of(draft: &'d Draft<'_>) -> Names<'d> {
-        let maps: HashSet<&str> = draft.maps.iter().map(|m| m.name.as_str()).collect();
+        let declared = draft.maps.iter().map(|m| m.name.as_str());
+        let maps: HashSet<&str> = declared.chain(draft.data.iter().map(|d| d.section.as_str())).collect();
         let labels = draft.lines.iter().filter_map(|l| match &l.what {
             What::Label(name) => Some(name.as_str()),
             _ => None,
@@ -75,8 +88,9 @@ impl<'d> Names<'d> {
             },
             _ => None,
         });
-        let globals = draft.globals.iter().map(String::as_str);
-        let functions = named.chain(globals).filter(|name| labels.contains(name)).collect();
+        let globals = draft.globals.iter().chain(&draft.weak).chain(&draft.hidden).chain(draft.protos.keys());
+        let functions =
+            named.chain(globals.map(String::as_str)).filter(|name| labels.contains(name)).collect();
         Names { maps, functions }
     }
 }
@@ -144,7 +158,7 @@ fn assemble(
                     wrong = wrong.saturating_add(1);
                 }
             },
-            What::Label(_) | What::Section(_) => {}
+            What::Label(_) | What::Section(_) | What::Core(_) => {}
         }
     }
     out.code.funcs = vec![CodeFunc { name: part.name.clone(), start: InsnIx(0) }];
@@ -191,12 +205,25 @@ fn place_labels<'l>(part: &'l Part<'_, '_>, fail: &mut dyn FnMut(&Line<'_>, Faul
     labels
 }
 
+/// The instructions that `.core` says something of.
+fn core_places(part: &Part<'_, '_>) -> Vec<TextCore> {
+    let mut at = 0u32;
+    let mut out = Vec::new();
+    for line in &part.lines {
+        if let What::Core(core) = &line.what {
+            out.push(TextCore { at: InsnIx(at), ..core.clone() });
+        }
+        at = at.saturating_add(size(line));
+    }
+    out
+}
+
 /// How many slots a line makes.
 fn size(line: &Line<'_>) -> u32 {
     match &line.what {
         What::Insn(Parsed { insn: Insn::LoadImm64 { .. }, .. }) => 2,
         What::Insn(_) | What::Raw(_) => 1,
-        What::Label(_) | What::Section(_) => 0,
+        What::Label(_) | What::Section(_) | What::Core(_) => 0,
     }
 }
 

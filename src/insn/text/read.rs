@@ -1,13 +1,13 @@
 //! The lines of a text, one by one: directives, labels, instructions.
 
-use super::TextMap;
 use super::cursor::{Cursor, Parse};
 use super::error::{Fault, TextError, did_you_mean};
 use super::insn::{self, Parsed};
 use super::lex::{Kind, Token, lex};
+use super::types::{self, Type, TypeDef};
+use super::{TextCore, TextData, TextExtern, TextMap, data, map};
 use crate::bytes::Endian;
-use crate::insn::RawInsn;
-use crate::uapi::MapType;
+use crate::insn::{InsnIx, RawInsn};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -15,8 +15,16 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub(super) struct Draft<'a> {
     pub(super) license: Option<String>,
+    pub(super) version: Option<u32>,
+    pub(super) endian: Option<Endian>,
+    pub(super) types: Vec<TypeDef>,
     pub(super) maps: Vec<TextMap>,
+    pub(super) data: Vec<TextData>,
+    pub(super) externs: Vec<TextExtern>,
     pub(super) globals: HashSet<String>,
+    pub(super) weak: HashSet<String>,
+    pub(super) hidden: HashSet<String>,
+    pub(super) protos: HashMap<String, Type>,
     pub(super) lines: Vec<Line<'a>>,
 }
 
@@ -37,6 +45,8 @@ pub(super) enum What {
     Label(String),
     Insn(Parsed),
     Raw(RawInsn),
+    /// Of the next instruction.
+    Core(TextCore),
 }
 
 /// More mistakes than this are not told.
@@ -47,12 +57,22 @@ const IGNORED: &[&str] =
     &[".type", ".size", ".p2align", ".align", ".file", ".loc", ".ident", ".addrsig", ".addrsig_sym"];
 
 /// The directives that mean something.
-const DIRECTIVES: &[&str] = &[".section", ".text", ".globl", ".map", ".license", ".equ", ".8byte"];
+#[rustfmt::skip]
+const DIRECTIVES: &[&str] = &[
+    ".section", ".text", ".data", ".rodata", ".bss", ".globl", ".weak", ".hidden", ".func", ".map", ".slot",
+    ".var", ".bytes", ".space", ".int", ".float", ".typedef", ".struct", ".union", ".enum", ".fwd", ".ksym",
+    ".kconfig", ".core", ".license", ".version", ".endian", ".equ", ".8byte",
+];
 
 pub(super) fn read<'a>(file: &str, text: &'a str) -> (Draft<'a>, Vec<TextError>) {
-    let mut reader = Reader { draft: Draft::default(), names: HashMap::new(), map_names: HashSet::new() };
+    let mut reader = Reader {
+        draft: Draft::default(),
+        names: HashMap::new(),
+        map_names: HashSet::new(),
+        section: ".text".into(),
+    };
     let mut errors = Vec::new();
-    for (source, number) in text.lines().zip(1u32..) {
+    for (number, source) in whole_lines(text) {
         if let Err(fault) = reader.line(number, source) {
             errors.push(fault.at_line(file, number, source));
             if errors.len() >= MAX_ERRORS {
@@ -63,11 +83,59 @@ pub(super) fn read<'a>(file: &str, text: &'a str) -> (Draft<'a>, Vec<TextError>)
     (reader.draft, errors)
 }
 
+/// The lines of a text with their numbers, from 1; a directive with an open brace goes on until that is
+/// closed, or the text ends.
+fn whole_lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    let mut rest = text;
+    let mut next = 1u32;
+    std::iter::from_fn(move || {
+        let number = next;
+        let mut end = 0usize;
+        let mut open = 0i64;
+        let mut lines = rest.split_inclusive('\n');
+        let first = lines.next()?;
+        let directive = first.trim_start().starts_with('.');
+        for line in std::iter::once(first).chain(lines) {
+            end = end.saturating_add(line.len());
+            next = next.saturating_add(1);
+            open = open.saturating_add(braces(line));
+            if !directive || open <= 0 {
+                break;
+            }
+        }
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        Some((number, line.strip_suffix('\n').map_or(line, |l| l.strip_suffix('\r').unwrap_or(l))))
+    })
+}
+
+/// How many braces a line opens and does not close; those of texts and comments do not count.
+fn braces(line: &str) -> i64 {
+    let mut open = 0i64;
+    let mut quoted = false;
+    let mut escaped = false;
+    for c in line.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            ';' => break,
+            '{' => open = open.saturating_add(1),
+            '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    open
+}
+
 struct Reader<'a> {
     draft: Draft<'a>,
     /// The numbers of `.equ`.
     names: HashMap<String, i64>,
     map_names: HashSet<String>,
+    /// The section that the reader is in.
+    section: String,
 }
 
 impl<'a> Reader<'a> {
@@ -121,8 +189,30 @@ impl<'a> Reader<'a> {
             let what = "the name of a section is expected here";
             return Err(Fault::new(start..end, what, "the form is `.section \"xdp\"`"));
         }
-        self.push(number, source, start..end, What::Section(name.to_string()));
+        self.enter(number, source, start..end, name);
         Ok(())
+    }
+
+    fn enter(&mut self, number: u32, source: &'a str, at: Range<usize>, section: &str) {
+        self.section = section.to_string();
+        self.push(number, source, at, What::Section(section.to_string()));
+    }
+
+    /// What a variable belongs to.
+    fn data(&mut self, c: &Cursor<'_>, at: Range<usize>) -> Parse<&mut TextData> {
+        if !data::is_data(&self.section) {
+            let what = format!("section `{}` has no variables", self.section);
+            return c.fault_at(at, what);
+        }
+        let known = self.draft.data.iter().position(|d| d.section == self.section);
+        let ix = known.unwrap_or(self.draft.data.len());
+        if known.is_none() {
+            self.draft.data.push(TextData { section: self.section.clone(), ..TextData::default() });
+        }
+        match self.draft.data.get_mut(ix) {
+            Some(data) => Ok(data),
+            None => c.fault("a section is expected here"),
+        }
     }
 
     fn directive(&mut self, number: u32, source: &'a str, word: &str, tokens: &[Token<'_>]) -> Parse<()> {
@@ -147,14 +237,48 @@ impl<'a> Reader<'a> {
         let (at, pos) = (c.here(), c.pos());
         c.skip();
         match word {
-            ".text" => self.push(number, source, c.since(pos), What::Section(".text".into())),
-            ".globl" | ".global" => {
+            ".text" | ".data" | ".rodata" | ".bss" => self.enter(number, source, c.since(pos), word),
+            ".globl" | ".global" | ".weak" | ".hidden" => {
                 c.form(".globl name");
-                self.draft.globals.insert(c.name()?);
+                let set = match word {
+                    ".weak" => &mut self.draft.weak,
+                    ".hidden" => &mut self.draft.hidden,
+                    _ => &mut self.draft.globals,
+                };
+                set.insert(c.name()?);
+            }
+            ".func" => {
+                c.form(".func name: fn(ctx: *struct xdp_md) -> int");
+                let name = c.name()?;
+                c.expect(":")?;
+                let start = c.pos();
+                let proto = types::parse(c)?;
+                if !matches!(proto, Type::Func(..)) {
+                    return c.fault_at(c.since(start), "a function has a type that starts with `fn`");
+                }
+                self.draft.protos.insert(name, proto);
             }
             ".license" => {
                 c.form(".license \"GPL\"");
                 self.draft.license = Some(c.name()?);
+            }
+            ".version" => self.draft.version = Some(c.fit("32 bits")?),
+            ".endian" => {
+                c.form(".endian big");
+                self.draft.endian = match (c.eat_word("big"), c.eat_word("little")) {
+                    (true, _) => Some(Endian::Big),
+                    (_, true) => Some(Endian::Little),
+                    _ => return c.expected("`big` or `little`"),
+                };
+            }
+            ".var" | ".bytes" | ".space" => data::directive(c, word, self.data(c, at)?)?,
+            ".ksym" | ".kconfig" => self.draft.externs.push(map::extern_(c, word == ".kconfig")?),
+            ".slot" => map::slot(c, &mut self.draft.maps)?,
+            ".core" => {
+                c.form(".core byte_off struct task_struct \"0:3\"");
+                let (kind, ty, access) = (c.name()?, types::parse(c)?, c.name()?);
+                let core = TextCore { at: InsnIx(0), kind, ty, access };
+                self.push(number, source, c.since(pos), What::Core(core));
             }
             ".equ" | ".set" => {
                 c.form(".equ NAME, 5");
@@ -167,13 +291,17 @@ impl<'a> Reader<'a> {
                 self.slots(number, source, c)?;
             }
             ".map" => {
-                let map = map(c, number)?;
+                let map = map::map(c, number)?;
                 if !self.map_names.insert(map.name.clone()) {
                     return c.fault_at(c.since(pos), format!("there is a map `{}` already", map.name));
                 }
                 self.draft.maps.push(map);
             }
             _ => {
+                if let Some(def) = types::definition(c, word)? {
+                    self.draft.types.push(def);
+                    return Ok(None);
+                }
                 let help = did_you_mean(word, DIRECTIVES.iter().copied());
                 return Err(Fault::new(at, format!("unknown directive `{word}`"), help));
             }
@@ -193,72 +321,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-}
-
-/// `.map NAME type=hash key=4 value=8 max_entries=1024 flags=1 pin=by_name`.
-fn map(c: &mut Cursor<'_>, line: u32) -> Parse<TextMap> {
-    c.form(".map name type=hash key=4 value=8 max_entries=1024");
-    let (name, kind) = (c.name()?, MapType(0));
-    let mut map = TextMap { name, kind, key: 0, value: 0, max_entries: 0, flags: 0, pinned: false, line };
-    while let Some(Kind::Word(attribute)) = c.peek() {
-        let start = c.pos();
-        c.skip();
-        c.expect("=")?;
-        match *attribute {
-            "type" => map.kind = map_type(c)?,
-            "key" => map.key = bytes(c)?,
-            "value" => map.value = bytes(c)?,
-            "max_entries" => map.max_entries = c.fit("32 bits")?,
-            "flags" | "map_flags" => map.flags = c.fit("32 bits")?,
-            "pin" => {
-                if !c.eat_word("by_name") {
-                    return c.expected("`by_name`");
-                }
-                map.pinned = true;
-            }
-            other => {
-                let known = ["type", "key", "value", "max_entries", "flags", "pin"];
-                let help = did_you_mean(other, known);
-                return Err(Fault::new(c.since(start), format!("a map has no `{other}`"), help));
-            }
-        }
-    }
-    let needs_entries = !matches!(
-        map.kind,
-        MapType::SkStorage
-            | MapType::TaskStorage
-            | MapType::InodeStorage
-            | MapType::CgrpStorage
-            | MapType::CgroupStorage
-            | MapType::PercpuCgroupStorage
-    );
-    match map.kind {
-        MapType(0) => c.expected("`type=`"),
-        _ if needs_entries && map.max_entries == 0 => c.expected("`max_entries=`"),
-        _ => Ok(map),
-    }
-}
-
-fn map_type(c: &mut Cursor<'_>) -> Parse<MapType> {
-    let at = c.here();
-    if let Some(Kind::Number(_)) = c.peek() {
-        return Ok(MapType(c.fit("the number of a map type")?));
-    }
-    let name = c.name()?;
-    MapType::from_name(&name).ok_or_else(|| {
-        let help = did_you_mean(&name, MapType::ALL.iter().filter_map(|t| t.name()));
-        Fault::new(at, format!("unknown map type `{name}`"), help)
-    })
-}
-
-/// A size in bytes: a number, or an integer type of that size.
-fn bytes(c: &mut Cursor<'_>) -> Parse<u32> {
-    for (name, size) in [("u8", 1), ("u16", 2), ("u32", 4), ("u64", 8)] {
-        if c.eat_word(name) {
-            return Ok(size);
-        }
-    }
-    c.fit("a size in bytes")
 }
 
 /// `NAME:`, and what follows it.

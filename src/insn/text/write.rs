@@ -1,8 +1,9 @@
 //! A program as text again: what [`assemble`](super::assemble) read, in the form that it reads best.
 
-use super::{Program, TextFunction, TextMap};
+use super::{Elem, Program, TextCore, TextData, TextExtern, TextFunction, TextMap};
+use crate::bytes::Endian;
 use crate::insn::code::{Code, LineRef, RefKind};
-use crate::insn::disasm::{Listing, Name, Symbols};
+use crate::insn::disasm::{Item, Listing, Name, Symbols};
 use crate::insn::reg::InsnIx;
 use std::collections::HashSet;
 use std::fmt;
@@ -32,12 +33,14 @@ use std::fmt;
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: HashSet<&str> = self.functions.iter().map(|f| f.name.as_str()).collect();
-        if let Some(license) = &self.license {
-            writeln!(f, ".license \"{}\"", license.escape_default())?;
+        let mut blank = self.write_head(f)?;
+        for data in &self.data {
+            if std::mem::replace(&mut blank, true) {
+                writeln!(f)?;
+            }
+            write!(f, "{data}")?;
         }
-        self.maps.iter().try_for_each(|map| write!(f, "{map}"))?;
-        let mut blank = self.license.is_some() || !self.maps.is_empty();
-        let mut section = ".text";
+        let mut section = if self.data.is_empty() { ".text" } else { "" };
         for function in &self.functions {
             if std::mem::replace(&mut blank, true) {
                 writeln!(f)?;
@@ -54,30 +57,114 @@ impl fmt::Display for Program {
     }
 }
 
+impl Program {
+    /// What stands above all sections; whether there was anything.
+    fn write_head(&self, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
+        match self.endian {
+            Some(Endian::Big) => writeln!(f, ".endian big")?,
+            Some(Endian::Little) => writeln!(f, ".endian little")?,
+            None => {}
+        }
+        if let Some(license) = &self.license {
+            writeln!(f, ".license \"{}\"", license.escape_default())?;
+        }
+        if let Some(version) = self.version {
+            writeln!(f, ".version {version:#x}")?;
+        }
+        self.types.iter().try_for_each(|ty| write!(f, "{ty}"))?;
+        self.externs.iter().try_for_each(|e| write!(f, "{e}"))?;
+        self.maps.iter().try_for_each(|map| write!(f, "{map}"))?;
+        let some = self.endian.is_some() || self.license.is_some() || self.version.is_some();
+        Ok(some || !self.types.is_empty() || !self.externs.is_empty() || !self.maps.is_empty())
+    }
+}
+
 fn write_function(f: &mut fmt::Formatter<'_>, function: &TextFunction, names: &HashSet<&str>) -> fmt::Result {
-    if function.global {
-        writeln!(f, ".globl {}", Name(&function.name))?;
+    let name = Name(&function.name);
+    let marks = [(function.global, ".globl"), (function.weak, ".weak"), (function.hidden, ".hidden")];
+    for (_, mark) in marks.iter().filter(|(yes, _)| *yes) {
+        writeln!(f, "{mark} {name}")?;
+    }
+    if let Some(proto) = &function.proto {
+        writeln!(f, ".func {name}: {proto}")?;
     }
     let part = Part { code: &function.code, names };
-    Listing::new(function.code.insns()).symbols(part).write(f)
+    let listing = Listing::new(function.code.insns()).symbols(part);
+    let mut core = function.core.iter().peekable();
+    let mut line = String::new();
+    for item in listing.items() {
+        if let Item::Insn(insn) = &item {
+            while let Some(TextCore { kind, ty, access, .. }) = core.next_if(|core| core.at == insn.at) {
+                writeln!(f, "    .core {} {ty} \"{}\"", Name(kind), access.escape_default())?;
+            }
+        }
+        line.clear();
+        listing.write_item(&mut line, &item)?;
+        f.write_str(&line)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for TextData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, ".section \"{}\"", self.section)?;
+        self.variables.iter().try_for_each(|v| write!(f, "{v}"))?;
+        if self.bytes > 0 { writeln!(f, ".space {}", self.bytes) } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for TextExtern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TextExtern { name, ty, kconfig, weak } = self;
+        let directive = if *kconfig { ".kconfig" } else { ".ksym" };
+        writeln!(f, "{directive} {}: {ty}{}", Name(name), if *weak { " weak" } else { "" })
+    }
 }
 
 impl fmt::Display for TextMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TextMap { name, kind, key, value, max_entries, flags, pinned, line: _ } = self;
-        write!(f, ".map {} type=", Name(name))?;
-        match kind.name() {
-            Some(kind) => write!(f, "{kind}")?,
-            None => write!(f, "{}", kind.0)?,
+        write!(f, ".map {} ", Name(&self.name))?;
+        self.write_fields(f)?;
+        writeln!(f)?;
+        for (index, target) in &self.slots {
+            writeln!(f, ".slot {}, {index}, {}", Name(&self.name), Name(target))?;
         }
-        let numbers = [("key", key), ("value", value), ("max_entries", max_entries)];
-        for (name, number) in numbers.iter().filter(|(_, number)| **number != 0) {
-            write!(f, " {name}={number}")?;
+        Ok(())
+    }
+}
+
+impl TextMap {
+    fn write_fields(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.name() {
+            Some(kind) => write!(f, "type={kind}")?,
+            None => write!(f, "type={}", self.kind.0)?,
         }
-        if *flags != 0 {
-            write!(f, " flags={flags:#x}")?;
+        for (name, elem) in [("key", &self.key), ("value", &self.value)] {
+            match elem {
+                Elem::Bytes(0) => {}
+                Elem::Bytes(bytes) => write!(f, " {name}={bytes}")?,
+                Elem::Type(ty) => write!(f, " {name}={ty}")?,
+            }
         }
-        writeln!(f, "{}", if *pinned { " pin=by_name" } else { "" })
+        write!(f, " max_entries={}", self.max_entries)?;
+        if self.flags != 0 {
+            write!(f, " flags={:#x}", self.flags)?;
+        }
+        if self.numa_node != 0 {
+            write!(f, " numa_node={}", self.numa_node)?;
+        }
+        if self.extra != 0 {
+            write!(f, " extra={:#x}", self.extra)?;
+        }
+        if self.pinned {
+            f.write_str(" pin=by_name")?;
+        }
+        if let Some(inner) = &self.inner {
+            f.write_str(" inner={")?;
+            inner.write_fields(f)?;
+            f.write_str("}")?;
+        }
+        Ok(())
     }
 }
 

@@ -27,168 +27,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::btf::{
-    BtfBuilder, BtfError, BtfExtBuilder, FuncInfo, FuncLinkage, IntEncoding, LineInfo, NewMember, Secinfo,
-    StrOff, VarLinkage,
-};
+use crate::btf::{BtfError, FuncLinkage, Secinfo, VarLinkage};
 use crate::insn::raw::pseudo;
-use crate::insn::{Code, CodeRef, LineRef, RefKind, text};
+use crate::insn::{Code, CodeRef, LineRef, RefKind};
 use crate::sys::map::flags;
 
-/// A type of keys, values, variables and arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Ty {
-    Void,
-    U8,
-    U16,
-    U32,
-    U64,
-    I8,
-    I16,
-    I32,
-    I64,
-    Bool,
-    /// A pointer; 8 bytes.
-    Ptr(Box<Ty>),
-    /// So many elements of a type, one after the other.
-    Array(Box<Ty>, u32),
-    /// A struct: its name and its members. Members are aligned as in C.
-    Struct(String, Vec<(String, Ty)>),
-}
+mod decl;
+mod text;
+mod types;
 
-impl Ty {
-    /// An array.
-    pub fn array(elem: Ty, len: u32) -> Ty {
-        Ty::Array(Box::new(elem), len)
-    }
-
-    /// A struct.
-    pub fn structure(name: &str, members: &[(&str, Ty)]) -> Ty {
-        Ty::Struct(name.into(), members.iter().map(|(n, t)| (n.to_string(), t.clone())).collect())
-    }
-
-    /// Bytes of a value.
-    pub fn size(&self) -> u32 {
-        match self {
-            Ty::Void => 0,
-            Ty::U8 | Ty::I8 | Ty::Bool => 1,
-            Ty::U16 | Ty::I16 => 2,
-            Ty::U32 | Ty::I32 => 4,
-            Ty::U64 | Ty::I64 | Ty::Ptr(_) => 8,
-            Ty::Array(elem, len) => elem.size().saturating_mul(*len),
-            Ty::Struct(_, members) => layout(members).1,
-        }
-    }
-
-    fn align(&self) -> u32 {
-        match self {
-            Ty::Array(elem, _) => elem.align(),
-            Ty::Struct(_, members) => members.iter().map(|(_, ty)| ty.align()).max().unwrap_or(1),
-            other => other.size().max(1),
-        }
-    }
-}
-
-/// Where C puts the members of a struct, and how long it makes the struct, in bytes.
-fn layout(members: &[(String, Ty)]) -> (Vec<u32>, u32) {
-    let mut end = 0u32;
-    let mut offsets = Vec::new();
-    for (_, ty) in members {
-        let at = end.next_multiple_of(ty.align());
-        offsets.push(at);
-        end = at.saturating_add(ty.size());
-    }
-    let align = members.iter().map(|(_, ty)| ty.align()).max().unwrap_or(1);
-    (offsets, end.next_multiple_of(align))
-}
-
-/// A map of an object that is being built.
-#[derive(Debug, Clone)]
-pub struct MapDecl {
-    name: String,
-    map_type: MapType,
-    max_entries: u32,
-    key: Option<Ty>,
-    value: Option<Ty>,
-    sizes: (u32, u32),
-    flags: u32,
-    extra: u64,
-    pinned: bool,
-    inner: Option<Box<MapDecl>>,
-    slots: Vec<(u32, String)>,
-}
-
-impl MapDecl {
-    /// A map of this type, for at most so many elements (bytes, for a ring buffer).
-    pub fn new(name: &str, map_type: MapType, max_entries: u32) -> MapDecl {
-        MapDecl {
-            name: name.into(),
-            map_type,
-            max_entries,
-            key: None,
-            value: None,
-            sizes: (0, 0),
-            flags: 0,
-            extra: 0,
-            pinned: false,
-            inner: None,
-            slots: Vec::new(),
-        }
-    }
-
-    /// The type of its keys.
-    pub fn key(mut self, ty: Ty) -> MapDecl {
-        self.sizes.0 = ty.size();
-        self.key = Some(ty);
-        self
-    }
-
-    /// The type of its values.
-    pub fn value(mut self, ty: Ty) -> MapDecl {
-        self.sizes.1 = ty.size();
-        self.value = Some(ty);
-        self
-    }
-
-    /// Bytes of its keys and values, for maps whose elements have no type.
-    pub fn sizes(mut self, key: u32, value: u32) -> MapDecl {
-        self.sizes = (key, value);
-        self
-    }
-
-    /// `BPF_F_*`, see [`sys::map::flags`](crate::sys::map::flags).
-    pub fn flags(mut self, flags: u32) -> MapDecl {
-        self.flags = flags;
-        self
-    }
-
-    /// `map_extra`: hash functions of a bloom filter, address of an arena.
-    pub fn extra(mut self, extra: u64) -> MapDecl {
-        self.extra = extra;
-        self
-    }
-
-    /// Pins it under its name and shares what is pinned there (`LIBBPF_PIN_BY_NAME`).
-    pub fn pin_by_name(mut self) -> MapDecl {
-        self.pinned = true;
-        self
-    }
-
-    /// For a map of maps: what its maps look like.
-    pub fn inner(mut self, inner: MapDecl) -> MapDecl {
-        self.sizes.1 = 4;
-        self.inner = Some(Box::new(inner));
-        self
-    }
-
-    /// For a program array or a map of maps: the program or map of this name is at this index from the
-    /// start.
-    pub fn slot(mut self, index: u32, target: &str) -> MapDecl {
-        self.slots.push((index, target.into()));
-        self
-    }
-}
+use decl::{Elem, layout};
+pub use decl::{MapDecl, Ty};
+pub(super) use text::is_standard;
+use types::Types;
 
 /// Why assembled parts make no object.
 #[derive(Debug, thiserror::Error)]
@@ -240,6 +91,14 @@ pub enum BuildError {
         /// `map` or `program`.
         what: &'static str,
     },
+    /// Something of a text that does not fit together.
+    #[error("{what}: {why}")]
+    Text {
+        /// What it is: `variable \`limit\``, `map \`hits\``.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// The types could not be written.
     #[error("the types of the object cannot be written")]
     Btf(#[from] BtfError),
@@ -247,6 +106,9 @@ pub enum BuildError {
 
 /// A function that the kernel lets programs call: its name, what it returns, what it takes.
 type Kfunc = (String, Ty, Vec<Ty>);
+
+/// A function of the object: its name, what it returns, what it takes by name.
+type Prototype = (String, Ty, Vec<(String, Ty)>);
 
 /// A data section: its name, its first contents, its variables.
 type DataSection = (String, Vec<u8>, Vec<(String, Ty)>);
@@ -261,6 +123,7 @@ pub struct ObjectBuilder {
     data: Vec<DataSection>,
     functions: Vec<(String, Code)>,
     kfuncs: Vec<Kfunc>,
+    prototypes: Vec<Prototype>,
 }
 
 impl Object {
@@ -274,26 +137,8 @@ impl Object {
             data: Vec::new(),
             functions: Vec::new(),
             kfuncs: Vec::new(),
+            prototypes: Vec::new(),
         }
-    }
-
-    /// Makes an object of assembled text.
-    ///
-    /// # Errors
-    /// [`BuildError`], naming the function, instruction and line.
-    pub fn from_text(name: &str, program: &text::Program) -> Result<Object, BuildError> {
-        let mut builder = Object::builder(name);
-        builder.license = program.license.clone();
-        for map in &program.maps {
-            let mut decl = MapDecl::new(&map.name, map.kind, map.max_entries).flags(map.flags);
-            // Text says how long keys and values are. Those that can be a number are shown as one.
-            (decl.sizes, decl.key, decl.value) = ((map.key, map.value), number(map.key), number(map.value));
-            builder.maps.push(if map.pinned { decl.pin_by_name() } else { decl });
-        }
-        for function in &program.functions {
-            builder.functions.push((function.section.clone(), function.code.clone()));
-        }
-        builder.finish()
     }
 }
 
@@ -346,12 +191,61 @@ impl ObjectBuilder {
         self
     }
 
+    /// Says what a function takes and returns. A program needs none: it takes the context of its type. A function
+    /// that programs call and that has one becomes global: the verifier looks at it once, by its types, and not
+    /// again at each call. Linux 5.6.
+    ///
+    /// ```
+    /// use rawbpf::elf::{Object, Ty};
+    /// use rawbpf::insn::prelude::*;
+    /// let mut a = Asm::named("length");
+    /// a.get(R0, R1 + xdp_md::DATA_END).get(R1, R1 + xdp_md::DATA).sub64(R0, R1).exit();
+    /// let length = a.finish()?;
+    /// let mut a = Asm::named("main");
+    /// a.call(external("length")).mov64(R0, XDP_PASS).exit();
+    /// let object = Object::builder("example")
+    ///     .program("xdp", a.finish()?)
+    ///     .function(length)
+    ///     .prototype("length", Ty::I32, &[("ctx", Ty::pointer_to("xdp_md"))])
+    ///     .finish()?;
+    /// let said = object.to_text()?.to_string();
+    /// assert!(said.contains(".func length: fn(ctx: *struct xdp_md) -> int\n"));
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    pub fn prototype(mut self, function: &str, returns: Ty, takes: &[(&str, Ty)]) -> Self {
+        let takes = takes.iter().map(|(n, ty)| (n.to_string(), ty.clone())).collect();
+        self.prototypes.push((function.into(), returns, takes));
+        self
+    }
+
     /// Puts it together.
     ///
     /// # Errors
     /// [`BuildError`]: a reference to nothing, a name given twice, an unknown section.
     pub fn finish(self) -> Result<Object, BuildError> {
-        let mut object = Object {
+        let mut object = self.empty();
+        let mut types = Types::new(self.endian);
+        types.contexts = true;
+        for (name, returns, takes) in &self.prototypes {
+            let ret = types.id(returns);
+            let params: Vec<(&str, TypeId)> =
+                takes.iter().map(|(n, ty)| (n.as_str(), types.id(ty))).collect();
+            let proto = types.btf.func_proto(ret, &params);
+            types.protos.insert(name.clone(), proto);
+        }
+        self.add_maps(&mut object, &mut types)?;
+        self.add_externs(&mut object, &mut types);
+        let lines = self.add_functions(&mut object)?;
+        self.add_slots(&mut object)?;
+        let ext = types.functions(&object, &lines);
+        object.btf = Some(Arc::new(Btf::parse(types.btf.to_bytes()?)?));
+        object.ext = Some(Arc::new(BtfExt::parse(ext.to_bytes(self.endian))?));
+        Ok(object)
+    }
+
+    /// The object before anything is in it.
+    fn empty(&self) -> Object {
+        Object {
             name: self.name.clone(),
             endian: self.endian,
             license: self.license.clone(),
@@ -363,16 +257,7 @@ impl ObjectBuilder {
             jump_tables: Vec::new(),
             btf: None,
             ext: None,
-        };
-        let mut types = Types { btf: BtfBuilder::with_endian(self.endian), known: HashMap::new() };
-        self.add_maps(&mut object, &mut types)?;
-        self.add_externs(&mut object, &mut types);
-        let lines = self.add_functions(&mut object)?;
-        self.add_slots(&mut object)?;
-        let ext = types.functions(&object, &lines);
-        object.btf = Some(Arc::new(Btf::parse(types.btf.to_bytes()?)?));
-        object.ext = Some(Arc::new(BtfExt::parse(ext.to_bytes(self.endian))?));
-        Ok(object)
+        }
     }
 
     fn add_maps(&self, object: &mut Object, types: &mut Types) -> Result<(), BuildError> {
@@ -391,11 +276,7 @@ impl ObjectBuilder {
             types.btf.datasec(".maps", last.offset + last.size, &vars);
         }
         for (section, bytes, variables) in &self.data {
-            let kind = match section {
-                s if s.starts_with(".rodata") => DataKind::Rodata,
-                s if s.starts_with(".bss") => DataKind::Bss,
-                _ => DataKind::Data,
-            };
+            let kind = data_kind(section);
             let mut map = MapDef::data(section, kind, bytes.len() as u32);
             map.contents = (kind != DataKind::Bss).then(|| bytes.clone());
             let at = layout(variables).0;
@@ -582,15 +463,13 @@ impl ObjectBuilder {
     }
 }
 
-/// The unsigned integer of so many bytes.
-fn number(size: u32) -> Option<Ty> {
-    Some(match size {
-        1 => Ty::U8,
-        2 => Ty::U16,
-        4 => Ty::U32,
-        8 => Ty::U64,
-        _ => return None,
-    })
+/// What a section of variables is, by its name.
+fn data_kind(section: &str) -> DataKind {
+    match section {
+        s if s.starts_with(".rodata") => DataKind::Rodata,
+        s if s.starts_with(".bss") => DataKind::Bss,
+        _ => DataKind::Data,
+    }
 }
 
 /// A function's place in the code that it came in.
@@ -668,171 +547,4 @@ fn source_text(line: &LineRef) -> String {
     let text = std::fs::read_to_string(line.file).ok();
     let found = text.as_deref().and_then(|t| t.lines().nth((line.line as usize).saturating_sub(1)));
     found.map_or_else(|| format!("{}:{}", line.file, line.line), |l| l.trim().to_string())
-}
-
-/// The BTF of the object, and the types that are in it already.
-struct Types {
-    btf: BtfBuilder,
-    known: HashMap<Ty, TypeId>,
-}
-
-impl Types {
-    fn id(&mut self, ty: &Ty) -> TypeId {
-        if let Some(id) = self.known.get(ty) {
-            return *id;
-        }
-        let id = match ty {
-            Ty::Void => return TypeId(0),
-            Ty::U8 => self.btf.int("unsigned char", 1, IntEncoding::UNSIGNED),
-            Ty::U16 => self.btf.int("unsigned short", 2, IntEncoding::UNSIGNED),
-            Ty::U32 => self.btf.int("unsigned int", 4, IntEncoding::UNSIGNED),
-            Ty::U64 => self.btf.int("unsigned long long", 8, IntEncoding::UNSIGNED),
-            Ty::I8 => self.btf.int("signed char", 1, IntEncoding::SIGNED),
-            Ty::I16 => self.btf.int("short", 2, IntEncoding::SIGNED),
-            Ty::I32 => self.btf.int("int", 4, IntEncoding::SIGNED),
-            Ty::I64 => self.btf.int("long long", 8, IntEncoding::SIGNED),
-            Ty::Bool => self.btf.int("_Bool", 1, IntEncoding::BOOL),
-            Ty::Ptr(to) => {
-                let to = self.id(to);
-                self.btf.ptr(to)
-            }
-            Ty::Array(elem, len) => self.array(elem, *len),
-            Ty::Struct(name, members) => {
-                let (offsets, size) = layout(members);
-                let ids: Vec<TypeId> = members.iter().map(|(_, ty)| self.id(ty)).collect();
-                let list: Vec<NewMember> = members
-                    .iter()
-                    .zip(ids)
-                    .zip(offsets)
-                    .map(|(((name, _), id), at)| NewMember::at(name, id, at * 8))
-                    .collect();
-                self.btf.composite(false, name, size, &list)
-            }
-        };
-        self.known.insert(ty.clone(), id);
-        id
-    }
-
-    fn array(&mut self, elem: &Ty, len: u32) -> TypeId {
-        let (elem, index) = (self.id(elem), self.id(&Ty::U32));
-        self.btf.array(elem, index, len)
-    }
-
-    /// `__uint(name, n)`: `int (*name)[n]`.
-    fn number(&mut self, n: u32) -> TypeId {
-        self.id(&Ty::Ptr(Box::new(Ty::array(Ty::I32, n))))
-    }
-
-    /// The struct that declares a map, and its size in bytes.
-    fn declaration(&mut self, decl: &MapDecl) -> (TypeId, u32) {
-        let mut members: Vec<(&str, TypeId)> = vec![("type", self.number(decl.map_type.0))];
-        if decl.max_entries > 0 {
-            members.push(("max_entries", self.number(decl.max_entries)));
-        }
-        if decl.flags > 0 {
-            members.push(("map_flags", self.number(decl.flags)));
-        }
-        if decl.pinned {
-            members.push(("pinning", self.number(1)));
-        }
-        if decl.extra > 0 {
-            let value = [("value", i128::from(decl.extra))];
-            let id = match decl.extra <= u64::from(u32::MAX) {
-                true => self.btf.enumeration("", 4, &value),
-                false => self.btf.enumeration("", 8, &value),
-            };
-            members.push(("map_extra", id));
-        }
-        for (field, size_field, ty, size) in
-            [("key", "key_size", &decl.key, decl.sizes.0), ("value", "value_size", &decl.value, decl.sizes.1)]
-        {
-            match ty {
-                Some(ty) => members.push((field, self.id(&Ty::Ptr(Box::new(ty.clone()))))),
-                None if size > 0 => members.push((size_field, self.number(size))),
-                None => {}
-            }
-        }
-        if let Some(last) = self.values(decl) {
-            members.push(("values", last));
-        }
-        // Each member is a pointer, but for `values`, an array of them whose length the slots say.
-        let slots = decl.slots.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
-        let plain = members.iter().filter(|(name, _)| *name != "values").count() as u32 * 8;
-        let list: Vec<NewMember> = members
-            .iter()
-            .enumerate()
-            .map(|(i, (name, id))| NewMember::at(name, *id, i as u32 * 64))
-            .collect();
-        let ty = self.btf.composite(false, "", plain, &list);
-        (ty, plain + slots * 8)
-    }
-
-    /// `__array(values, T)`: `T *values[]`.
-    fn values(&mut self, decl: &MapDecl) -> Option<TypeId> {
-        let pointee = match (&decl.inner, decl.map_type) {
-            (Some(inner), _) => self.declaration(inner).0,
-            (None, MapType::ProgArray) if !decl.slots.is_empty() => self.btf.func_proto(TypeId(0), &[]),
-            _ => return None,
-        };
-        let pointer = self.btf.ptr(pointee);
-        let index = self.id(&Ty::U32);
-        Some(self.btf.array(pointer, index, 0))
-    }
-
-    fn definition(&mut self, decl: &MapDecl) -> MapDef {
-        let mut def = MapDef::new(&decl.name, MapOrigin::Declared);
-        def.map_type = decl.map_type;
-        (def.key_size, def.value_size) = decl.sizes;
-        def.max_entries = decl.max_entries;
-        def.flags = decl.flags;
-        def.extra = decl.extra;
-        def.pin_by_name = decl.pinned;
-        def.key_type = decl.key.as_ref().map(|ty| self.id(ty));
-        def.value_type = decl.value.as_ref().map(|ty| self.id(ty));
-        def.inner = decl.inner.as_ref().map(|inner| {
-            let mut inner = self.definition(inner);
-            inner.name = format!("{}.inner", decl.name);
-            Box::new(inner)
-        });
-        def
-    }
-
-    /// A type for each function, and the records that tie instructions to functions and lines.
-    fn functions(&mut self, object: &Object, lines: &[Lines]) -> BtfExtBuilder {
-        let mut ext = BtfExtBuilder::default();
-        let int = self.id(&Ty::I32);
-        let long = self.id(&Ty::U64);
-        let ctx = self.id(&Ty::Ptr(Box::new(Ty::Void)));
-        let entry = self.btf.func_proto(int, &[("ctx", ctx)]);
-        // What an assembled function takes is not known; five numbers are the most that it can.
-        let params: Vec<(String, TypeId)> = (1..=5).map(|n| (format!("arg{n}"), long)).collect();
-        let params: Vec<(&str, TypeId)> = params.iter().map(|(n, t)| (n.as_str(), *t)).collect();
-        let callee = self.btf.func_proto(long, &params);
-        let entries = object.programs.iter().map(|p| (&p.func, entry, FuncLinkage::Global));
-        let callees = object.functions.iter().map(|f| (f, callee, FuncLinkage::Static));
-        for (func, proto, linkage) in entries.chain(callees) {
-            let type_id = self.btf.func(&func.name, proto, linkage);
-            let info = FuncInfo { insn_off: func.offset.0 * 8, type_id };
-            push(&mut ext.func_info, self.btf.string(&func.section), info);
-        }
-        let mut lines: Vec<&Lines> = lines.iter().collect();
-        lines.sort_by_key(|l| l.start);
-        for piece in lines {
-            let section = self.btf.string(&piece.section);
-            for (insn_off, file, text, line_col) in &piece.lines {
-                let (file_name, line) = (self.btf.string(file), self.btf.string(text));
-                let info = LineInfo { insn_off: *insn_off, file_name, line, line_col: *line_col };
-                push(&mut ext.line_info, section, info);
-            }
-        }
-        ext
-    }
-}
-
-/// Appends a record to the list of its section.
-fn push<R>(list: &mut Vec<(StrOff, Vec<R>)>, section: StrOff, record: R) {
-    match list.iter_mut().find(|(name, _)| *name == section) {
-        Some((_, records)) => records.push(record),
-        None => list.push((section, vec![record])),
-    }
 }
