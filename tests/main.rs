@@ -18,6 +18,7 @@ mod layers;
 mod live_load;
 mod live_maps;
 mod live_net;
+mod live_prog;
 mod live_tracing;
 mod net;
 mod plan;

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::map::args::MapCommand;
+use crate::prog::args::ProgCommand;
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
@@ -51,7 +52,7 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Print stack traces with names
     Stack(StackArgs),
-    /// Show loaded programs
+    /// Show, dump, run, pin and measure loaded programs
     #[command(subcommand)]
     Prog(ProgCommand),
     /// Show attachments
@@ -76,18 +77,11 @@ impl Command {
             Command::Events(_) => "events",
             Command::Trace(_) => "trace",
             Command::Stack(_) => "stack",
-            Command::Prog(ProgCommand::List) => "prog list",
+            Command::Prog(command) => command.name(),
             Command::Link(LinkCommand::List) => "link list",
             Command::Iter(_) => "iter",
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProgCommand {
-    /// List all loaded programs
-    #[command(visible_alias = "show")]
-    List,
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,7 @@ mod args;
 mod asm;
 mod attach;
 mod bpffs;
+mod clock;
 mod disasm;
 mod error;
 mod event_type;
@@ -33,6 +34,8 @@ mod output;
 mod plan;
 mod printer;
 mod prog;
+mod screen;
+mod select;
 mod stack;
 mod stop;
 mod store;
@@ -46,7 +49,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command, LinkCommand, ProgCommand};
+use args::{Args, Command, LinkCommand};
 use error::CliError;
 use output::Output;
 
@@ -85,7 +88,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Events(args) => events::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Stack(args) => stack::run(&args, out),
-        Command::Prog(ProgCommand::List) => prog::list(out),
+        Command::Prog(command) => prog::run(command, out),
         Command::Link(LinkCommand::List) => link::list(out),
         Command::Iter(args) => iter::run(&args, out),
     }
