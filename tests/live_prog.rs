@@ -222,8 +222,11 @@ fn bpftool_runs_it_to_the_same_end() {
         let ours = rawbpf_json(&["prog", "run", pin, "--data", &file]);
         assert_eq!(ours["runs"][0]["retval"], theirs["retval"]);
         let bytes = theirs["data_out"].as_array().expect("bytes").iter();
-        let bytes: String =
-            bytes.map(|b| b.as_str().expect("hex").trim_start_matches("0x").to_string()).collect();
+        let byte = |b: &Json| match b.as_str() {
+            Some(hex) => u8::from_str_radix(hex.trim_start_matches("0x"), 16).expect("hex"),
+            None => b.as_u64().expect("a byte") as u8,
+        };
+        let bytes: String = bytes.map(|b| format!("{:02x}", byte(b))).collect();
         assert_eq!(ours["runs"][0]["data_out"], bytes);
     });
 }
@@ -284,7 +287,9 @@ fn a_pin_keeps_a_program() {
         assert!(said.contains("/sys/fs/bpf/kept"), "{said}");
         let shown = rawbpf_json(&["prog", "show", path]);
         assert_eq!(shown["programs"][0]["pinned"], serde_json::json!([path, pin]));
-        assert!(rawbpf_fails(2, &["prog", "pin", pin]).contains("then the path for its pin"));
+        assert!(
+            rawbpf_fails(2, &["prog", "pin", "id", &id.to_string()]).contains("then the path for its pin")
+        );
         assert!(rawbpf_fails(1, &["prog", "pin", pin, path]).contains("EEXIST"));
     });
 }

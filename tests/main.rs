@@ -20,6 +20,7 @@ mod live_maps;
 mod live_net;
 mod live_prog;
 mod live_tracing;
+mod live_types;
 mod net;
 mod plan;
 mod smoke;

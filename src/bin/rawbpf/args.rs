@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::btf::args::BtfCommand;
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
+use crate::feature::FeatureArgs;
 use crate::map::args::MapCommand;
 use crate::prog::args::ProgCommand;
 
@@ -55,6 +57,11 @@ pub(crate) enum Command {
     /// Show, dump, run, pin and measure loaded programs
     #[command(subcommand)]
     Prog(ProgCommand),
+    /// Show the types of the kernel, of programs and of files
+    #[command(subcommand)]
+    Btf(BtfCommand),
+    /// Show what this kernel can do, and why not
+    Feature(FeatureArgs),
     /// Show attachments
     #[command(subcommand)]
     Link(LinkCommand),
@@ -78,6 +85,8 @@ impl Command {
             Command::Trace(_) => "trace",
             Command::Stack(_) => "stack",
             Command::Prog(command) => command.name(),
+            Command::Btf(command) => command.name(),
+            Command::Feature(_) => "feature",
             Command::Link(LinkCommand::List) => "link list",
             Command::Iter(_) => "iter",
         }

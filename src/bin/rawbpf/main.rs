@@ -18,12 +18,14 @@ mod args;
 mod asm;
 mod attach;
 mod bpffs;
+mod btf;
 mod clock;
 mod disasm;
 mod error;
 mod event_type;
 mod events;
 mod events_args;
+mod feature;
 mod input;
 mod inspect;
 mod iter;
@@ -89,6 +91,8 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Trace(args) => trace::run(&args, out),
         Command::Stack(args) => stack::run(&args, out),
         Command::Prog(command) => prog::run(command, out),
+        Command::Btf(command) => btf::run(command, out),
+        Command::Feature(args) => feature::run(&args, out),
         Command::Link(LinkCommand::List) => link::list(out),
         Command::Iter(args) => iter::run(&args, out),
     }
