@@ -203,10 +203,16 @@ fn bpftool_finds_the_same_features() {
     let (mut same, mut differ) = (0, Vec::new());
     for (kind, list) in theirs["helpers"].as_object().expect("answers") {
         let Some(kind) = kind.strip_suffix("_available_helpers") else { continue };
+        // Those it cannot load at all.
+        if ["ext", "tracing", "lsm", "struct_ops"].contains(&kind) {
+            continue;
+        }
         let theirs: BTreeSet<&str> =
             list.as_array().expect("names").iter().filter_map(Json::as_str).collect();
         let rows = ours["features"].as_array().expect("a list").iter();
-        for row in rows.filter(|r| r["prog_type"] == kind && r["answer"] == "yes") {
+        // It is older than the last two.
+        let old = |r: &&Json| !r["name"].as_str().is_some_and(|n| n.starts_with("bpf_cgrp_storage_"));
+        for row in rows.filter(old).filter(|r| r["prog_type"] == kind && r["answer"] == "yes") {
             match theirs.contains(row["name"].as_str().expect("a name")) {
                 true => same += 1,
                 false => differ.push(format!("{kind}: {row}")),
@@ -238,8 +244,15 @@ fn the_verifiers_words_agree_about_helpers() {
             let parts = ProgLoadParts { insns: &insns, license: Some(c"GPL"), ..Default::default() };
             let _ = prog_load(head, parts, &mut log).fd;
             let words = String::from_utf8_lossy(&log).into_owned();
-            let denied =
-                ["invalid func", "unknown func", "cannot use helper"].iter().any(|w| words.contains(w));
+            let denied = [
+                "invalid func",
+                "unknown func",
+                "cannot use helper",
+                "might sleep in a non-sleepable",
+                "not supported for program type",
+            ]
+            .iter()
+            .any(|w| words.contains(w));
             let answer = survey::helper(&kernel, prog_type, *helper);
             match denied {
                 true => no += 1,

@@ -23,5 +23,8 @@ mod live_tracing;
 mod live_types;
 mod net;
 mod plan;
+mod probes;
+mod schema;
+mod skeleton;
 mod smoke;
 mod zz_lockdown;

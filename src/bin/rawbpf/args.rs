@@ -7,8 +7,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use crate::btf::args::BtfCommand;
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::feature::FeatureArgs;
+use crate::generate::GenCommand;
 use crate::map::args::MapCommand;
+use crate::probes::ProbesArgs;
 use crate::prog::args::ProgCommand;
+use crate::shell::{CompletionsArgs, ManArgs};
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
@@ -25,8 +28,11 @@ pub(crate) struct Args {
     /// Print every bpf(2) call to standard error as it happens
     #[arg(long, global = true)]
     pub(crate) explain: bool,
+    /// Print the JSON Schema of what --json prints, for every command
+    #[arg(long, exclusive = true)]
+    pub(crate) json_schema: bool,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +66,11 @@ pub(crate) enum Command {
     /// Show the types of the kernel, of programs and of files
     #[command(subcommand)]
     Btf(BtfCommand),
+    /// Make Rust code, or the least BTF, of object files
+    #[command(subcommand)]
+    Gen(GenCommand),
+    /// Show what can be traced here, in names for SEC()
+    Probes(ProbesArgs),
     /// Show what this kernel can do, and why not
     Feature(FeatureArgs),
     /// Show attachments
@@ -67,6 +78,10 @@ pub(crate) enum Command {
     Link(LinkCommand),
     /// Print what an iterator prints: that of an object, or that behind a pinned link
     Iter(IterArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(ManArgs),
 }
 
 impl Command {
@@ -87,8 +102,12 @@ impl Command {
             Command::Prog(command) => command.name(),
             Command::Btf(command) => command.name(),
             Command::Feature(_) => "feature",
+            Command::Probes(_) => "probes",
+            Command::Gen(command) => command.name(),
             Command::Link(LinkCommand::List) => "link list",
             Command::Iter(_) => "iter",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
         }
     }
 }

@@ -172,6 +172,8 @@ from_lib!(
     rawbpf::kernel::KernelError,
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,
+    rawbpf::loader::MinimalError,
+    rawbpf::skeleton::SkeletonError,
     AttachError,
     rawbpf::btf::BtfError,
     rawbpf::maps::MapError,
