@@ -7,6 +7,8 @@ OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
 TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC := $(OUT)/$(TARGET)/release/rawbpf
 CLANG ?= clang-19
+# Where `make install` puts things.
+TO = $(DESTDIR)$(or $(PREFIX),/usr/local)
 # Paths in the objects do not depend on where they are built, so that building them again changes nothing.
 BPF_CFLAGS := -g -O2 -mcpu=v3 -Wall -ffile-compilation-dir=.
 # For whom: objects for another architecture are built by its lane of `make test-kernels`, into a folder there.
@@ -23,8 +25,14 @@ static: ## The rawbpf command as one static file that runs anywhere
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli --target $(TARGET)
 	@ls -l $(STATIC) | awk '{ printf "%s: %.1f MB\n", $$9, $$5 / 1000000 }'
 
-install: static ## Install it to /usr/local/bin (PREFIX=... for elsewhere)
-	install -D -m 755 $(STATIC) $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/rawbpf
+install: static ## Install it, its man pages and completions to /usr/local (PREFIX=... for elsewhere)
+	install -D -m 755 $(STATIC) $(TO)/bin/rawbpf
+	mkdir -p $(TO)/share/man/man1 $(TO)/share/bash-completion/completions \
+	    $(TO)/share/zsh/site-functions $(TO)/share/fish/vendor_completions.d
+	$(STATIC) man $(TO)/share/man/man1
+	$(STATIC) completions bash >$(TO)/share/bash-completion/completions/rawbpf
+	$(STATIC) completions zsh >$(TO)/share/zsh/site-functions/_rawbpf
+	$(STATIC) completions fish >$(TO)/share/fish/vendor_completions.d/rawbpf.fish
 
 demo: ## The main job for real: a packet counter on a network of its own
 	@tests/demo.sh

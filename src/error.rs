@@ -13,8 +13,9 @@ use crate::insn::AsmError;
 use crate::insn::text::TextErrors;
 use crate::kernel::KernelError;
 use crate::links::AttachError;
-use crate::loader::{ExternError, LoadError, PlanError, TargetError};
+use crate::loader::{ExternError, LoadError, MinimalError, PlanError, TargetError};
 use crate::maps::MapError;
+use crate::skeleton::SkeletonError;
 use crate::symbolize::SymbolizeError;
 use crate::sys::netlink::NetlinkError;
 use crate::sys::{Errno, SysError};
@@ -68,6 +69,12 @@ pub enum Error {
     /// Looking at a process.
     #[error(transparent)]
     Symbolize(#[from] SymbolizeError),
+    /// Making the least BTF for some objects.
+    #[error(transparent)]
+    Minimal(#[from] MinimalError),
+    /// Writing code for an object.
+    #[error(transparent)]
+    Skeleton(#[from] SkeletonError),
     /// Talking to the network stack.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),

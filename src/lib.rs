@@ -36,6 +36,7 @@ pub mod links;
 pub mod loader;
 pub mod maps;
 pub mod progs;
+pub mod skeleton;
 pub mod symbolize;
 pub mod sys;
 pub mod uapi;

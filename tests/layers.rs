@@ -20,6 +20,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
     ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
+    ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
     ("hint", &["error", "sys", "uapi"]),
     (
         "error",
@@ -38,6 +39,7 @@ const RULES: &[(&str, &[&str])] = &[
             "loader",
             "events",
             "symbolize",
+            "skeleton",
         ],
     ),
 ];

@@ -181,7 +181,12 @@ pub(crate) fn rawbpf_fails(status: i32, args: &[&str]) -> String {
 pub(crate) fn rawbpf_json(args: &[&str]) -> serde_json::Value {
     let out = rawbpf(&[args, &["--json"]].concat());
     let text = String::from_utf8_lossy(&out.stdout);
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("rawbpf {args:?} --json: {e}\n{text}"))
+    let document =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("rawbpf {args:?} --json: {e}\n{text}"));
+    if let Err(wrong) = crate::schema::check_document(&document) {
+        panic!("rawbpf {args:?} --json does not keep to --json-schema: {wrong}");
+    }
+    document
 }
 
 /// A file of `bpf/`.

@@ -63,6 +63,16 @@ pub enum GlobalError {
         /// What does not fit, and what would.
         source: EncodeError,
     },
+    /// The bytes are too many or too few.
+    #[error("cannot set `{name}`: it has {expected} bytes, and the value has {found}")]
+    Size {
+        /// The variable.
+        name: String,
+        /// Its size in bytes.
+        expected: usize,
+        /// The size of the value.
+        found: usize,
+    },
     /// There is no such member, or the type is damaged.
     #[error("cannot set `{name}`")]
     Type {
@@ -74,6 +84,11 @@ pub enum GlobalError {
 }
 
 impl GlobalError {
+    /// There is nothing of this name, and nothing to name in its place.
+    pub(crate) fn absent(what: &'static str, name: &str) -> GlobalError {
+        GlobalError::Unknown { what, name: name.into(), near: String::new() }
+    }
+
     /// Nothing is called so; the nearest of the `known` names are told.
     pub(super) fn unknown(what: &'static str, name: &str, mut known: Vec<String>) -> GlobalError {
         known.sort_by_key(|k| (distance(k, name), k.clone()));
@@ -241,6 +256,19 @@ impl Global<'_> {
         let bytes = self.bytes_mut();
         let bytes = bytes.get_mut(skip..skip.saturating_add(need as usize)).unwrap_or_default();
         encode_into(&btf, ty, value, bytes).map_err(|source| GlobalError::Value { name, source })
+    }
+
+    /// As [`Global::set`], for the bytes of a value of the whole variable, as a program has it in memory.
+    ///
+    /// # Errors
+    /// [`GlobalError::Size`] if the variable has another size.
+    pub fn set_bytes(&mut self, value: &[u8]) -> Result<(), GlobalError> {
+        let (name, size) = (self.name.clone(), self.size);
+        if value.len() != size {
+            return Err(GlobalError::Size { name, expected: size, found: value.len() });
+        }
+        self.bytes_mut().copy_from_slice(value);
+        Ok(())
     }
 
     /// The bytes of the whole variable; empty if they are still to be made of zeros.

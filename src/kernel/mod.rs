@@ -31,6 +31,7 @@ mod kconfig;
 mod ksyms;
 mod probe;
 mod release;
+pub mod survey;
 
 pub use feature::{Answer, Feature};
 pub use kconfig::Kconfig;
@@ -250,6 +251,19 @@ fn find_btf() -> Result<Arc<Btf>, KernelError> {
     let paths: Vec<String> = BTF_PATHS.iter().map(|p| p.replace('%', &release)).collect();
     let found = paths.iter().find_map(|path| read_btf(Path::new(path)).ok());
     found.ok_or_else(|| KernelError::NoBtf { searched: paths.join(", ") })
+}
+
+/// Reads the types in a file: raw BTF, or the `.BTF` section of an ELF file. Those of a module are read on top of the
+/// kernel's, or of another `base`.
+pub fn read_types(path: impl AsRef<Path>, base: Option<&Arc<Btf>>) -> Result<Arc<Btf>, KernelError> {
+    let path = path.as_ref();
+    let Some(base) = base else { return read_btf(path) };
+    let unreadable = |e: std::io::Error| KernelError::BtfUnreadable { path: path.into(), errno: e.into() };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes =
+        if bytes.starts_with(b"\x7fELF") { elf_section(&bytes, ".BTF").unwrap_or(bytes) } else { bytes };
+    let damaged = |source| KernelError::BtfDamaged { path: path.into(), source };
+    Btf::parse_split(bytes, base.clone()).map(Arc::new).map_err(damaged)
 }
 
 /// Reads raw BTF, or the `.BTF` section of an ELF file.

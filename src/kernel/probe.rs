@@ -22,13 +22,17 @@ fn answer<T>(result: Result<T, SysError>) -> Answer {
 }
 
 /// `r0 = 0; exit`, and what stands before it.
-fn finish(mut a: Asm) -> Vec<[u8; 8]> {
+pub(super) fn finish(mut a: Asm) -> Vec<[u8; 8]> {
     a.mov64(R0, 0).exit();
     let code = a.finish().map(|c| c.insns().to_vec()).unwrap_or_default();
     code.into_iter().map(|i| i.to_bytes(Endian::NATIVE)).collect()
 }
 
-fn load(prog_type: ProgType, head: attr::ProgLoad, insns: &[[u8; 8]]) -> Result<OwnedFd, SysError> {
+pub(super) fn load(
+    prog_type: ProgType,
+    head: attr::ProgLoad,
+    insns: &[[u8; 8]],
+) -> Result<OwnedFd, SysError> {
     let parts = ProgLoadParts { insns, license: Some(c"GPL"), ..Default::default() };
     sys::prog_load(attr::ProgLoad { prog_type, ..head }, parts, &mut []).fd
 }

@@ -68,6 +68,7 @@ mod netns_hook;
 mod order;
 mod perf_event;
 mod perf_link;
+pub mod probes;
 mod raw_tracepoint;
 mod socket;
 mod sockmap;

@@ -36,7 +36,7 @@ mod subprog;
 mod target;
 mod token;
 
-pub use self::core::{CoreError, CoreFault};
+pub use self::core::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};
 pub use externs::ExternError;
 pub use info::Records;
 pub use jump_table::JumpTable;

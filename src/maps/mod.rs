@@ -61,6 +61,7 @@ mod stack_trace;
 mod storage;
 mod struct_ops;
 mod typed;
+mod variable;
 mod walk;
 
 pub use crate::sys::net::{Be16, Be32, Be64, Ip4, Ip6, Mac};
@@ -81,6 +82,7 @@ pub use sockets::{ReuseportSockArray, SockHash, SockMap};
 pub use stack_trace::{Frames, StackTraces};
 pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
 pub use struct_ops::{StructOps, StructOpsState};
+pub use variable::{Section, Variable};
 pub use walk::{Elements, Entry, Walk};
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

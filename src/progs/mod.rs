@@ -4,12 +4,18 @@
 //! attaches it. [`Program`] is such a descriptor. What the kernel keeps about a program is in
 //! [`ProgInfo`]; of the name it keeps 15 letters, and the full name is found by the program's BTF.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+mod code;
+
+pub use code::{LoadedCode, LoadedFunction, LoadedLine};
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::btf::{Btf, Kind, TypeId};
-use crate::sys::{self, ObjectKind, SysError, TestRun, TestRunOutput};
+use crate::sys::info::RawProgInfo;
+use crate::sys::{self, Errno, ObjectKind, SysError, TestRun, TestRunOutput};
 use crate::uapi::{AttachType, ProgType};
 
 /// A loaded program.
@@ -73,6 +79,11 @@ impl Program {
     /// What the kernel says of it.
     pub fn info(&self) -> Result<ProgInfo, SysError> {
         ProgInfo::of(&self.fd)
+    }
+
+    /// Its code as the kernel holds it now.
+    pub fn code(&self) -> Result<LoadedCode, SysError> {
+        LoadedCode::of(&self.fd)
     }
 
     /// Gives it a name in a bpffs; it then outlives this process. Linux 4.4.
@@ -145,7 +156,25 @@ pub struct ProgInfo {
 impl ProgInfo {
     /// Asks about an open program.
     pub fn of(fd: impl AsFd) -> Result<ProgInfo, SysError> {
-        let (raw, lists) = sys::prog_lists(&fd)?;
+        ProgInfo::with(fd, &mut Types::default())
+    }
+
+    /// Asks about an open program; the types that were looked at are kept for the next one.
+    fn with(fd: impl AsFd, types: &mut Types) -> Result<ProgInfo, SysError> {
+        let size = sys::prog_info(&fd)?;
+        let named = size.name.text();
+        // Only a name that fills its 15 letters can have been cut.
+        let cut = named.len() == 15 && size.btf_id != 0;
+        let wanted = RawProgInfo {
+            nr_map_ids: size.nr_map_ids,
+            nr_func_info: if cut { size.nr_func_info.min(1) } else { 0 },
+            func_info_rec_size: size.func_info_rec_size,
+            ..Default::default()
+        };
+        let (raw, lists) = match wanted.nr_map_ids + wanted.nr_func_info {
+            0 => (size, sys::ProgLists::default()),
+            _ => sys::prog_lists_of(&fd, &wanted)?,
+        };
         let mut info = ProgInfo {
             id: raw.id,
             prog_type: raw.prog_type,
@@ -166,14 +195,11 @@ impl ProgInfo {
             attach_btf_obj_id: raw.attach_btf_obj_id,
             attach_btf_id: raw.attach_btf_id,
         };
-        // Only a name that fills its 15 letters can have been cut.
-        if info.name.len() == 15 && raw.btf_id != 0 {
-            let main = lists.func_info.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
-            if let (Some(main), Some(btf)) = (main, loaded_btf(raw.btf_id)) {
-                if let Ok(ty) = btf.ty(TypeId(main)) {
-                    if matches!(ty.kind, Kind::Func { .. }) && ty.name.to_string().starts_with(&info.name) {
-                        info.name = ty.name.to_string();
-                    }
+        let main = lists.func_info.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+        if let (true, Some(main), Some(btf)) = (cut, main, types.of(raw.btf_id)) {
+            if let Ok(ty) = btf.ty(TypeId(main)) {
+                if matches!(ty.kind, Kind::Func { .. }) && ty.name.to_string().starts_with(&info.name) {
+                    info.name = ty.name.to_string();
                 }
             }
         }
@@ -193,14 +219,36 @@ pub fn loaded_btf(id: u32) -> Option<Arc<Btf>> {
     Btf::parse(bytes).ok().map(Arc::new)
 }
 
+/// BTF objects that were read already: the programs of one object file share one.
+#[derive(Default)]
+struct Types(HashMap<u32, Option<Arc<Btf>>>);
+
+impl Types {
+    fn of(&mut self, id: u32) -> Option<Arc<Btf>> {
+        self.0.entry(id).or_insert_with(|| loaded_btf(id)).clone()
+    }
+}
+
+/// Bytes of memory that a program takes, as `/proc/self/fdinfo` has them; `None` where there is no procfs.
+pub fn memlock(program: impl AsFd) -> Option<u64> {
+    let path = format!("/proc/thread-self/fdinfo/{}", program.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok())
+}
+
 /// All programs of the machine, by id. Needs `CAP_SYS_ADMIN`. One that goes away meanwhile is left out.
 pub fn list() -> Result<Vec<ProgInfo>, SysError> {
+    let mut types = Types::default();
     let mut out = Vec::new();
     let mut id = 0;
     while let Some(next) = sys::next_id(ObjectKind::Prog, id)? {
         id = next;
         if let Ok(fd) = sys::fd_by_id(ObjectKind::Prog, id) {
-            out.push(ProgInfo::of(&fd)?);
+            // ENODEV: it was made for a device that is gone, and nothing is left of it but its id.
+            match ProgInfo::with(&fd, &mut types) {
+                Err(e) if e.errno == Errno::ENODEV => {}
+                info => out.push(info?),
+            }
         }
     }
     Ok(out)

@@ -435,6 +435,14 @@ pub struct ProgLists {
 /// Everything the kernel says of a program, lists included.
 pub fn prog_lists(prog: impl AsFd) -> Result<(RawProgInfo, ProgLists), SysError> {
     let size = prog_info(&prog)?;
+    prog_lists_of(prog, &size)
+}
+
+/// The lists whose lengths stand in `size`; those of length zero are not asked for.
+///
+/// `size` is what [`prog_info`] told, with the lengths of unwanted lists set to zero. The info that comes back has
+/// the real lengths.
+pub fn prog_lists_of(prog: impl AsFd, size: &RawProgInfo) -> Result<(RawProgInfo, ProgLists), SysError> {
     let bytes = |count: u32, each: u32| vec![0; count as usize * each as usize];
     let mut lists = ProgLists {
         map_ids: vec![0; size.nr_map_ids as usize],

@@ -14,6 +14,7 @@ mod fields;
 mod golden;
 mod hostile;
 mod malformed;
+mod minimal;
 mod patch;
 mod types;
 mod vmlinux;

@@ -6,9 +6,15 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use rawbpf::links::NetNs;
 
+use crate::btf::args::BtfCommand;
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
+use crate::feature::FeatureArgs;
+use crate::generate::GenCommand;
 use crate::map::args::MapCommand;
 use crate::net::NetArgs;
+use crate::probes::ProbesArgs;
+use crate::prog::args::ProgCommand;
+use crate::shell::{CompletionsArgs, ManArgs};
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
@@ -25,8 +31,11 @@ pub(crate) struct Args {
     /// Print every bpf(2) call to standard error as it happens
     #[arg(long, global = true)]
     pub(crate) explain: bool,
+    /// Print the JSON Schema of what --json prints, for every command
+    #[arg(long, exclusive = true)]
+    pub(crate) json_schema: bool,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,9 +63,19 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Print stack traces with names
     Stack(StackArgs),
-    /// Show loaded programs
+    /// Show, dump, run, pin and measure loaded programs
     #[command(subcommand)]
     Prog(ProgCommand),
+    /// Show the types of the kernel, of programs and of files
+    #[command(subcommand)]
+    Btf(BtfCommand),
+    /// Make Rust code, or the least BTF, of object files
+    #[command(subcommand)]
+    Gen(GenCommand),
+    /// Show what can be traced here, in names for SEC()
+    Probes(ProbesArgs),
+    /// Show what this kernel can do, and why not
+    Feature(FeatureArgs),
     /// Show and manage links: attachments that are objects of their own
     #[command(subcommand)]
     Link(LinkCommand),
@@ -64,6 +83,10 @@ pub(crate) enum Command {
     Attachments(AttachmentsArgs),
     /// Print what an iterator prints: that of an object, or that behind a pinned link
     Iter(IterArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(ManArgs),
 }
 
 impl Command {
@@ -81,7 +104,11 @@ impl Command {
             Command::Events(_) => "events",
             Command::Trace(_) => "trace",
             Command::Stack(_) => "stack",
-            Command::Prog(ProgCommand::List) => "prog list",
+            Command::Prog(command) => command.name(),
+            Command::Btf(command) => command.name(),
+            Command::Feature(_) => "feature",
+            Command::Probes(_) => "probes",
+            Command::Gen(command) => command.name(),
             Command::Link(LinkCommand::List) => "link list",
             Command::Link(LinkCommand::Show(_)) => "link show",
             Command::Link(LinkCommand::Detach(_)) => "link detach",
@@ -89,15 +116,10 @@ impl Command {
             Command::Link(LinkCommand::Pin(_)) => "link pin",
             Command::Attachments(_) => "attachments",
             Command::Iter(_) => "iter",
+            Command::Completions(_) => "completions",
+            Command::Man(_) => "man",
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProgCommand {
-    /// List all loaded programs
-    #[command(visible_alias = "show")]
-    List,
 }
 
 #[derive(Debug, Subcommand)]

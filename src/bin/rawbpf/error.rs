@@ -190,6 +190,8 @@ from_lib!(
     rawbpf::kernel::KernelError,
     rawbpf::loader::PlanError,
     rawbpf::loader::LoadError,
+    rawbpf::loader::MinimalError,
+    rawbpf::skeleton::SkeletonError,
     AttachError,
     rawbpf::btf::BtfError,
     rawbpf::maps::MapError,

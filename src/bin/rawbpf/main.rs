@@ -19,12 +19,16 @@ mod asm;
 mod attach;
 mod attachments;
 mod bpffs;
+mod btf;
+mod clock;
 mod direct;
 mod disasm;
 mod error;
 mod event_type;
 mod events;
 mod events_args;
+mod feature;
+mod generate;
 mod hook;
 mod input;
 mod inspect;
@@ -36,8 +40,13 @@ mod net;
 mod output;
 mod plan;
 mod printer;
+mod probes;
 mod prog;
 mod replace;
+mod schema;
+mod screen;
+mod select;
+mod shell;
 mod stack;
 mod stop;
 mod store;
@@ -50,9 +59,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
-use args::{Args, Command, LinkCommand, ProgCommand};
+use args::{Args, Command, LinkCommand};
 use error::CliError;
 use output::Output;
 
@@ -62,11 +71,19 @@ fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let out = Output::new(args.json);
-    let command = args.command.name();
+    if args.json_schema {
+        println!("{:#}", schema::schema());
+        return ExitCode::SUCCESS;
+    }
+    let Some(verb) = args.command else {
+        let missing = clap::error::ErrorKind::MissingSubcommand;
+        return usage(&Args::command().error(missing, "a command is missing; `rawbpf --help` lists them"));
+    };
+    let command = verb.name();
     if args.explain {
         rawbpf::sys::observe(Some(Box::new(output::explain)));
     }
-    let result = run(args.command, &out);
+    let result = run(verb, &out);
     let status = match &result {
         Ok(()) => 0,
         Err(CliError::Reported(status)) => *status,
@@ -91,7 +108,11 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Events(args) => events::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Stack(args) => stack::run(&args, out),
-        Command::Prog(ProgCommand::List) => prog::list(out),
+        Command::Prog(command) => prog::run(command, out),
+        Command::Btf(command) => btf::run(command, out),
+        Command::Gen(command) => generate::run(&command, out),
+        Command::Probes(args) => probes::run(&args, out),
+        Command::Feature(args) => feature::run(&args, out),
         Command::Link(LinkCommand::List) => link::list(out),
         Command::Link(LinkCommand::Show(args)) => link::show(&args, out),
         Command::Link(LinkCommand::Detach(args)) => link::detach(&args, out),
@@ -99,11 +120,20 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Link(LinkCommand::Pin(args)) => link::pin(&args, out),
         Command::Attachments(args) => attachments::run(&args, out),
         Command::Iter(args) => iter::run(&args, out),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
     }
 }
 
 /// Help and version are answers; anything else that clap says is a usage error (exit status 2).
 fn usage(e: &clap::Error) -> ExitCode {
+    // What cannot be parsed may still ask for JSON.
+    if e.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+        let text = e.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        Output::new(true).error("rawbpf", &CliError::Option(text.into()));
+        return ExitCode::from(2);
+    }
     let _ = e.print();
     if e.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

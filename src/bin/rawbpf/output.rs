@@ -9,7 +9,7 @@ use crate::error::CliError;
 
 /// Version of the JSON documents: it changes when a field changes its meaning or goes away, not when one is
 /// added.
-const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Something that a command has to say.
 pub(crate) trait Report: Serialize {

@@ -4,7 +4,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::CliError;
 
@@ -19,7 +19,21 @@ impl Stop {
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Stop).map_err(fail)
     }
 
-    /// Waits so long, or until a signal comes; true if one has.
+    /// Waits so long, however long that is, or until a signal comes; true if one has.
+    pub(crate) fn wait_all(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if self.wait(left) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    /// Waits so long, at most a minute, or until a signal comes; true if one has.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let ms = u16::try_from(time.as_millis()).unwrap_or(u16::MAX);
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];

@@ -163,6 +163,14 @@ impl<'a, S: Symbols> Listing<'a, S> {
         Ok(())
     }
 
+    /// Writes one of the lines that [`items`](Listing::items) gave, as [`write`](Listing::write) does.
+    ///
+    /// # Errors
+    /// None but those of the text.
+    pub fn write_one(&self, out: &mut String, item: &Item<'_>) -> fmt::Result {
+        self.write_item(out, item)
+    }
+
     pub(in crate::insn) fn write_item(&self, out: &mut String, item: &Item<'_>) -> fmt::Result {
         match item {
             Item::Function { name, called, at } => {

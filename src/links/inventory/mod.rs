@@ -46,7 +46,8 @@ mod pins;
 mod processes;
 
 pub use namespaces::Namespace;
-pub use processes::Holder;
+pub use pins::{Pins, scan as pins};
+pub use processes::{Holder, Processes, scan as processes};
 
 /// What is attached.
 #[derive(Debug, Clone, Default)]

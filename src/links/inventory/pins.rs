@@ -1,4 +1,4 @@
-//! The names of links and programs in every bpffs that is mounted here.
+//! The names of links, programs and maps in every bpffs that is mounted here.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,18 +9,22 @@ use super::Problem;
 use super::processes::id;
 use crate::sys;
 
-/// Names, by id.
+/// Names in a bpffs, by id.
 #[derive(Debug, Default)]
-pub(super) struct Pins {
-    pub(super) links: HashMap<u32, Vec<PathBuf>>,
-    pub(super) programs: HashMap<u32, Vec<PathBuf>>,
+pub struct Pins {
+    /// Those of links.
+    pub links: HashMap<u32, Vec<PathBuf>>,
+    /// Those of programs.
+    pub programs: HashMap<u32, Vec<PathBuf>>,
+    /// Those of maps.
+    pub maps: HashMap<u32, Vec<PathBuf>>,
 }
 
 /// The most files that are looked at.
 const MOST: usize = 100_000;
 
-/// Walks the bpffs mounts of this mount namespace.
-pub(super) fn scan(problems: &mut Vec<Problem>) -> Pins {
+/// Walks the bpffs mounts of this mount namespace. What could not be looked at is put on `problems`.
+pub fn scan(problems: &mut Vec<Problem>) -> Pins {
     let mut out = Pins::default();
     let mut left = MOST;
     for root in mounts() {
@@ -71,7 +75,7 @@ impl Pins {
         }
     }
 
-    /// Opens a pin to see what it is. Some cannot be opened (`maps.debug`); they are neither links nor programs.
+    /// Opens a pin to see what it is. Some cannot be opened (`maps.debug`); they are none of these.
     fn note(&mut self, path: &Path) {
         let Ok(fd) = sys::obj_get(path, 0) else { return };
         let info = format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd());
@@ -79,6 +83,8 @@ impl Pins {
             self.links.entry(link).or_default().push(path.into());
         } else if let Some(program) = id(&info, "prog_id:") {
             self.programs.entry(program).or_default().push(path.into());
+        } else if let Some(map) = id(&info, "map_id:") {
+            self.maps.entry(map).or_default().push(path.into());
         }
     }
 }

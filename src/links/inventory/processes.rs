@@ -14,13 +14,17 @@ pub struct Holder {
     pub name: String,
 }
 
-/// Who holds what.
+/// Who holds what, by `/proc/PID/fd`.
 #[derive(Debug, Default)]
-pub(super) struct Processes {
+pub struct Processes {
     /// By id of the link.
-    pub(super) links: HashMap<u32, Vec<Holder>>,
+    pub links: HashMap<u32, Vec<Holder>>,
     /// By id of the program.
-    pub(super) programs: HashMap<u32, Vec<Holder>>,
+    pub programs: HashMap<u32, Vec<Holder>>,
+    /// By id of the map.
+    pub maps: HashMap<u32, Vec<Holder>>,
+    /// By id of the BTF object.
+    pub types: HashMap<u32, Vec<Holder>>,
     /// Perf events: who, and which descriptor.
     pub(super) perf_events: Vec<(Holder, u32)>,
 }
@@ -31,8 +35,9 @@ pub(super) fn all() -> Vec<u32> {
     list.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Looks at the descriptors of all processes.
-pub(super) fn scan(problems: &mut Vec<Problem>) -> Processes {
+/// Looks at the descriptors of all processes of this process namespace. What could not be looked at is put on
+/// `problems`.
+pub fn scan(problems: &mut Vec<Problem>) -> Processes {
     let mut out = Processes::default();
     let mut hidden = 0;
     for pid in all() {
@@ -67,11 +72,15 @@ impl Processes {
             Some("[perf_event]") => return self.perf_events.push((holder.clone(), fd)),
             Some("bpf_link" | "bpf-link") => "link_id:",
             Some("bpf-prog") => "prog_id:",
+            Some("bpf-map") => "map_id:",
+            Some("btf") => "btf_id:",
             _ => return,
         };
         let Some(id) = id(&format!("/proc/{}/fdinfo/{fd}", holder.pid), list) else { return };
         let holders = match list {
             "link_id:" => self.links.entry(id).or_default(),
+            "map_id:" => self.maps.entry(id).or_default(),
+            "btf_id:" => self.types.entry(id).or_default(),
             _ => self.programs.entry(id).or_default(),
         };
         if !holders.contains(holder) {

@@ -109,6 +109,11 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, usdt: &Usdt) -> Result<
     Ok(if notes.is_empty() { link } else { link.noting(notes.join("; ")) })
 }
 
+/// All probes of a file.
+pub(super) fn all(exe: &Exe) -> Result<Vec<Probe>, super::exe::ExeError> {
+    note::read(exe)
+}
+
 fn unsupported(about: &About<'_>, why: String) -> AttachError {
     AttachError::Unsupported { program: about.program.name().into(), hook: about.hook.into(), why }
 }

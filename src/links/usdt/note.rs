@@ -14,21 +14,21 @@ use crate::bytes::Cursor;
 
 /// One place of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Probe {
+pub(in crate::links) struct Probe {
     /// Address of the nop, as linked.
-    pub(super) address: u64,
+    pub(in crate::links) address: u64,
     /// Where the nop is in the file.
-    pub(super) offset: u64,
+    pub(in crate::links) offset: u64,
     /// Where the semaphore is in the file; 0 if there is none.
-    pub(super) semaphore: u64,
-    pub(super) provider: String,
-    pub(super) name: String,
+    pub(in crate::links) semaphore: u64,
+    pub(in crate::links) provider: String,
+    pub(in crate::links) name: String,
     /// As the assembler wrote them.
-    pub(super) arguments: String,
+    pub(in crate::links) arguments: String,
 }
 
 /// All places of all probes of a file.
-pub(super) fn read(exe: &Exe) -> Result<Vec<Probe>, ExeError> {
+pub(in crate::links) fn read(exe: &Exe) -> Result<Vec<Probe>, ExeError> {
     let Some((_, notes)) = exe.section(".note.stapsdt")? else { return Ok(Vec::new()) };
     let base = exe.section(".stapsdt.base")?.map(|(section, _)| section.sh_addr);
     let mut out = Vec::new();

@@ -69,6 +69,7 @@ mod compat;
 mod error;
 mod explain;
 mod matching;
+mod minimal;
 mod patch;
 mod spec;
 mod types_match;
@@ -76,6 +77,7 @@ mod value;
 mod work;
 
 pub use error::{CoreError, CoreFault};
+pub use minimal::{MinimalBtf, MinimalError, minimal_btf};
 
 use self::candidates::{Candidate, Candidates};
 use self::matching::{Match, Mismatch};

@@ -8,12 +8,12 @@ use rawbpf::sys::Errno;
 use super::all;
 use crate::bpffs;
 use crate::error::CliError;
+use crate::select::{self, Selector};
 use crate::store::{MAPS, Store};
 
 /// Splits words into those that name a map and the rest.
 pub(crate) fn selector(words: &[String]) -> (&[String], &[String]) {
-    let two = matches!(words.first().map(String::as_str), Some("id" | "pinned" | "name"));
-    words.split_at(words.len().min(if two { 2 } else { 1 }))
+    Selector::split(words)
 }
 
 /// Finds the map that `words` name: a name, `id N`, or a path.
@@ -22,21 +22,17 @@ pub(crate) fn selector(words: &[String]) -> (&[String], &[String]) {
 /// the 15 letters that the kernel keeps.
 pub(crate) fn find(words: &[String]) -> Result<Map, CliError> {
     let bad = || CliError::BadSelector { what: "map", words: words.join(" ") };
-    match words {
-        [id, n] if id == "id" => {
-            let id: u32 = n.parse().map_err(|_| bad())?;
-            Map::open_id(id).map_err(|e| match e.errno {
-                Errno::ENOENT => {
-                    CliError::NoSuch { what: "map", wanted: format!("with id {id}"), near: String::new() }
-                }
-                _ => CliError::sys(format!("open the map with id {id}"))(e),
-            })
-        }
-        [pinned, path] if pinned == "pinned" => by_path(path),
-        [name, value] if name == "name" => by_name(value),
-        [path] if path.starts_with('/') => by_path(path),
-        [name] => by_name(name),
-        _ => Err(bad()),
+    match Selector::read(words) {
+        Some(Selector::Id(id)) => Map::open_id(id).map_err(|e| match e.errno {
+            Errno::ENOENT => {
+                CliError::NoSuch { what: "map", wanted: format!("with id {id}"), near: String::new() }
+            }
+            _ => CliError::sys(format!("open the map with id {id}"))(e),
+        }),
+        Some(Selector::Path(path)) => by_path(path),
+        Some(Selector::Name(name)) => by_name(name),
+        // Only programs have tags.
+        Some(Selector::Tag(_)) | None => Err(bad()),
     }
 }
 
@@ -84,10 +80,6 @@ fn kernel_name(map: &Map) -> Option<String> {
 
 /// `; did you mean ...?`, if a map has a name that is close.
 fn near(name: &str) -> String {
-    let names = all().unwrap_or_default();
-    let distance = |m: &&Map| rawbpf::elf::section::distance(m.name(), name);
-    match names.iter().filter(|m| !m.name().is_empty()).min_by_key(distance) {
-        Some(m) if distance(&m) <= 1 + name.len() / 3 => format!("; did you mean `{}`?", m.name()),
-        _ => String::new(),
-    }
+    let all = all().unwrap_or_default();
+    select::near(name, all.iter().map(Map::name))
 }

@@ -4,7 +4,7 @@
 //! each element that changed.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use rawbpf::events::RingBuf;
@@ -17,6 +17,7 @@ use super::dump::unreadable;
 use super::find;
 use crate::error::CliError;
 use crate::output::{Output, Table};
+use crate::screen;
 use crate::stop::Stop;
 use crate::values::{Codec, plain, sum};
 
@@ -33,24 +34,11 @@ pub(crate) fn run(args: &WatchArgs, out: &Output) -> Result<(), CliError> {
     let mut looks = 0;
     let mut again = || {
         looks += 1;
-        args.count.is_none_or(|count| looks < count) && !wait(&stop, interval)
+        args.count.is_none_or(|count| looks < count) && !stop.wait_all(interval)
     };
     match map.info().map_type {
         MapType::Ringbuf => ring(&map, out, &mut again),
         _ => elements(&map, out, &mut again),
-    }
-}
-
-fn wait(stop: &Stop, time: Duration) -> bool {
-    let until = Instant::now() + time;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if stop.wait(left) {
-            return true;
-        }
-        if left.is_zero() {
-            return false;
-        }
     }
 }
 
@@ -147,19 +135,13 @@ fn speed(seen: &Seen) -> f64 {
 
 /// Draws the screen; false if it is gone.
 fn draw(map: &Map, seen: &[Seen], time: Duration) -> bool {
-    let rows = std::env::var("LINES").ok().and_then(|l| l.parse().ok()).unwrap_or(24usize);
+    let (rows, _) = screen::size();
     let mut table = Table::new(&["KEY", "VALUE", "CHANGE/S"]);
-    for s in seen.iter().take(rows.saturating_sub(4)) {
+    for s in seen.iter().take(usize::from(rows).saturating_sub(4)) {
         let rate = s.rate.as_ref().map_or_else(|| "-".into(), plain);
         table.row(vec![s.key.0.clone(), s.value.0.clone(), rate]);
     }
-    let mut text = Vec::new();
-    // Home, then the text, then clear what is below: no flicker.
-    let _ = write!(text, "\x1b[H\x1b[2J");
-    let _ = writeln!(text, "map `{}`, {} element(s), {} s", map.name(), seen.len(), time.as_secs());
-    let _ = table.write(&mut text);
-    let mut out = io::stdout().lock();
-    out.write_all(&text).and_then(|()| out.flush()).is_ok()
+    screen::draw(&format!("map `{}`, {} element(s), {} s", map.name(), seen.len(), time.as_secs()), &table)
 }
 
 /// Prints what changed; at the first look, everything.

@@ -1,0 +1,33 @@
+//! `rawbpf prog pin`: a name in a bpffs for a program, which then outlives whoever loaded it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::args::PinArgs;
+use crate::error::CliError;
+use crate::output::{Output, Report};
+use crate::select::{Selector, program};
+
+#[derive(Debug, Serialize)]
+struct Pinned {
+    id: u32,
+    name: String,
+    path: String,
+}
+
+impl Report for Pinned {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "pinned `{}` (id {}) at {}", self.name, self.id, self.path)
+    }
+}
+
+pub(crate) fn run(args: &PinArgs, out: &Output) -> Result<(), CliError> {
+    let (selector, rest) = Selector::split(&args.words);
+    let [path] = rest else {
+        return Err(CliError::Option("give the program, then the path for its pin".into()));
+    };
+    let found = program(selector)?;
+    found.program.pin(path).map_err(CliError::sys(format!("pin the program at {path}")))?;
+    out.report("prog pin", &Pinned { id: found.info.id, name: found.info.name, path: path.clone() })
+}
