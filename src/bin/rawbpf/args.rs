@@ -82,7 +82,7 @@ impl Command {
             Command::Trace(_) => "trace",
             Command::Stack(_) => "stack",
             Command::Prog(ProgCommand::List) => "prog list",
-            Command::Link(LinkCommand::List) => "link list",
+            Command::Link(LinkCommand::List(_)) => "link list",
             Command::Link(LinkCommand::Show(_)) => "link show",
             Command::Link(LinkCommand::Detach(_)) => "link detach",
             Command::Link(LinkCommand::Update(_)) => "link update",
@@ -103,7 +103,7 @@ pub(crate) enum ProgCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LinkCommand {
     /// List all links
-    List,
+    List(ScopeArgs),
     /// Show one link with all that the kernel tells of it; without a selector, list all
     Show(LinkShowArgs),
     /// Detach a program by force, though others may hold the link
@@ -150,8 +150,9 @@ pub(crate) struct LinkPinArgs {
     pub(crate) at: PathBuf,
 }
 
-#[derive(Debug, ClapArgs)]
-pub(crate) struct AttachmentsArgs {
+/// Which network namespaces to look at.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ScopeArgs {
     /// The interfaces of this network namespace instead of those of the current one: a name of `ip netns`, a process, a
     /// file (may be given several times)
     #[arg(long, value_name = "NAME|PID|PATH|self", conflicts_with = "all_netns")]
@@ -159,6 +160,12 @@ pub(crate) struct AttachmentsArgs {
     /// The interfaces of all network namespaces
     #[arg(long)]
     pub(crate) all_netns: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AttachmentsArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     /// As a tree: by kind of hook and place, programs in the order in which they run
     #[arg(long)]
     pub(crate) tree: bool,

@@ -92,7 +92,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Trace(args) => trace::run(&args, out),
         Command::Stack(args) => stack::run(&args, out),
         Command::Prog(ProgCommand::List) => prog::list(out),
-        Command::Link(LinkCommand::List) => link::list(out),
+        Command::Link(LinkCommand::List(args)) => link::list(&args, out),
         Command::Link(LinkCommand::Show(args)) => link::show(&args, out),
         Command::Link(LinkCommand::Detach(args)) => link::detach(&args, out),
         Command::Link(LinkCommand::Update(args)) => link::update(&args, out),
