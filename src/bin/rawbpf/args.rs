@@ -8,7 +8,7 @@ use rawbpf::links::NetNs;
 
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::map::args::MapCommand;
-use crate::net::NetArgs;
+use crate::net_args::NetArgs;
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]

@@ -33,6 +33,7 @@ mod link;
 mod load;
 mod map;
 mod net;
+mod net_args;
 mod ops;
 mod output;
 mod plan;

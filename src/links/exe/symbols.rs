@@ -110,16 +110,18 @@ impl Exe {
         if names.is_empty() {
             return Ok(());
         }
+        /// No version is longer.
+        const VERSION: usize = 1024;
         let mut versions = None;
         let (size, endian) = (Sym::size(of.ctx.container), of.endian());
         let mut nth = 0;
-        of.pieces(table, 0, size, |_, _, piece| {
+        of.pieces(table, 0, size, |_, piece| {
             for symbol in piece.chunks_exact(size) {
                 // The first field of a symbol of either class.
                 let name = symbol.first_chunk().map_or(0, |bytes| endian.u32(*bytes));
                 if names.binary_search(&u64::from(name)).is_ok() {
                     let sym = Symtab::parse(symbol, 0, 1, of.ctx).ok().and_then(|all| all.get(0));
-                    let text = of.text(strings, name.into());
+                    let text = of.text(strings, name.into(), wanted.name.len() + VERSION);
                     let versions =
                         versions.get_or_insert_with(|| Versions::read(of, table).unwrap_or_default());
                     if let Some(sym) =
@@ -137,31 +139,39 @@ impl Exe {
 
     /// Where in a section of strings this one begins: with its end, or with a version behind it. A string may be the end
     /// of a longer one.
+    ///
+    /// Horspool's search: the last letter under the window says how far the window may be moved.
     fn occurrences(&self, strings: &SectionHeader, name: &[u8]) -> Result<Vec<u64>, ExeError> {
         let mut out = Vec::new();
-        if name.is_empty() {
-            return Ok(out);
+        let Some((_, others)) = name.split_last() else { return Ok(out) };
+        let mut steps = [name.len(); 256];
+        for (n, letter) in others.iter().enumerate() {
+            if let Some(step) = steps.get_mut(usize::from(*letter)) {
+                *step = others.len() - n;
+            }
         }
-        self.pieces(strings, name.len(), 1, |at, seen, piece| {
-            let ends = piece.iter().enumerate().skip(seen).filter(|(_, byte)| matches!(**byte, 0 | b'@'));
-            for (end, _) in ends {
-                if piece.get(..end).is_some_and(|text| text.ends_with(name)) {
-                    out.push(at + (end - name.len()) as u64);
+        self.pieces(strings, name.len(), 1, |at, piece| {
+            let mut begin = 0;
+            while let Some(window) = piece.get(begin..begin + name.len()) {
+                // What ends with the piece is seen again in the next one.
+                if window == name && matches!(piece.get(begin + name.len()), Some(0 | b'@')) {
+                    out.push(at + begin as u64);
                 }
+                let last = window.last().copied().unwrap_or(0);
+                begin += steps.get(usize::from(last)).copied().unwrap_or(1);
             }
         })?;
         Ok(out)
     }
 
-    /// Calls `each` with one piece of a section after the other: where in the section it begins, how many of its bytes
-    /// the piece before had too, and the bytes. Each piece repeats the last `again` bytes of the one before, and pieces
-    /// end at multiples of `unit`.
+    /// Calls `each` with one piece of a section after the other: where in the section it begins, and the bytes. Each piece
+    /// repeats the last `again` bytes of the one before, and pieces end at multiples of `unit`.
     fn pieces(
         &self,
         section: &SectionHeader,
         again: usize,
         unit: usize,
-        mut each: impl FnMut(u64, usize, &[u8]),
+        mut each: impl FnMut(u64, &[u8]),
     ) -> Result<(), ExeError> {
         const PIECE: u64 = 1 << 18;
         if section.sh_type == SHT_NOBITS {
@@ -174,16 +184,15 @@ impl Exe {
             let from = u64::saturating_sub(at, again as u64);
             let end = at.saturating_add(piece).min(section.sh_size);
             self.source.read_into(section.sh_offset.saturating_add(from), end - from, &mut buffer)?;
-            each(from, (at - from) as usize, &buffer);
+            each(from, &buffer);
             at = end;
         }
         Ok(())
     }
 
-    /// A string of a section, up to a length that no symbol has.
-    fn text(&self, strings: &SectionHeader, at: u64) -> Vec<u8> {
-        const LONGEST: u64 = 1 << 16;
-        let len = strings.sh_size.saturating_sub(at).min(LONGEST);
+    /// A string of a section, up to this length.
+    fn text(&self, strings: &SectionHeader, at: u64, longest: usize) -> Vec<u8> {
+        let len = strings.sh_size.saturating_sub(at).min(longest as u64);
         let mut bytes = self.source.read(strings.sh_offset.saturating_add(at), len).unwrap_or_default();
         bytes.truncate(bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()));
         bytes
