@@ -74,8 +74,11 @@ fn kprobes(dir: &str) -> Fallible<()> {
         if let Err(e) = theirs.kprobe_multi(pattern) {
             let start = Instant::now();
             let link = ours()?;
-            let (time, out) = (start.elapsed(), link.skipped().len());
-            println!("{what}: libbpf fails with errno {e}; rawbpf {time:?}, {out} left out");
+            let time = start.elapsed();
+            println!("{what}: libbpf fails with errno {e}; rawbpf {time:?}, {} left out", link.skipped().len());
+            for s in link.skipped().iter().take(20) {
+                println!("  {}: {}", s.name, s.why);
+            }
             continue;
         }
         let theirs = || theirs.kprobe_multi(pattern).map_err(|e| std::io::Error::from_raw_os_error(e).into());
