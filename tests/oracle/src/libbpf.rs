@@ -137,6 +137,18 @@ impl Program {
         }
     }
 
+    /// Attaches to these functions of the kernel.
+    pub fn kprobe_multi_at(&self, addresses: &[u64]) -> Result<Link<'_>, i32> {
+        // SAFETY: as above; the addresses are as many as said.
+        unsafe {
+            let mut options: b::bpf_kprobe_multi_opts = std::mem::zeroed();
+            options.sz = size_of::<b::bpf_kprobe_multi_opts>() as _;
+            options.addrs = addresses.as_ptr().cast();
+            options.cnt = addresses.len() as _;
+            self.link(b::bpf_program__attach_kprobe_multi_opts(self.program, ptr::null(), &options))
+        }
+    }
+
     /// Attaches to a function of an executable, by its name.
     pub fn uprobe(&self, path: &str, function: &str) -> Result<Link<'_>, i32> {
         let (path, function) =
