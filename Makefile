@@ -63,6 +63,7 @@ check: ## Format, lints, docs, licences, and that building bpf/ again changes no
 
 bench: static ## Measure against bpftool and others, as ratios
 	RAWBPF_BIN=$(STATIC) cargo bench --all-features
+	tests/oracle/bench
 
 ci: deps check test static test-kernels ## What CI runs
 

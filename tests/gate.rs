@@ -122,6 +122,7 @@ mod table {
     pub(crate) const SOCKMAP_LINK: Feature = feature("sockmap link", (6, 10), &["NET_SOCK_MSG"]);
     pub(crate) const CGROUP_ORDER: Feature = feature("order in cgroups", (6, 17), &["CGROUP_BPF"]);
     pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
+    pub(crate) const XDP_FEATURES: Feature = feature("XDP features of drivers", (6, 3), &[]);
     pub(crate) const KPROBE_SESSION: Feature = feature("kprobe.session", (6, 10), &["FPROBE"]);
     pub(crate) const UPROBE_SESSION: Feature = feature("uprobe.session", (6, 13), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const UPROBE: Feature = feature("uprobe", (4, 3), &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"]);

@@ -209,19 +209,26 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
         _ => AttachType::TraceKprobeMulti,
     };
     let loaded_for = program.attach_type();
+    let too_old = [(Release(5, 18, 0), "probes of many functions"), (Release(6, 10, 0), "sessions")];
+    let needed = if multi.kind == MultiKind::Session { &too_old[..] } else { &too_old[..1] };
+    let invalid = source.errno == Errno::EINVAL;
+    if let Some((since, what)) = needed.iter().find(|(since, _)| invalid && kernel.release() < *since) {
+        let why = format!(
+            "{what} came with Linux {}.{}, and this kernel is {}",
+            since.0,
+            since.1,
+            kernel.release()
+        );
+        return AttachError::Unsupported { program: program.name().into(), hook: multi.to_string(), why };
+    }
     let guess = match source.errno {
         Errno::EINVAL if loaded_for != wanted && loaded_for != AttachType::default() => {
             "the program was loaded for another hook; load it as `kprobe.multi` or `kprobe.session`"
-        }
-        Errno::EINVAL if kernel.release() < Release(5, 18, 0) => "it came with Linux 5.18",
-        Errno::EINVAL if multi.kind == MultiKind::Session && kernel.release() < Release(6, 10, 0) => {
-            "sessions came with Linux 6.10"
         }
         Errno::ESRCH | Errno::ENOENT | Errno::EINVAL if name.is_some() => {
             "the function tracer cannot patch this function; a plain kprobe may do"
         }
         _ => "",
     };
-    let options = if kernel.release() < Release(5, 18, 0) { &[] } else { OPTIONS };
-    why::refused_because(kernel, program, multi, source, options, guess)
+    why::refused_because(kernel, program, multi, source, OPTIONS, guess)
 }

@@ -17,11 +17,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use super::cause::{Attempt, NET_ADMIN, Needs};
 use super::{AttachError, Link, Undo, xdp};
 use crate::progs::Program;
-use crate::sys::netlink::{ACK, DUMP, Message, Netlink, NetlinkError, attributes};
+use crate::sys::netlink::{ACK, DUMP, Message, Netlink, NetlinkError, attributes, number};
 use crate::sys::{Errno, SysError};
 use crate::uapi::{ProgType, Release};
 
@@ -53,8 +54,11 @@ const ENCAP_SEG6_LOCAL: u16 = 7;
 const LWT_BPF_PROG_FD: u16 = 1;
 const LWT_BPF_PROG_NAME: u16 = 2;
 const LWT_BPF_XMIT_HEADROOM: u16 = 4;
+const SEG6_LOCAL_BPF: u16 = 8;
 /// `NLM_F_CREATE | NLM_F_EXCL`
 const CREATE: u16 = 0x600;
+/// `NLM_F_CREATE | NLM_F_REPLACE`
+const REPLACE: u16 = 0x500;
 const NESTED: u16 = 1 << 15;
 
 /// The attribute of the encapsulation for each type of program.
@@ -96,7 +100,7 @@ impl Route {
     /// The encapsulation that is the program.
     fn encapsulated(&self, mut message: Message, program: &Program) -> Message {
         let fd = program.as_fd().as_raw_fd() as u32;
-        let name = [program.name().as_bytes(), &[0]].concat();
+        let name = [marked(program).as_bytes(), &[0]].concat();
         match direction(program.prog_type()) {
             Some(direction) => {
                 message.push(RTA_ENCAP_TYPE, &ENCAP_BPF.to_ne_bytes());
@@ -110,17 +114,29 @@ impl Route {
             }
             None => {
                 const ACTION: u16 = 1;
-                const BPF: u16 = 8;
                 const END_BPF: u32 = 15;
                 message.push(RTA_ENCAP_TYPE, &ENCAP_SEG6_LOCAL.to_ne_bytes());
                 message.nest(RTA_ENCAP, |encap| {
                     encap.push(ACTION, &END_BPF.to_ne_bytes());
                     let inner = nest(&[(LWT_BPF_PROG_FD, &fd.to_ne_bytes()), (LWT_BPF_PROG_NAME, &name)]);
-                    encap.push(BPF | NESTED, &inner);
+                    encap.push(SEG6_LOCAL_BPF | NESTED, &inner);
                 })
             }
         }
     }
+}
+
+/// A program's name with its id, `name:[id]`: the kernel tells only the name of a route's program, and by its id it can be
+/// found again.
+fn marked(program: &Program) -> String {
+    let name = program.name();
+    program.info().map_or_else(|_| name.to_string(), |info| format!("{name}:[{}]", info.id))
+}
+
+/// Name and id of a program, 0 if the name does not hold it.
+fn unmarked(name: &str) -> (&str, u32) {
+    let parts = name.strip_suffix(']').and_then(|name| name.rsplit_once(":["));
+    parts.and_then(|(name, id)| Some((name, id.parse().ok()?))).unwrap_or((name, 0))
 }
 
 /// Attributes in a row, each padded to 4 bytes.
@@ -151,8 +167,8 @@ static NEEDS: Needs = Needs {
 
 /// A route of ours.
 #[derive(Debug)]
-struct OurRoute {
-    netlink: Netlink,
+pub(super) struct OurRoute {
+    netlink: Mutex<Netlink>,
     route: Route,
     ifindex: u32,
 }
@@ -167,7 +183,10 @@ pub(super) fn attach(program: &Program, route: &Route) -> Result<Link, AttachErr
     let mut netlink = Netlink::route().map_err(|e| attempt.explain(e, &NEEDS))?;
     let message = route.message(RTM_NEWROUTE, ACK | CREATE, interface.index);
     match netlink.request(route.encapsulated(message, program)) {
-        Ok(_) => Ok(Link::undone_by(OurRoute { netlink, route: route.clone(), ifindex: interface.index })),
+        Ok(_) => {
+            let (netlink, route) = (Mutex::new(netlink), route.clone());
+            Ok(Link::undone_by(OurRoute { netlink, route, ifindex: interface.index }))
+        }
         Err(e) => Err(explain(&attempt, e)),
     }
 }
@@ -183,42 +202,87 @@ fn explain(attempt: &Attempt<'_>, e: NetlinkError) -> AttachError {
     }
 }
 
+impl OurRoute {
+    /// One that is there: so that it can be removed and changed. `netlink` was opened where the route is.
+    pub(super) fn adopt(netlink: Netlink, seen: Seen) -> OurRoute {
+        OurRoute { netlink: Mutex::new(netlink), route: seen.route, ifindex: seen.ifindex }
+    }
+}
+
 impl Undo for OurRoute {
     fn undo(&mut self) -> Result<(), SysError> {
         let message = self.route.message(RTM_DELROUTE, ACK, self.ifindex);
-        match self.netlink.request(message).map_err(|e| e.source) {
+        let netlink = self.netlink.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match netlink.request(message).map_err(|e| e.source) {
             Err(e) if [Errno::ESRCH, Errno::ENODEV].contains(&e.errno) => Ok(()),
             other => other.map(drop),
         }
     }
+
+    fn update(&self, program: &Program) -> Result<(), SysError> {
+        let message = self.route.message(RTM_NEWROUTE, ACK | REPLACE, self.ifindex);
+        let mut netlink = self.netlink.lock().unwrap_or_else(PoisonError::into_inner);
+        netlink.request(self.route.encapsulated(message, program)).map(drop).map_err(|e| e.source)
+    }
 }
 
-/// The routes of the current network namespace that have programs: the destination, and the programs' names. The
-/// kernel does not tell their ids.
-pub(super) fn programs(netlink: &mut Netlink) -> Result<Vec<(String, String)>, NetlinkError> {
+/// A route that has a program.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Where to, and on which way: `10.9.0.0/16 out`.
+    pub(super) place: String,
+    /// The program's name.
+    pub(super) program: String,
+    /// The program's id; 0 if who made the route did not write it into the name.
+    pub(super) prog_id: u32,
+    route: Route,
+    ifindex: u32,
+}
+
+/// The routes of the current network namespace that have programs.
+pub(super) fn programs(netlink: &mut Netlink) -> Result<Vec<Seen>, NetlinkError> {
     let mut out = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         let head = [family as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         for (_, body) in netlink.request(Message::new(RTM_GETROUTE, DUMP, &head))? {
-            let all: Vec<(u16, &[u8])> = body.get(12..).map(|b| attributes(b).collect()).unwrap_or_default();
-            let of = |wanted: u16| all.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
-            if of(RTA_ENCAP_TYPE) != Some(&ENCAP_BPF.to_ne_bytes()) {
-                continue;
-            }
-            let prefix = body.get(1).copied().unwrap_or(0);
-            let destination = format!("{}/{prefix}", address(family, of(RTA_DST).unwrap_or_default()));
-            for (direction, nested) in attributes(of(RTA_ENCAP).unwrap_or_default()).filter(|(d, _)| *d <= 3)
-            {
-                let name = attributes(nested).find(|(kind, _)| *kind == LWT_BPF_PROG_NAME);
-                let name = name
-                    .map(|(_, v)| String::from_utf8_lossy(v.strip_suffix(&[0]).unwrap_or(v)).into_owned());
-                let way =
-                    ["in", "out", "xmit"].get(usize::from(direction).wrapping_sub(1)).copied().unwrap_or("?");
-                out.push((format!("{destination} {way}"), name.unwrap_or_default()));
-            }
+            seen(family, &body, &mut out);
         }
     }
     Ok(out)
+}
+
+/// The programs of one route.
+fn seen(family: i32, body: &[u8], out: &mut Vec<Seen>) {
+    let all: Vec<(u16, &[u8])> = body.get(12..).map(|b| attributes(b).collect()).unwrap_or_default();
+    let of = |wanted: u16| all.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+    let encap = of(RTA_ENCAP_TYPE).and_then(number).and_then(|kind| u16::try_from(kind).ok());
+    let prefix = body.get(1).copied().unwrap_or(0);
+    let destination = address(family, of(RTA_DST).unwrap_or_default());
+    let headroom =
+        attributes(of(RTA_ENCAP).unwrap_or_default()).find(|(kind, _)| *kind == LWT_BPF_XMIT_HEADROOM);
+    for (kind, nested) in attributes(of(RTA_ENCAP).unwrap_or_default()) {
+        let way = match (encap, kind) {
+            (Some(ENCAP_BPF), 1) => "in",
+            (Some(ENCAP_BPF), 2) => "out",
+            (Some(ENCAP_BPF), 3) => "xmit",
+            (Some(ENCAP_SEG6_LOCAL), SEG6_LOCAL_BPF) => "seg6local",
+            _ => continue,
+        };
+        let name = attributes(nested).find(|(kind, _)| *kind == LWT_BPF_PROG_NAME);
+        let name = name.map(|(_, v)| String::from_utf8_lossy(v.strip_suffix(&[0]).unwrap_or(v)).into_owned());
+        let name = name.unwrap_or_default();
+        let (program, prog_id) = unmarked(&name);
+        let route = Route {
+            destination,
+            prefix,
+            interface: String::new(),
+            gateway: of(RTA_GATEWAY).map(|gateway| address(family, gateway)),
+            headroom: headroom.and_then(|(_, value)| number(value)).unwrap_or(0),
+        };
+        let ifindex = of(RTA_OIF).and_then(number).unwrap_or(0);
+        let place = format!("{destination}/{prefix} {way}");
+        out.push(Seen { place, program: program.into(), prog_id, route, ifindex });
+    }
 }
 
 fn address(family: i32, octets: &[u8]) -> IpAddr {

@@ -83,6 +83,7 @@ mod uprobe_multi;
 mod usdt;
 mod why;
 pub mod xdp;
+mod xdp_features;
 mod xdp_netlink;
 
 pub use cgroup::{Cgroup, Share};
@@ -112,6 +113,7 @@ pub use uprobe::{Spot, Uprobe};
 pub use uprobe_multi::{Spots, UprobeMulti};
 pub use usdt::Usdt;
 pub use xdp::{Xdp, XdpMode};
+pub use xdp_features::{XdpFeatures, features as xdp_features};
 pub use xdp_netlink::XdpNetlink;
 
 /// Where a program is to be attached.

@@ -8,6 +8,7 @@
 
 use super::cause::{NET_ADMIN, describe_program, lacking};
 use super::interface::{Interface, interfaces};
+use super::xdp_features::{XdpFeatures, features as xdp_features};
 use super::xdp_netlink::set;
 use super::{AttachError, Link};
 use crate::progs::Program;
@@ -145,6 +146,11 @@ fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> String {
     /// A packet, its headroom and the kernel's bookkeeping have to fit a page of 4 KiB.
     const LARGEST: u32 = 3520;
     match (mode, errno) {
+        (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP)
+            if xdp_features(interface.index).is_ok_and(|f| f.is_some_and(XdpFeatures::is_native)) =>
+        {
+            String::new()
+        }
         (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP) => {
             format!("the driver of {} has no native XDP; use --xdp-mode generic", interface.name)
         }

@@ -94,7 +94,7 @@ impl From<SysError> for NetlinkError {
 /// What the kernel answers: type and body of each message.
 pub type Answer = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
 
-/// A socket of the routing family, in the network namespace of the thread that opened it.
+/// A socket of netlink, in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Netlink {
     fd: OwnedFd,
@@ -112,6 +112,11 @@ impl Netlink {
     /// Opens a socket. Needs no privilege; most requests do.
     pub fn route() -> Result<Netlink, SysError> {
         Netlink::open(SockProtocol::NetlinkRoute)
+    }
+
+    /// Opens a socket of generic netlink: families by name, each with commands of its own.
+    pub fn generic() -> Result<Netlink, SysError> {
+        Netlink::open(SockProtocol::NetlinkGeneric)
     }
 
     fn open(protocol: SockProtocol) -> Result<Netlink, SysError> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::world::{has_tcx, in_world, load, program, send_out_of, try_load};
-use crate::gate::{CLS_BPF, NETFILTER, ROOT, TCX, VETH, require};
+use super::world::{add_address, has_tcx, in_world, load, program, send_out_of, try_load};
+use crate::gate::{CLS_BPF, LWT_BPF, NETFILTER, ROOT, TCX, VETH, require};
 use crate::net::{Veth, in_namespace, mount_bpffs, object, rawbpf, rawbpf_fails, rawbpf_json, rawbpf_ok};
 use rawbpf::links::{Direction, NetNs, Tc, TcHook};
 use rawbpf::{Kernel, Target};
@@ -289,6 +289,40 @@ fn programs_of_a_map_of_sockets() {
 }
 
 #[test]
+fn a_route_through_a_program() {
+    require!(ROOT);
+    in_world(|| {
+        let veth = require!(VETH, Veth::new("near0", "far0"));
+        add_address(veth.near, "10.8.0.1".parse().expect("an address"), 24);
+        mount_bpffs();
+        let file = object("lwt.o");
+        let loaded = try_load("lwt.o", &["count_leaving"]).map_err(|e| e.to_string());
+        let by_hand = |loaded: rawbpf::Loaded| {
+            let route = "10.7.0.0/16,dev=near0".parse().expect("a route");
+            rawbpf::attach(program(&loaded, "count_leaving"), &Target::Route(route))
+                .map(drop)
+                .map_err(|e| e.to_string())
+        };
+        require!(LWT_BPF, loaded.and_then(by_hand));
+        let args = ["load", &file, "--program", "count_leaving", "--route", "10.9.0.0/16,dev=near0"];
+        let said = rawbpf_ok(&args);
+        assert!(said.contains("route 10.9.0.0/16 dev near0") && said.contains("no link object"), "{said}");
+        let seen = of_program(&attachments(&[]), "count_leaving");
+        assert_eq!((&seen[0]["by"], &seen[0]["place"]), (&"route".into(), &"10.9.0.0/16 out".into()));
+        let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        socket.send_to(b"x", "10.9.1.2:9").expect("it is sent");
+        assert_eq!(counted("lwt", "lwt_map", 1), 1);
+        // Another program on the same route.
+        rawbpf_ok(&["load", &file, "--program", "count_leaving", "--replace"]);
+        let after = of_program(&attachments(&[]), "count_leaving");
+        assert_ne!(seen[0]["prog_id"], after[0]["prog_id"]);
+        rawbpf_ok(&["unload", "lwt"]);
+        assert!(of_program(&attachments(&[]), "count_leaving").is_empty());
+        assert!(socket.send_to(b"x", "10.9.1.2:9").is_err(), "the route is gone");
+    });
+}
+
+#[test]
 fn a_hook_of_the_ip_stack() {
     require!(ROOT);
     in_world(|| {
@@ -340,6 +374,8 @@ fn another_namespace_by_its_name() {
             let dissector = of_program(&list, "dissect");
             assert_eq!(dissector[0]["place"], "network namespace blue", "{args:?}");
         }
+        let said = rawbpf_ok(&["link", "list", "--netns", "blue"]);
+        assert!(said.contains("XDP on lo"), "{said}");
         let said = rawbpf_ok(&["attachments", "--netns", "blue", "--tree"]);
         assert!(said.contains("  lo in network namespace blue\n    count_packets (id "), "{said}");
         // Found wherever it is.
@@ -396,10 +432,28 @@ fn a_place_in_the_list() {
         let said = rawbpf_fails(2, &["load", &object("packet_count.o"), "--tc", "near0"]);
         assert!(said.contains("--tc: the object has no tc program; it has: count_packets (xdp)"), "{said}");
         let said = rawbpf_fails(2, &["load", &file, "--first"]);
-        assert!(said.contains("--first, --last, --before and --after go with"), "{said}");
+        assert!(said.contains("--first, --last, --before, --after and --revision go with"), "{said}");
+        // Only if nobody was faster.
+        let detail =
+            attachments(&[]).iter().find(|a| a["place"] == "near0 ingress").map(|a| a["detail"].clone());
+        let revision = detail.and_then(|d| d.as_str()?.strip_prefix("revision ")?.parse::<u64>().ok());
+        let revision = revision.expect("a revision");
         for name in ["one", "two", "three"] {
             rawbpf_ok(&["unload", name]);
         }
+        let args = ["load", &file, "--tc", "near0:ingress", "--program", "one", "--revision"];
+        let said = rawbpf_fails(1, &[&args[..], &[revision.to_string().as_str()]].concat());
+        // A list that was empty begins anew.
+        assert!(said.contains(&format!("its revision is 1, not {revision}")), "{said}");
+        rawbpf_ok(&[&args[..], &["1", "--no-link"]].concat());
+        // In the place of one that has no link.
+        let two =
+            ["load", &file, "--tc", "near0:ingress", "--program", "two", "--name", "two", "--instead-of"];
+        rawbpf_ok(&[&two[..], &["/sys/fs/bpf/rawbpf/tc_order/progs/one"]].concat());
+        assert_eq!(names(&attachments(&[])), ["two"]);
+        rawbpf_ok(&["unload", "tc_order"]);
+        assert_eq!(names(&attachments(&[])), ["two"], "it is not that one's any more");
+        rawbpf_ok(&["unload", "two"]);
     });
 }
 

@@ -4,7 +4,7 @@ use rawbpf::links::{AttachedMode, Interface, Lifetime, XdpNetlink};
 use rawbpf::{Target, Xdp, XdpMode};
 
 use super::world::{attach, id, in_world, load, number, program, refused, try_load};
-use crate::gate::{ROOT, VETH, XDP_FRAGS, require};
+use crate::gate::{ROOT, VETH, XDP_FEATURES, XDP_FRAGS, require};
 use crate::net::{Veth, set_mtu};
 
 fn xdp(mode: XdpMode) -> Target {
@@ -142,5 +142,22 @@ fn a_refusal_says_who_is_there_or_what_is_wrong() {
         let said = refused(second, Target::Xdp(Xdp { interface: "lo".into(), mode: XdpMode::Native }));
         assert!(said.contains("the driver of lo has no native XDP") || said.contains("XDP"), "{said}");
         drop(link);
+    });
+}
+
+#[test]
+fn a_driver_says_what_it_can_do() {
+    require!(ROOT);
+    in_world(|| {
+        let veth = require!(VETH, Veth::new("near0", "far0"));
+        let found = rawbpf::links::xdp_features(veth.near).expect("netlink answers");
+        let features = require!(XDP_FEATURES, found.ok_or("the kernel does not tell"));
+        assert!(features.is_native() && features.has_frags(), "{features:?}");
+        let names: Vec<&str> = features.names().collect();
+        assert!(names.contains(&"basic") && names.contains(&"redirect"), "{names:?}");
+        let lo = rawbpf::links::xdp_features(1).expect("netlink answers").expect("as before");
+        assert!(!lo.is_native(), "{lo:?}");
+        let e = rawbpf::links::xdp_features(7777).expect_err("there is none");
+        assert_eq!(e.source.errno, rawbpf::sys::Errno::ENODEV);
     });
 }

@@ -77,8 +77,9 @@ fn traces() -> BTreeSet<String> {
             }
         }
     }
-    for link in links::list().unwrap_or_default() {
-        out.insert(format!("link {}", link.id));
+    // Elsewhere others make links too: other tests, and whoever else uses this machine.
+    if std::env::var_os("RAWBPF_GUEST").is_some() {
+        out.extend(links::list().unwrap_or_default().iter().map(|link| format!("link {}", link.id)));
     }
     for file in ["kprobe_events", "uprobe_events"] {
         let text = fs::read_to_string(format!("/sys/kernel/tracing/{file}")).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::feature::FeatureArgs;
 use crate::generate::GenCommand;
 use crate::map::args::MapCommand;
-use crate::net::NetArgs;
+use crate::net_args::NetArgs;
 use crate::probes::ProbesArgs;
 use crate::prog::args::ProgCommand;
 use crate::shell::{CompletionsArgs, ManArgs};
@@ -109,7 +109,7 @@ impl Command {
             Command::Feature(_) => "feature",
             Command::Probes(_) => "probes",
             Command::Gen(command) => command.name(),
-            Command::Link(LinkCommand::List) => "link list",
+            Command::Link(LinkCommand::List(_)) => "link list",
             Command::Link(LinkCommand::Show(_)) => "link show",
             Command::Link(LinkCommand::Detach(_)) => "link detach",
             Command::Link(LinkCommand::Update(_)) => "link update",
@@ -125,7 +125,7 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LinkCommand {
     /// List all links
-    List,
+    List(ScopeArgs),
     /// Show one link with all that the kernel tells of it; without a selector, list all
     Show(LinkShowArgs),
     /// Detach a program by force, though others may hold the link
@@ -172,8 +172,9 @@ pub(crate) struct LinkPinArgs {
     pub(crate) at: PathBuf,
 }
 
-#[derive(Debug, ClapArgs)]
-pub(crate) struct AttachmentsArgs {
+/// Which network namespaces to look at.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ScopeArgs {
     /// The interfaces of this network namespace instead of those of the current one: a name of `ip netns`, a process, a
     /// file (may be given several times)
     #[arg(long, value_name = "NAME|PID|PATH|self", conflicts_with = "all_netns")]
@@ -181,6 +182,12 @@ pub(crate) struct AttachmentsArgs {
     /// The interfaces of all network namespaces
     #[arg(long)]
     pub(crate) all_netns: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AttachmentsArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     /// As a tree: by kind of hook and place, programs in the order in which they run
     #[arg(long)]
     pub(crate) tree: bool,

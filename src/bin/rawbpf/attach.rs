@@ -92,7 +92,7 @@ pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
 }
 
 /// A loaded program by its id, the path of its pin, or its name.
-fn program_id(wanted: &str) -> Result<u32, CliError> {
+pub(crate) fn program_id(wanted: &str) -> Result<u32, CliError> {
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }

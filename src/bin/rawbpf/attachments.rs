@@ -7,7 +7,7 @@ use rawbpf::links::inventory::{By, Holder, Namespace};
 use rawbpf::links::{Attachment, Inventory, Scope, inventory};
 use serde::Serialize;
 
-use crate::args::AttachmentsArgs;
+use crate::args::{AttachmentsArgs, ScopeArgs};
 use crate::error::CliError;
 use crate::output::{Output, Report, Table, count};
 
@@ -60,17 +60,7 @@ struct NamespaceRow {
 }
 
 pub(crate) fn run(args: &AttachmentsArgs, out: &Output) -> Result<(), CliError> {
-    let scope = match (args.all_netns, args.netns.as_slice()) {
-        (true, _) => Scope::Everywhere,
-        (false, []) => Scope::Here,
-        (false, some) => {
-            // A namespace that is not there is the caller's mistake, and not one of the machine's.
-            for netns in some {
-                netns.open()?;
-            }
-            Scope::Of(some.to_vec())
-        }
-    };
+    let scope = scope(&args.scope)?;
     let found = inventory(&scope);
     let report = AttachmentList {
         attachments: found.attachments.iter().map(|a| row(a, &found)).collect(),
@@ -80,6 +70,18 @@ pub(crate) fn run(args: &AttachmentsArgs, out: &Output) -> Result<(), CliError> 
     };
     out.report("attachments", &report)?;
     if report.problems.is_empty() { Ok(()) } else { Err(CliError::Incomplete { problems: report.problems }) }
+}
+
+/// The namespaces that are meant.
+pub(crate) fn scope(args: &ScopeArgs) -> Result<Scope, CliError> {
+    if args.all_netns {
+        return Ok(Scope::Everywhere);
+    }
+    // A namespace that is not there is the caller's mistake, and not one of the machine's.
+    for netns in &args.netns {
+        netns.open()?;
+    }
+    Ok(if args.netns.is_empty() { Scope::Here } else { Scope::Of(args.netns.clone()) })
 }
 
 fn namespace(n: &Namespace) -> NamespaceRow {

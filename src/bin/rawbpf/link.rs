@@ -9,7 +9,8 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
 use serde::Serialize;
 
-use crate::args::{LinkArgs, LinkPinArgs, LinkShowArgs, LinkUpdateArgs};
+use crate::args::{LinkArgs, LinkPinArgs, LinkShowArgs, LinkUpdateArgs, ScopeArgs};
+use crate::attachments::scope;
 use crate::bpffs;
 use crate::error::CliError;
 use crate::output::{Output, Report, Table};
@@ -49,13 +50,13 @@ struct LinkDone {
     text: String,
 }
 
-pub(crate) fn list(out: &Output) -> Result<(), CliError> {
-    out.report("link list", &LinkList { links: rows()? })
+pub(crate) fn list(args: &ScopeArgs, out: &Output) -> Result<(), CliError> {
+    out.report("link list", &LinkList { links: rows(&scope(args)?)? })
 }
 
 pub(crate) fn show(args: &LinkShowArgs, out: &Output) -> Result<(), CliError> {
     if args.link.is_empty() {
-        return out.report("link show", &LinkList { links: rows()? });
+        return out.report("link show", &LinkList { links: rows(&Scope::Here)? });
     }
     let (_, info) = find(&args.link)?;
     out.report("link show", &LinkShow { link: one(&info)? })
@@ -119,10 +120,10 @@ pub(crate) fn pin(args: &LinkPinArgs, out: &Output) -> Result<(), CliError> {
 }
 
 /// All links, by id.
-fn rows() -> Result<Vec<LinkRow>, CliError> {
+fn rows(scope: &Scope) -> Result<Vec<LinkRow>, CliError> {
     // The inventory goes on without what it may not see; here that would be all.
     links::list().map_err(CliError::sys("list the links"))?;
-    let mut rows: Vec<LinkRow> = inventory(&Scope::Here).attachments.iter().filter_map(row).collect();
+    let mut rows: Vec<LinkRow> = inventory(scope).attachments.iter().filter_map(row).collect();
     rows.sort_by_key(|r| r.id);
     Ok(rows)
 }
@@ -150,7 +151,7 @@ fn row(a: &Attachment) -> Option<LinkRow> {
 fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
     // This process holds it too by now, and is none of those that the user wants to know.
     let own = format!("({})", std::process::id());
-    let found = rows()?.into_iter().find(|r| r.id == info.id);
+    let found = rows(&Scope::Here)?.into_iter().find(|r| r.id == info.id);
     let mut row = found.ok_or_else(|| CliError::NoSuch {
         what: "link",
         wanted: format!("with id {}", info.id),

@@ -170,7 +170,7 @@ fn xdp_targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Target)>, 
     }
     let target =
         |interface: &String| net::without_link(Target::Xdp(Xdp { interface: interface.clone(), mode }), how);
-    Ok(interfaces.into_iter().map(|i| (program.clone(), target(i))).collect())
+    interfaces.into_iter().map(|i| Ok((program.clone(), target(i)?))).collect()
 }
 
 /// What was attached, and what could not be.

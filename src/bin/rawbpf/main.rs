@@ -37,6 +37,7 @@ mod link;
 mod load;
 mod map;
 mod net;
+mod net_args;
 mod output;
 mod plan;
 mod printer;
@@ -113,7 +114,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Gen(command) => generate::run(&command, out),
         Command::Probes(args) => probes::run(&args, out),
         Command::Feature(args) => feature::run(&args, out),
-        Command::Link(LinkCommand::List) => link::list(out),
+        Command::Link(LinkCommand::List(args)) => link::list(&args, out),
         Command::Link(LinkCommand::Show(args)) => link::show(&args, out),
         Command::Link(LinkCommand::Detach(args)) => link::detach(&args, out),
         Command::Link(LinkCommand::Update(args)) => link::update(&args, out),

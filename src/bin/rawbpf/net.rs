@@ -1,85 +1,23 @@
-//! The hooks of the network on the command line: `--tc`, `--netkit`, `--netfilter`, `--cgroup`, `--sockmap`, `--netns`.
+//! The hooks of the network on the command line: `--tc`, `--netkit`, `--netfilter`, `--cgroup`, `--sockmap`, `--netns`,
+//! `--route`, `--lirc`.
 //!
 //! A flag names a place, and the object's programs say by their sections which of them go there: `--tc eth0` attaches
 //! the program in `SEC("tc/ingress")` to what eth0 receives, and that in `SEC("tc/egress")` to what it sends.
 
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args as ClapArgs, ValueEnum};
 use rawbpf::elf::ProgDef;
 use rawbpf::links::{
-    Anchor, Cgroup, Direction, MapRef, NetNs, Netfilter, Netkit, NetkitEnd, NetnsHook, Order, Place, Share,
-    Sockmap, Tc, TcHook, Via, XdpNetlink, cgroup,
+    Cgroup, Direction, MapRef, NetNs, Netfilter, Netkit, NetkitEnd, NetnsHook, Order, Share, Sockmap, Tc,
+    TcHook, Via, XdpNetlink, cgroup,
 };
 use rawbpf::uapi::{AttachType, ProgType};
 use rawbpf::{Loaded, Object, Target};
 
 use crate::args::HowArgs;
 use crate::error::CliError;
-
-/// Where programs of the network are attached.
-#[derive(Debug, Default, ClapArgs)]
-#[command(next_help_heading = "Attaching to the network")]
-pub(crate) struct NetArgs {
-    /// Attach tc programs to what these interfaces receive or send, as their sections say if it is not given here
-    #[arg(long, value_name = "IF[:ingress|egress]", value_delimiter = ',')]
-    pub(crate) tc: Vec<String>,
-    /// Attach tc programs to the list of programs (tcx, Linux 6.6), or as filters of a clsact qdisc
-    #[arg(long, value_name = "HOW", default_value = "auto", requires = "tc")]
-    pub(crate) tc_hook: TcHookArg,
-    /// Attach netkit programs to these pairs, named by their primary devices
-    #[arg(long, value_name = "IF[:primary|peer]", value_delimiter = ',')]
-    pub(crate) netkit: Vec<String>,
-    /// Attach the netfilter program to a hook of the IP stack, such as ipv4:prerouting:-150
-    #[arg(long, value_name = "FAMILY:HOOK[:PRIORITY][:defrag]", value_delimiter = ',')]
-    pub(crate) netfilter: Vec<Netfilter>,
-    /// Attach cgroup programs to this cgroup: its directory, or its path below the cgroup2 mount
-    #[arg(long, value_name = "PATH")]
-    pub(crate) cgroup: Vec<PathBuf>,
-    /// How programs share a cgroup's hook; anything but multi implies --no-link
-    #[arg(long, value_name = "HOW", default_value = "multi", requires = "cgroup")]
-    pub(crate) cgroup_share: ShareArg,
-    /// Attach sk_msg and sk_skb programs to this map of sockets: one of the object's, id:N, or the path of a pin
-    #[arg(long, value_name = "MAP")]
-    pub(crate) sockmap: Vec<String>,
-    /// Go to this network namespace first: a name of `ip netns`, a process, a file, or `self` for the one where we are;
-    /// flow dissectors and sk_lookup programs are attached to it
-    #[arg(long, value_name = "NAME|PID|PATH|self")]
-    pub(crate) netns: Option<NetNs>,
-    /// Run before all other programs of the hook (tc, netkit, cgroup)
-    #[arg(long, group = "place")]
-    pub(crate) first: bool,
-    /// Run after all others
-    #[arg(long, group = "place")]
-    pub(crate) last: bool,
-    /// Run just before this one: the name of its program, id:N, or link:N
-    #[arg(long, value_name = "PROGRAM", group = "place")]
-    pub(crate) before: Option<Anchor>,
-    /// Run just after this one
-    #[arg(long, value_name = "PROGRAM", group = "place")]
-    pub(crate) after: Option<Anchor>,
-    /// Attach without link objects: the hooks keep the programs until they are removed
-    #[arg(long)]
-    pub(crate) no_link: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub(crate) enum TcHookArg {
-    #[default]
-    Auto,
-    Tcx,
-    Clsact,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ShareArg {
-    #[default]
-    Multi,
-    Override,
-    Exclusive,
-}
+use crate::net_args::{NetArgs, ShareArg, TcHookArg};
 
 /// Moves this process, which has one thread yet, to where the user wants it.
 pub(crate) fn enter(netns: Option<&NetNs>) -> Result<(), CliError> {
@@ -97,36 +35,32 @@ pub(crate) fn targets(object: &Object, how: &HowArgs) -> Result<Vec<(String, Tar
     out.extend(wish.netfilter()?);
     out.extend(wish.cgroup()?);
     out.extend(wish.sockmap()?);
+    out.extend(wish.route()?);
+    out.extend(wish.lirc()?);
     out.extend(wish.netns());
-    if out.is_empty() && wish.net.place() != Place::Default {
+    let net = wish.net;
+    let has_list = !(net.tc.is_empty() && net.netkit.is_empty() && net.cgroup.is_empty());
+    if !has_list && net.order() != Order::default() {
         return Err(CliError::Option(
-            "--first, --last, --before and --after go with --tc, --netkit or --cgroup".into(),
+            "--first, --last, --before, --after and --revision go with --tc, --netkit or --cgroup".into(),
+        ));
+    }
+    if net.instead_of.is_some() && (out.len() + how.xdp.len() != 1 || has_list && !net.cgroup.is_empty()) {
+        return Err(CliError::Option(
+            "--instead-of takes the place of one program: give one --xdp, --tc or --netkit, with its direction".into(),
         ));
     }
     Ok(out)
 }
 
 /// XDP targets without links, if that is wanted.
-pub(crate) fn without_link(target: Target, how: &HowArgs) -> Target {
+pub(crate) fn without_link(target: Target, how: &HowArgs) -> Result<Target, CliError> {
     match target {
-        Target::Xdp(xdp) if how.net.no_link => Target::XdpNetlink(XdpNetlink::new(xdp.interface, xdp.mode)),
-        other => other,
-    }
-}
-
-impl NetArgs {
-    fn place(&self) -> Place {
-        match (&self.before, &self.after) {
-            (Some(anchor), _) => Place::Before(anchor.clone()),
-            (_, Some(anchor)) => Place::After(anchor.clone()),
-            _ if self.first => Place::First,
-            _ if self.last => Place::Last,
-            _ => Place::Default,
+        Target::Xdp(xdp) if how.net.via() == Via::Direct => {
+            let replace = how.net.instead_of()?;
+            Ok(Target::XdpNetlink(XdpNetlink { replace, ..XdpNetlink::new(xdp.interface, xdp.mode) }))
         }
-    }
-
-    fn via(&self) -> Via {
-        if self.no_link { Via::Direct } else { Via::Auto }
+        other => Ok(other),
     }
 }
 
@@ -200,8 +134,8 @@ impl Wish<'_> {
                     TcHookArg::Tcx => TcHook::Tcx,
                     TcHookArg::Clsact => TcHook::Clsact,
                 };
-                let order = Order::at(self.net.place());
-                let tc = Tc { hook, order, via: self.net.via(), ..Tc::new(interface, direction) };
+                let (order, replace) = (self.net.order(), self.net.instead_of()?);
+                let tc = Tc { hook, order, via: self.net.via(), replace, ..Tc::new(interface, direction) };
                 out.push((program.name().to_string(), Target::Tc(tc)));
             }
         }
@@ -229,8 +163,8 @@ impl Wish<'_> {
             }
             for end in ends {
                 let program = self.one("--netkit", &format!("netkit {end}"), of(end))?;
-                let order = Order::at(self.net.place());
-                let netkit = Netkit { order, via: self.net.via(), ..Netkit::new(interface, end) };
+                let (order, replace) = (self.net.order(), self.net.instead_of()?);
+                let netkit = Netkit { order, via: self.net.via(), replace, ..Netkit::new(interface, end) };
                 out.push((program.name().to_string(), Target::Netkit(netkit)));
             }
         }
@@ -263,7 +197,7 @@ impl Wish<'_> {
                     ShareArg::Exclusive => Share::Exclusive,
                 };
                 let via = if share == Share::Multi { self.net.via() } else { Via::Direct };
-                let order = Order::at(self.net.place());
+                let order = self.net.order();
                 let target = Cgroup { share, via, order, ..Cgroup::new(path) };
                 out.push((program.name().to_string(), Target::Cgroup(target)));
             }
@@ -299,6 +233,30 @@ impl Wish<'_> {
             "--sockmap: the object has no map `{name}`; it has: {}",
             known.join(", ")
         )))
+    }
+
+    fn route(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let fits = |t, _| {
+            matches!(t, ProgType::LwtIn | ProgType::LwtOut | ProgType::LwtXmit | ProgType::LwtSeg6local)
+        };
+        let mut out = Vec::new();
+        for route in &self.net.route {
+            let program = self.one("--route", "lwt", self.programs(fits))?;
+            out.push((program.name().to_string(), Target::Route(route.clone())));
+        }
+        Ok(out)
+    }
+
+    fn lirc(&self) -> Result<Vec<(String, Target)>, CliError> {
+        let mut out = Vec::new();
+        for device in &self.net.lirc {
+            for program in
+                self.some("--lirc", "lirc_mode2", self.programs(|t, _| t == ProgType::LircMode2))?
+            {
+                out.push((program.name().to_string(), Target::Lirc(device.clone())));
+            }
+        }
+        Ok(out)
     }
 
     /// The programs of a whole network namespace, if one is named.
@@ -371,7 +329,7 @@ pub(crate) fn pin_name(program: &str, target: &Target) -> Option<String> {
 /// True if the hook may keep the program without a link: then it has to be known to `unload` before it is done.
 pub(crate) fn may_be_without_link(target: &Target) -> bool {
     match target {
-        Target::XdpNetlink(_) | Target::Lirc(_) => true,
+        Target::XdpNetlink(_) | Target::Lirc(_) | Target::Route(_) => true,
         Target::Tc(tc) => tc.via != Via::Link,
         Target::Netkit(netkit) => netkit.via == Via::Direct,
         Target::Sockmap(sockmap) => sockmap.via != Via::Link,
@@ -389,6 +347,8 @@ pub(crate) fn flag(prog_type: &str) -> Option<&'static str> {
         "netfilter" => "--netfilter FAMILY:HOOK[:PRIORITY]",
         "flow_dissector" | "sk_lookup" => "--netns NAME|PID|PATH|self",
         "sk_msg" | "sk_skb" => "--sockmap MAP",
+        "lwt_in" | "lwt_out" | "lwt_xmit" | "lwt_seg6local" => "--route ADDRESS/BITS,dev=IF",
+        "lirc_mode2" => "--lirc DEVICE",
         "cgroup_skb" | "cgroup_sock" | "cgroup_sock_addr" | "cgroup_device" | "cgroup_sysctl"
         | "cgroup_sockopt" | "sock_ops" => "--cgroup PATH",
         _ => return None,

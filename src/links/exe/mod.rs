@@ -68,6 +68,13 @@ impl Source {
 
     /// Bytes that are there in full; nothing is allocated for those that are not.
     fn read(&self, at: u64, len: u64) -> Result<Vec<u8>, ExeError> {
+        let mut out = Vec::new();
+        self.read_into(at, len, &mut out)?;
+        Ok(out)
+    }
+
+    /// The same, into a buffer that is used again.
+    fn read_into(&self, at: u64, len: u64, out: &mut Vec<u8>) -> Result<(), ExeError> {
         let end = at.checked_add(len).filter(|end| *end <= self.len());
         let Some(end) = end else {
             return Err(ExeError(format!(
@@ -76,11 +83,14 @@ impl Source {
         };
         match self {
             Source::File(file, _) => {
-                let mut out = vec![0; len as usize];
-                file.read_exact_at(&mut out, at).map_err(|e| ExeError(format!("cannot be read: {e}")))?;
-                Ok(out)
+                out.resize(len as usize, 0);
+                file.read_exact_at(out, at).map_err(|e| ExeError(format!("cannot be read: {e}")))
             }
-            Source::Bytes(bytes) => Ok(bytes.get(at as usize..end as usize).unwrap_or_default().to_vec()),
+            Source::Bytes(bytes) => {
+                out.clear();
+                out.extend_from_slice(bytes.get(at as usize..end as usize).unwrap_or_default());
+                Ok(())
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Finding functions in symbol tables, by name, by name and version, or by pattern.
 
 use goblin::elf::SectionHeader;
-use goblin::elf::section_header::SHT_DYNSYM;
+use goblin::elf::section_header::{SHT_DYNSYM, SHT_NOBITS};
 use goblin::elf::sym::{STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, Sym, Symtab};
 
 use super::super::functions::glob;
@@ -64,6 +64,11 @@ fn rank(sym: &Sym, hidden: bool) -> u8 {
     kind + binding + if hidden { 4 } else { 0 }
 }
 
+/// Whether a symbol may be a function, and is in this file.
+fn is_function(sym: &Sym) -> bool {
+    matches!(sym.st_type(), STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE) && sym.st_shndx != 0 && sym.st_value != 0
+}
+
 impl Exe {
     /// The places that a name means, best first: more than one if several functions have it.
     pub(in crate::links) fn find(&self, symbol: &str) -> Result<Vec<Place>, ExeError> {
@@ -90,6 +95,9 @@ impl Exe {
         Ok(places)
     }
 
+    /// Looks for a name in one table. The strings are looked through first, as that is a plain search for bytes; then only
+    /// the number of the name has to be compared in each symbol. Both are read piece by piece: in a large executable the
+    /// tables have a hundred megabytes.
     fn search(
         &self,
         of: &Exe,
@@ -97,16 +105,97 @@ impl Exe {
         wanted: &Wanted<'_>,
         found: &mut Vec<(u8, Place)>,
     ) -> Result<(), ExeError> {
+        let Some(strings) = of.sections.get(table.sh_link as usize) else { return Ok(()) };
+        let names = of.occurrences(strings, wanted.name.as_bytes())?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        /// No version is longer.
+        const VERSION: usize = 1024;
         let mut versions = None;
-        of.each_function(table, |nth, sym, name| {
-            if !name.starts_with(wanted.name.as_bytes()) {
-                return;
-            }
-            let versions = versions.get_or_insert_with(|| Versions::read(of, table).unwrap_or_default());
-            if wanted.is(name, || versions.name(nth)) {
-                found.extend(self.place(sym, name).map(|p| (rank(sym, versions.is_hidden(nth)), p)));
+        let (size, endian) = (Sym::size(of.ctx.container), of.endian());
+        let mut nth = 0;
+        of.pieces(table, 0, size, |_, piece| {
+            for symbol in piece.chunks_exact(size) {
+                // The first field of a symbol of either class.
+                let name = symbol.first_chunk().map_or(0, |bytes| endian.u32(*bytes));
+                if names.binary_search(&u64::from(name)).is_ok() {
+                    let sym = Symtab::parse(symbol, 0, 1, of.ctx).ok().and_then(|all| all.get(0));
+                    let text = of.text(strings, name.into(), wanted.name.len() + VERSION);
+                    let versions =
+                        versions.get_or_insert_with(|| Versions::read(of, table).unwrap_or_default());
+                    if let Some(sym) =
+                        sym.filter(|s| is_function(s) && wanted.is(&text, || versions.name(nth)))
+                    {
+                        found.extend(
+                            self.place(&sym, &text).map(|p| (rank(&sym, versions.is_hidden(nth)), p)),
+                        );
+                    }
+                }
+                nth += 1;
             }
         })
+    }
+
+    /// Where in a section of strings this one begins: with its end, or with a version behind it. A string may be the end
+    /// of a longer one.
+    ///
+    /// Horspool's search: the last letter under the window says how far the window may be moved.
+    fn occurrences(&self, strings: &SectionHeader, name: &[u8]) -> Result<Vec<u64>, ExeError> {
+        let mut out = Vec::new();
+        let Some((_, others)) = name.split_last() else { return Ok(out) };
+        let mut steps = [name.len(); 256];
+        for (n, letter) in others.iter().enumerate() {
+            if let Some(step) = steps.get_mut(usize::from(*letter)) {
+                *step = others.len() - n;
+            }
+        }
+        self.pieces(strings, name.len(), 1, |at, piece| {
+            let mut begin = 0;
+            while let Some(window) = piece.get(begin..begin + name.len()) {
+                // What ends with the piece is seen again in the next one.
+                if window == name && matches!(piece.get(begin + name.len()), Some(0 | b'@')) {
+                    out.push(at + begin as u64);
+                }
+                let last = window.last().copied().unwrap_or(0);
+                begin += steps.get(usize::from(last)).copied().unwrap_or(1);
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// Calls `each` with one piece of a section after the other: where in the section it begins, and the bytes. Each piece
+    /// repeats the last `again` bytes of the one before, and pieces end at multiples of `unit`.
+    fn pieces(
+        &self,
+        section: &SectionHeader,
+        again: usize,
+        unit: usize,
+        mut each: impl FnMut(u64, &[u8]),
+    ) -> Result<(), ExeError> {
+        const PIECE: u64 = 1 << 18;
+        if section.sh_type == SHT_NOBITS {
+            return Ok(());
+        }
+        let piece = PIECE.next_multiple_of(unit.max(1) as u64);
+        let mut buffer = Vec::new();
+        let mut at = 0;
+        while at < section.sh_size {
+            let from = u64::saturating_sub(at, again as u64);
+            let end = at.saturating_add(piece).min(section.sh_size);
+            self.source.read_into(section.sh_offset.saturating_add(from), end - from, &mut buffer)?;
+            each(from, &buffer);
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// A string of a section, up to this length.
+    fn text(&self, strings: &SectionHeader, at: u64, longest: usize) -> Vec<u8> {
+        let len = strings.sh_size.saturating_sub(at).min(longest as u64);
+        let mut bytes = self.source.read(strings.sh_offset.saturating_add(at), len).unwrap_or_default();
+        bytes.truncate(bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len()));
+        bytes
     }
 
     /// All functions whose names match a pattern, each place once.
@@ -172,8 +261,7 @@ impl Exe {
         let symbols = Symtab::parse(&bytes, 0, count, self.ctx)
             .map_err(|e| ExeError(format!("is damaged: its symbols: {e}")))?;
         for (nth, sym) in symbols.iter().enumerate() {
-            let may_be = matches!(sym.st_type(), STT_FUNC | STT_GNU_IFUNC | STT_NOTYPE);
-            if !may_be || sym.st_shndx == 0 || sym.st_value == 0 {
+            if !is_function(&sym) {
                 continue;
             }
             if let Some(name) = c_str(&strings, sym.st_name).filter(|name| !name.is_empty()) {

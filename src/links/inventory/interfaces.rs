@@ -191,10 +191,10 @@ impl Visit {
         match found {
             Err(e) => self.problem("the routes", &e.source),
             Ok(list) => {
-                for (destination, program) in list {
-                    let hook = Hook::Route { destination: destination.clone() };
-                    let seen = Attachment::new(hook, By::Route, 0, destination);
-                    self.seen.push((Attachment { program: Some(program), ..seen }, 0));
+                for route in list {
+                    let hook = Hook::Route { destination: route.place.clone() };
+                    let seen = Attachment::new(hook, By::Route, route.prog_id, route.place);
+                    self.seen.push((Attachment { program: Some(route.program), ..seen }, 0));
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::links::direct::{Direct, Spot};
 use crate::links::filter;
 use crate::links::info::Hook;
 use crate::links::interface::{AttachedMode, interfaces};
+use crate::links::lwt;
 use crate::links::netns::{Home, OpenNetNs};
 use crate::links::order::REPLACE;
 use crate::links::xdp::XdpMode;
@@ -24,8 +25,8 @@ impl Inventory {
     /// as if this process had made it; [`Link::leak`] leaves it.
     ///
     /// # Errors
-    /// `ENOENT` if it is not there any more. `EOPNOTSUPP` for perf events of other processes, routes and registered
-    /// maps: the first end with their process, and the others with the tools that made them.
+    /// `ENOENT` if it is not there any more. `EOPNOTSUPP` for perf events of other processes, which end with those, and for
+    /// registered maps, whose only element is to be deleted.
     pub fn open(&self, attachment: &Attachment) -> Result<Link, SysError> {
         if let By::Link { id, .. } = attachment.by {
             return Link::open_id(id);
@@ -34,6 +35,7 @@ impl Inventory {
         match &attachment.hook {
             Hook::Xdp { ifindex } => self.xdp(attachment, *ifindex, program()?),
             Hook::Filter { ifindex, parent, .. } => self.filter(attachment, *ifindex, *parent),
+            Hook::Route { destination } => self.route(attachment, destination),
             Hook::Tcx { ifindex, attach_type } | Hook::Netkit { ifindex, attach_type } => {
                 let spot = Spot::Interface(*ifindex, Home::of(self.netns(attachment)?));
                 Ok(Link::undone_by(Direct::adopt(program()?, spot, *attach_type, REPLACE)))
@@ -109,6 +111,15 @@ impl Inventory {
             None => return Err(SysError::other("the program on the interface", Errno::ENOENT)),
         };
         Ok(Link::undone_by(OurXdp::new(self.netlink(attachment)?, ifindex, mode, program)))
+    }
+
+    fn route(&self, attachment: &Attachment, place: &str) -> Result<Link, SysError> {
+        let mut netlink = self.netlink(attachment)?;
+        let there = lwt::programs(&mut netlink).map_err(|e| e.source)?;
+        let is_it = |r: &lwt::Seen| r.place == place && r.prog_id == attachment.prog_id;
+        let route = there.into_iter().find(is_it);
+        let route = route.ok_or(SysError::other("the route of the program", Errno::ENOENT))?;
+        Ok(Link::undone_by(lwt::OurRoute::adopt(netlink, route)))
     }
 
     fn filter(&self, attachment: &Attachment, ifindex: u32, parent: u32) -> Result<Link, SysError> {

@@ -99,3 +99,83 @@ pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
         }
     }
 }
+
+/// A program of an object, loaded.
+pub struct Program {
+    object: Object,
+    program: *mut b::bpf_program,
+}
+
+impl Program {
+    /// Loads one program of an object.
+    pub fn load(name: &str, bytes: &[u8], program: &str) -> Result<Program, i32> {
+        let object = open(name, bytes)?;
+        let mut wanted = ptr::null_mut();
+        // SAFETY: programs are those of the open object.
+        unsafe {
+            for (prog, name) in each_program(&object) {
+                b::bpf_program__set_autoload(prog, name == program);
+                if name == program {
+                    wanted = prog;
+                }
+            }
+            match b::bpf_object__load(object.0) {
+                0 if !wanted.is_null() => Ok(Program { object, program: wanted }),
+                _ => Err(last_errno()),
+            }
+        }
+    }
+
+    /// Attaches to the kernel's functions that a pattern matches.
+    pub fn kprobe_multi(&self, pattern: &str) -> Result<Link<'_>, i32> {
+        let pattern = CString::new(pattern).unwrap_or_default();
+        // SAFETY: the options are zero but for their size; the program lives as long as its object.
+        unsafe {
+            let mut options: b::bpf_kprobe_multi_opts = std::mem::zeroed();
+            options.sz = size_of::<b::bpf_kprobe_multi_opts>() as _;
+            self.link(b::bpf_program__attach_kprobe_multi_opts(self.program, pattern.as_ptr(), &options))
+        }
+    }
+
+    /// Attaches to these functions of the kernel.
+    pub fn kprobe_multi_at(&self, addresses: &[u64]) -> Result<Link<'_>, i32> {
+        // SAFETY: as above; the addresses are as many as said.
+        unsafe {
+            let mut options: b::bpf_kprobe_multi_opts = std::mem::zeroed();
+            options.sz = size_of::<b::bpf_kprobe_multi_opts>() as _;
+            options.addrs = addresses.as_ptr().cast();
+            options.cnt = addresses.len() as _;
+            self.link(b::bpf_program__attach_kprobe_multi_opts(self.program, ptr::null(), &options))
+        }
+    }
+
+    /// Attaches to a function of an executable, by its name.
+    pub fn uprobe(&self, path: &str, function: &str) -> Result<Link<'_>, i32> {
+        let (path, function) =
+            (CString::new(path).unwrap_or_default(), CString::new(function).unwrap_or_default());
+        // SAFETY: as above; both texts outlive the call.
+        unsafe {
+            let mut options: b::bpf_uprobe_opts = std::mem::zeroed();
+            options.sz = size_of::<b::bpf_uprobe_opts>() as _;
+            options.func_name = function.as_ptr();
+            self.link(b::bpf_program__attach_uprobe_opts(self.program, -1, path.as_ptr(), 0, &options))
+        }
+    }
+
+    fn link(&self, link: *mut b::bpf_link) -> Result<Link<'_>, i32> {
+        if link.is_null() { Err(last_errno()) } else { Ok(Link { link, _of: &self.object }) }
+    }
+}
+
+/// An attachment.
+pub struct Link<'a> {
+    link: *mut b::bpf_link,
+    _of: &'a Object,
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        // SAFETY: it was attached by `Program` and is destroyed once.
+        unsafe { b::bpf_link__destroy(self.link) };
+    }
+}

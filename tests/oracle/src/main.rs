@@ -5,8 +5,11 @@
 //! may be an object, or a program that has objects in it: those are cut out. Run it in a guest kernel only
 //! (`make test-oracle`): it loads objects that nobody here wrote.
 
+mod attach;
 mod cut;
 mod dump;
+#[path = "../../../benches/executable.rs"]
+mod executable;
 mod libbpf;
 mod ours;
 
@@ -28,6 +31,17 @@ fn main() -> ExitCode {
     let mut files: Vec<String> = std::env::args().skip(1).collect();
     if files.first().is_some_and(|a| a == "--cut") {
         return cut_all(&files[1], &files[2..]);
+    }
+    if let [what, dir] = files.as_slice() {
+        if what == "--bench-attach" {
+            return match attach::run(dir) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => {
+                    eprintln!("{e}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
     }
     let only = files.iter().position(|a| a == "--program").map(|i| {
         files.remove(i);
@@ -51,13 +65,19 @@ fn main() -> ExitCode {
                 (Ok(a), Ok(b)) if a == b => {}
                 (Err(_), Err(_)) => {
                     both_refuse += 1;
-                    println!("{}", json!({"file": file, "nth": n, "verdict": "both cannot read it",
-                        "libbpf": programs.err(), "rawbpf": ours.err()}));
+                    println!(
+                        "{}",
+                        json!({"file": file, "nth": n, "verdict": "both cannot read it",
+                        "libbpf": programs.err(), "rawbpf": ours.err()})
+                    );
                     continue;
                 }
                 _ => {
                     different += 1;
-                    println!("{}", json!({"file": file, "nth": n, "different": "programs", "libbpf": format!("{programs:?}"), "rawbpf": format!("{ours:?}")}));
+                    println!(
+                        "{}",
+                        json!({"file": file, "nth": n, "different": "programs", "libbpf": format!("{programs:?}"), "rawbpf": format!("{ours:?}")})
+                    );
                     continue;
                 }
             }
