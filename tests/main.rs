@@ -23,5 +23,6 @@ mod live_net;
 mod live_tracing;
 mod net;
 mod plan;
+mod requirements;
 mod smoke;
 mod zz_lockdown;
