@@ -131,6 +131,8 @@ mod table {
         feature("conntrack functions", (5, 18), &["NF_CONNTRACK", "DEBUG_INFO_BTF_MODULES"]);
     pub(crate) const SYSCALL_PROGRAM: Feature =
         feature("syscall programs", (5, 14), &["BPF_SYSCALL", "DEBUG_INFO_BTF"]);
+    pub(crate) const SLEEPABLE_UPROBE: Feature =
+        feature("sleepable uprobes", (6, 0), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const TOKEN: Feature = feature("BPF token", (6, 9), &["BPF_SYSCALL", "USER_NS"]);
     pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
 }
