@@ -87,7 +87,7 @@ pub struct ProgPlan {
     pub name: String,
     /// Section it stands in.
     pub section: String,
-    /// What it is and where it attaches, as a section name; see [`ProgDef::hook`].
+    /// What it is and where it attaches, as a section name; see [`ProgDef::hook`](crate::elf::ProgDef::hook).
     pub hook: String,
     /// What kind of program it is.
     pub prog_type: ProgType,

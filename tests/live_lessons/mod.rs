@@ -11,10 +11,9 @@ mod maps;
 mod struct_ops;
 mod token;
 
-use std::sync::OnceLock;
-
+use crate::live_tracing::kernel;
 use rawbpf::sys::TestRun;
-use rawbpf::{Error, Kernel, Loaded, Object, Options};
+use rawbpf::{Error, Loaded, Object, Options};
 
 /// An object of bpf/, and what became of it.
 struct Lesson {
@@ -25,12 +24,6 @@ struct Lesson {
 fn object(name: &str) -> Object {
     let path = crate::net::object(&format!("{name}.o"));
     Object::open(&path).unwrap_or_else(|e| panic!("{path}: {e:?}"))
-}
-
-/// This kernel; its types and symbols are read once for all tests.
-fn kernel() -> &'static Kernel {
-    static KERNEL: OnceLock<Kernel> = OnceLock::new();
-    KERNEL.get_or_init(Kernel::host)
 }
 
 fn load(name: &str) -> Result<Lesson, Error> {
