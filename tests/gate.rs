@@ -121,8 +121,8 @@ mod table {
         feature("struct_ops link", (6, 4), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const SCHED_EXT: Feature =
         feature("sched_ext", (6, 12), &["SCHED_CLASS_EXT", "BPF_JIT", "DEBUG_INFO_BTF"]);
-    pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_SYSCALL"]);
-    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_SYSCALL"]);
+    pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_JIT"]);
+    pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_JIT"]);
     pub(crate) const EXCEPTIONS: Feature =
         feature("exceptions", (6, 7), &["BPF_JIT", "DEBUG_INFO_BTF", "UNWINDER_ORC"]);
     /// Linux 5.10 takes them, but what wrote Debian's types then left variables out.

@@ -64,18 +64,13 @@ fn a_program_makes_a_map() {
 /// What is watched.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn rawbpf_lesson_sleep(at: *const u64) -> u64 {
-    std::hint::black_box(at as u64)
+extern "C" fn rawbpf_lesson_sleep(n: u64) -> u64 {
+    std::hint::black_box(n)
 }
 
 #[test]
 fn a_program_that_may_sleep_reads_memory_that_is_not_there_yet() {
     require!(ROOT);
-    let mut sleepable = object("sleepable");
-    sleepable.global("pid").expect("it has it").set(std::process::id()).expect("a number");
-    let lesson = require!(SLEEPABLE_UPROBE, load_object(sleepable, &Options::default()));
-    let program = lesson.loaded.program("read_argument").expect("it is loaded");
-    let link = require!(SLEEPABLE_UPROBE, rawbpf::links::auto(kernel(), program));
     // A page of a file that nobody has looked at: only who may sleep can have it brought in.
     let mut file = tempfile::tempfile().expect("a file");
     std::io::Write::write_all(&mut file, &0x1234_5678_9abc_u64.to_ne_bytes()).expect("written");
@@ -84,7 +79,14 @@ fn a_program_that_may_sleep_reads_memory_that_is_not_there_yet() {
     let page =
         unsafe { nix::sys::mman::mmap(None, size, nix::sys::mman::ProtFlags::PROT_READ, private, &file, 0) };
     let page = page.expect("it is mapped");
-    rawbpf_lesson_sleep(page.as_ptr().cast());
+    let mut sleepable = object("sleepable");
+    for (name, value) in [("pid", u64::from(std::process::id())), ("where", page.as_ptr() as u64)] {
+        sleepable.global(name).expect("it has it").set(value).expect("a number");
+    }
+    let lesson = require!(SLEEPABLE_UPROBE, load_object(sleepable, &Options::default()));
+    let program = lesson.loaded.program("read_memory").expect("it is loaded");
+    let link = require!(SLEEPABLE_UPROBE, rawbpf::links::auto(kernel(), program));
+    rawbpf_lesson_sleep(1);
     assert_eq!(lesson.numbers("seen", 8)[..3], [1, 0x1234_5678_9abc, 0]);
     // SAFETY: the mapping from above, which nobody uses any more.
     unsafe { nix::sys::mman::munmap(page, 4096) }.expect("unmapped");

@@ -62,11 +62,11 @@ impl Lesson {
 
     /// The numbers of a global variable, each of `size` bytes.
     fn numbers(&self, variable: &str, size: usize) -> Vec<i64> {
-        let number = |bytes: &[u8]| {
-            let mut wide = [0; 8];
-            wide[..size].copy_from_slice(bytes);
-            // The sign is that of the highest byte.
-            (i64::from_le_bytes(wide) << (64 - 8 * size)) >> (64 - 8 * size)
+        let number = |bytes: &[u8]| match *bytes {
+            [a] => i64::from(i8::from_ne_bytes([a])),
+            [a, b] => i64::from(i16::from_ne_bytes([a, b])),
+            [a, b, c, d] => i64::from(i32::from_ne_bytes([a, b, c, d])),
+            _ => i64::from_ne_bytes(bytes.try_into().expect("1, 2, 4 or 8 bytes")),
         };
         self.bytes(variable).chunks(size).map(number).collect()
     }
