@@ -140,7 +140,9 @@ mod table {
     pub(crate) const TCX: Feature = feature("tcx", (6, 6), &["NET_XGRESS"]);
     pub(crate) const UPROBE_MULTI: Feature = feature("uprobe.multi", (6, 6), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const NETKIT: Feature = feature("netkit", (6, 7), &["NETKIT"]);
-    pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_SYSCALL"]);
+    pub(crate) const SCHED_EXT: Feature =
+        feature("sched_ext", (6, 12), &["SCHED_CLASS_EXT", "BPF_JIT", "DEBUG_INFO_BTF"]);
+    pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_JIT"]);
     pub(crate) const EXCEPTIONS: Feature =
         feature("exceptions", (6, 7), &["BPF_JIT", "DEBUG_INFO_BTF", "UNWINDER_ORC"]);
     /// Linux 5.10 takes them, but what wrote Debian's types then left variables out.
@@ -151,6 +153,8 @@ mod table {
         feature("conntrack functions", (5, 18), &["NF_CONNTRACK", "DEBUG_INFO_BTF_MODULES"]);
     pub(crate) const SYSCALL_PROGRAM: Feature =
         feature("syscall programs", (5, 14), &["BPF_SYSCALL", "DEBUG_INFO_BTF"]);
+    pub(crate) const SLEEPABLE_UPROBE: Feature =
+        feature("sleepable uprobes", (6, 0), &["UPROBES", "BPF_EVENTS"]);
     pub(crate) const TOKEN: Feature = feature("BPF token", (6, 9), &["BPF_SYSCALL", "USER_NS"]);
     pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
 }

@@ -32,6 +32,7 @@ mod live_types;
 mod net;
 mod plan;
 mod probes;
+mod requirements;
 mod schema;
 mod skeleton;
 mod smoke;

@@ -38,6 +38,7 @@ mod build;
 mod externs;
 mod fixup;
 mod globals;
+mod kfuncs;
 mod maps;
 mod read;
 mod requirements;

@@ -1,9 +1,10 @@
-//! What an object asks of a kernel: every program type, hook, map type, helper and instruction in it, each with
-//! the first release that has it.
+//! What an object asks of a kernel: every program type, hook, map type, map flag, helper, kfunc and instruction in it,
+//! each with the first release that has it.
 //!
 //! The oldest kernel that can have the object is the newest of these releases. It is a lower bound: code that
 //! the verifier never reaches may ask for more than is needed, and what the types of a kernel decide (CO-RE
-//! fields, kfuncs, hooks by name) is in no release's notes; `rawbpf plan --kernel FILE` asks those.
+//! fields, hooks by name, kfuncs that were taken away again) is in no release's notes; `rawbpf plan --kernel FILE`
+//! asks those.
 //!
 //! | instructions (RFC 9669 group, `-mcpu`) | since |
 //! |---|---|
@@ -23,15 +24,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Function, Object, RelocTarget};
+use super::{
+    Extern, ExternIx, ExternKind, Function, MapDef, MapOrigin, Object, ProgDef, RelocTarget, kfuncs,
+};
 use crate::insn::raw::pseudo;
 use crate::insn::{Helper, RawInsn};
+use crate::sys::map::flags;
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Something that an object asks of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
-    /// What sort of thing: `program type`, `attach type`, `map type`, `helper`, `instruction`, `feature`.
+    /// What sort of thing: `program type`, `attach type`, `map type`, `map flag`, `helper`, `kfunc`,
+    /// `instruction`, `feature`.
     pub kind: &'static str,
     /// What it is: a UAPI name, or in words.
     pub what: String,
@@ -69,27 +74,32 @@ impl Object {
                 ask("attach type", format!("{:?}", program.attach_type), program.attach_type.since());
             }
             if program.def.is_some_and(|d| d.is_sleepable()) && program.prog_type != Some(ProgType::Syscall) {
-                ask("feature", "sleepable programs".into(), Some(Release(5, 10, 0)));
+                let (what, since) = sleepable(program);
+                ask("feature", what.into(), Some(since));
             }
             if program.def.is_some_and(|d| d.has_xdp_frags()) {
                 ask("feature", "XDP on packets in several buffers".into(), Some(Release(5, 18, 0)));
             }
         }
         let functions = self.programs.iter().map(|p| &p.func).chain(&self.functions);
-        functions.for_each(|func| code(&mut asked, func));
+        functions.for_each(|func| code(&mut asked, func, &self.externs));
         self.maps.iter().for_each(|map| {
             let mut ask = |kind, what: String, since| note(&mut asked, kind, what, since, &map.name);
             ask("map type", format!("{:?}", map.map_type), map.map_type.since());
-            if matches!(map.origin, super::MapOrigin::Data { .. }) {
+            if matches!(map.origin, MapOrigin::Data { .. }) {
                 ask("feature", "global variables".into(), Some(Release(5, 2, 0)));
             }
-            if let super::MapOrigin::StructOps(super::StructOps { by_link: true, .. }) = map.origin {
+            if let MapOrigin::StructOps(super::StructOps { by_link: true, .. }) = map.origin {
                 ask("feature", "links of struct_ops".into(), Some(Release(6, 4, 0)));
             }
             let inner = map.inner.iter();
             inner.for_each(|i| ask("map type", format!("{:?}", i.map_type), i.map_type.since()));
+            for (flag, since) in map_flags(map) {
+                ask("map flag", flag, since);
+            }
         });
         self.types(&mut asked);
+        self.symbols(&mut asked);
         let requirement = |((kind, what), (since, used_by))| Requirement { kind, what, since, used_by };
         let mut out: Vec<Requirement> = asked.into_iter().map(requirement).collect();
         out.sort_by_key(|r| std::cmp::Reverse(r.since));
@@ -98,10 +108,26 @@ impl Object {
 
     /// What asks for the kernel's own types.
     fn types(&self, asked: &mut Asked) {
-        for program in &self.programs {
-            if self.core_relocations(&program.func).next().is_some() {
+        for func in self.programs.iter().map(|p| &p.func).chain(&self.functions) {
+            if self.core_relocations(func).next().is_some() {
                 let what = "the kernel's types (CONFIG_DEBUG_INFO_BTF), for CO-RE".into();
-                note(asked, "feature", what, Some(Release(5, 2, 0)), program.name());
+                note(asked, "feature", what, Some(Release(5, 2, 0)), &func.name);
+            }
+        }
+    }
+
+    /// Symbols that the kernel must have. Those that are weak may be missing.
+    fn symbols(&self, asked: &mut Asked) {
+        for (i, symbol) in self.externs.iter().enumerate().filter(|(_, e)| !e.weak) {
+            let (kind, since) = match symbol.kind {
+                ExternKind::Function(_) => ("kfunc", kfuncs::since(&symbol.name)),
+                ExternKind::Variable(_) => ("variable of the kernel", Some(Release(5, 10, 0))),
+                ExternKind::Address | ExternKind::Kconfig { .. } => continue,
+            };
+            let uses =
+                |func: &Function| func.relocs.iter().any(|r| r.target == RelocTarget::Extern(ExternIx(i)));
+            for func in self.programs.iter().map(|p| &p.func).chain(&self.functions).filter(|f| uses(f)) {
+                note(asked, kind, symbol.name.clone(), since, &func.name);
             }
         }
     }
@@ -121,8 +147,51 @@ fn note(asked: &mut Asked, kind: &'static str, what: String, since: Option<Relea
     }
 }
 
+/// Programs that may sleep: which, and since when.
+fn sleepable(program: &ProgDef) -> (&'static str, Release) {
+    match (program.prog_type, program.attach_type) {
+        (Some(ProgType::Kprobe), _) => ("uprobes that may sleep", Release(6, 0, 0)),
+        (_, AttachType::TraceIter) => ("iterators that may sleep", Release(5, 18, 0)),
+        _ => ("sleepable programs", Release(5, 10, 0)),
+    }
+}
+
+/// The flags of maps, and the releases that brought them.
+const MAP_FLAGS: &[(u32, Release)] = &[
+    (flags::NO_PREALLOC, Release(4, 6, 0)),
+    (flags::NO_COMMON_LRU, Release(4, 10, 0)),
+    (flags::NUMA_NODE, Release(4, 14, 0)),
+    (flags::RDONLY, Release(4, 15, 0)),
+    (flags::WRONLY, Release(4, 15, 0)),
+    (flags::STACK_BUILD_ID, Release(4, 17, 0)),
+    (flags::ZERO_SEED, Release(5, 0, 0)),
+    (flags::RDONLY_PROG, Release(5, 2, 0)),
+    (flags::WRONLY_PROG, Release(5, 2, 0)),
+    (flags::CLONE, Release(5, 4, 0)),
+    (flags::MMAPABLE, Release(5, 5, 0)),
+    (flags::PRESERVE_ELEMS, Release(5, 10, 0)),
+    (flags::INNER_MAP, Release(5, 10, 0)),
+    (flags::SEGV_ON_FAULT, Release(6, 9, 0)),
+    (flags::NO_USER_CONV, Release(6, 9, 0)),
+    (flags::RB_OVERWRITE, Release(6, 19, 0)),
+];
+
+/// The flags that a map is declared with. Those of other maps are the loader's doing, and left out where they are lacking.
+fn map_flags(map: &MapDef) -> Vec<(String, Option<Release>)> {
+    let all = std::iter::once(map).chain(map.inner.as_deref()).filter(|m| m.origin == MapOrigin::Declared);
+    let set = all.fold(0, |set, map| set | map.flags);
+    let bits = (0..u32::BITS).map(|bit| 1 << bit).filter(|bit| set & bit != 0);
+    bits.map(|bit| {
+        let name =
+            flags::NAMES.iter().find(|(flag, _)| *flag == bit).map(|(_, name)| format!("BPF_F_{name}"));
+        let since = MAP_FLAGS.iter().find(|(flag, _)| *flag == bit).map(|(_, since)| *since);
+        (name.unwrap_or_else(|| format!("map_flags {bit:#x}")), since)
+    })
+    .collect()
+}
+
 /// What the instructions of a function ask for.
-fn code(asked: &mut Asked, func: &Function) {
+fn code(asked: &mut Asked, func: &Function, externs: &[Extern]) {
     let mut second = false;
     for (i, insn) in func.insns.iter().enumerate() {
         if std::mem::take(&mut second) {
@@ -130,6 +199,10 @@ fn code(asked: &mut Asked, func: &Function) {
         }
         second = insn.is_lddw();
         let target = func.relocs.iter().find(|r| r.at.0 as usize == i).map(|r| r.target);
+        // A kernel without a weak symbol takes the program all the same, if it never gets there.
+        if matches!(target, Some(RelocTarget::Extern(ix)) if externs.get(ix.0).is_some_and(|e| e.weak)) {
+            continue;
+        }
         if insn.is_helper_call() && target.is_none() {
             let helper = Helper(u32::try_from(insn.imm).unwrap_or(u32::MAX));
             let name = helper.uapi().map_or_else(|| helper.to_string(), str::to_string);

@@ -2,17 +2,19 @@
 
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
-use super::load;
-use crate::gate::{BTF, CONNTRACK, KSYM_VARIABLE, RAW_TP_RUN, ROOT, SYSCALL_PROGRAM, require};
+use super::{kernel, load, load_object, object};
+use crate::gate::{
+    BTF, CONNTRACK, KSYM_VARIABLE, RAW_TP_RUN, ROOT, SLEEPABLE_UPROBE, SYSCALL_PROGRAM, require,
+};
 use crate::net::in_namespace;
-use rawbpf::Map;
 use rawbpf::sys::TestRun;
 use rawbpf::uapi::MapType;
+use rawbpf::{Map, Options};
 
 #[test]
 fn fields_types_and_values_of_this_kernel() {
     require!(ROOT);
-    require!(BTF, super::kernel().btf());
+    require!(BTF, kernel().btf());
     let lesson = load("core").expect("it loads");
     require!(RAW_TP_RUN, lesson.loaded.program("look").expect("loaded").test_run(&TestRun::default()));
     let (process, thread) = (i64::from(std::process::id()), i64::from(nix::unistd::gettid().as_raw()));
@@ -23,10 +25,10 @@ fn fields_types_and_values_of_this_kernel() {
 #[test]
 fn symbols_by_address_and_by_type() {
     require!(ROOT);
-    require!(BTF, super::kernel().btf());
+    require!(BTF, kernel().btf());
     let lesson = require!(KSYM_VARIABLE, load("ksyms"));
     require!(RAW_TP_RUN, lesson.loaded.program("look").expect("loaded").test_run(&TestRun::default()));
-    let address = super::kernel().symbols().named("schedule").next().expect("every kernel has it").address;
+    let address = kernel().symbols().named("schedule").next().expect("every kernel has it").address;
     assert_eq!(lesson.number("address") as u64, address);
     assert_eq!((lesson.number("lost"), lesson.number("cpu_found")), (0, 1));
     // How many programs run on that CPU right now: small, and no longer what it was before.
@@ -57,4 +59,36 @@ fn a_program_makes_a_map() {
     // SAFETY: the program opened it in this process, and nobody else knows of it.
     let map = Map::from_fd(unsafe { OwnedFd::from_raw_fd(answer[1]) }).expect("a map");
     assert_eq!((map.info().map_type, map.info().max_entries), (MapType::Array, 5));
+}
+
+/// What is watched.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn rawbpf_lesson_sleep(n: u64) -> u64 {
+    std::hint::black_box(n)
+}
+
+#[test]
+fn a_program_that_may_sleep_reads_memory_that_is_not_there_yet() {
+    require!(ROOT);
+    // A page of a file that nobody has looked at: only who may sleep can have it brought in.
+    let mut file = tempfile::tempfile().expect("a file");
+    std::io::Write::write_all(&mut file, &0x1234_5678_9abc_u64.to_ne_bytes()).expect("written");
+    let (size, private) = (4096.try_into().expect("not 0"), nix::sys::mman::MapFlags::MAP_PRIVATE);
+    // SAFETY: a new mapping, which only the program reads.
+    let page =
+        unsafe { nix::sys::mman::mmap(None, size, nix::sys::mman::ProtFlags::PROT_READ, private, &file, 0) };
+    let page = page.expect("it is mapped");
+    let mut sleepable = object("sleepable");
+    for (name, value) in [("pid", u64::from(std::process::id())), ("where", page.as_ptr() as u64)] {
+        sleepable.global(name).expect("it has it").set(value).expect("a number");
+    }
+    let lesson = require!(SLEEPABLE_UPROBE, load_object(sleepable, &Options::default()));
+    let program = lesson.loaded.program("read_memory").expect("it is loaded");
+    let link = require!(SLEEPABLE_UPROBE, rawbpf::links::auto(kernel(), program));
+    rawbpf_lesson_sleep(1);
+    assert_eq!(lesson.numbers("seen", 8)[..3], [1, 0x1234_5678_9abc, 0]);
+    // SAFETY: the mapping from above, which nobody uses any more.
+    unsafe { nix::sys::mman::munmap(page, 4096) }.expect("unmapped");
+    drop(link);
 }

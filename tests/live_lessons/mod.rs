@@ -11,10 +11,9 @@ mod maps;
 mod struct_ops;
 mod token;
 
-use std::sync::OnceLock;
-
+use crate::live_tracing::kernel;
 use rawbpf::sys::TestRun;
-use rawbpf::{Error, Kernel, Loaded, Object, Options};
+use rawbpf::{Error, Loaded, Object, Options};
 
 /// An object of bpf/, and what became of it.
 struct Lesson {
@@ -25,12 +24,6 @@ struct Lesson {
 fn object(name: &str) -> Object {
     let path = crate::net::object(&format!("{name}.o"));
     Object::open(&path).unwrap_or_else(|e| panic!("{path}: {e:?}"))
-}
-
-/// This kernel; its types and symbols are read once for all tests.
-fn kernel() -> &'static Kernel {
-    static KERNEL: OnceLock<Kernel> = OnceLock::new();
-    KERNEL.get_or_init(Kernel::host)
 }
 
 fn load(name: &str) -> Result<Lesson, Error> {
@@ -69,11 +62,11 @@ impl Lesson {
 
     /// The numbers of a global variable, each of `size` bytes.
     fn numbers(&self, variable: &str, size: usize) -> Vec<i64> {
-        let number = |bytes: &[u8]| {
-            let mut wide = [0; 8];
-            wide[..size].copy_from_slice(bytes);
-            // The sign is that of the highest byte.
-            (i64::from_le_bytes(wide) << (64 - 8 * size)) >> (64 - 8 * size)
+        let number = |bytes: &[u8]| match *bytes {
+            [a] => i64::from(i8::from_ne_bytes([a])),
+            [a, b] => i64::from(i16::from_ne_bytes([a, b])),
+            [a, b, c, d] => i64::from(i32::from_ne_bytes([a, b, c, d])),
+            _ => i64::from_ne_bytes(bytes.try_into().expect("1, 2, 4 or 8 bytes")),
         };
         self.bytes(variable).chunks(size).map(number).collect()
     }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 use super::{Lesson, kernel, load, load_object, object};
-use crate::gate::{ROOT, STRUCT_OPS, STRUCT_OPS_LINK, require};
+use crate::gate::{GUEST, ROOT, SCHED_EXT, STRUCT_OPS, STRUCT_OPS_LINK, require};
 use crate::net::{in_namespace, rawbpf_fails, rawbpf_json, rawbpf_ok};
 use rawbpf::elf::MapOrigin;
 use rawbpf::links::struct_ops::register;
@@ -197,4 +197,19 @@ fn tables_behind_a_question_mark_wait_until_they_are_asked_for() {
         "struct_ops map `second`, member `not_invented_yet`: this kernel has no such member, and its value is not zero"
     );
     assert!(matches!(asked.map("second").expect("it is there").origin, MapOrigin::StructOps(_)));
+}
+
+#[test]
+fn a_scheduler_begins_and_ends() {
+    require!(ROOT);
+    require!(GUEST);
+    let lesson = require!(SCHED_EXT, load("scheduler"));
+    let file =
+        |name: &str| std::fs::read_to_string(format!("/sys/kernel/sched_ext/{name}")).unwrap_or_default();
+    assert_eq!(file("state").trim(), "disabled");
+    let link = registered(&lesson, "lesson").expect("it registers");
+    assert_eq!((file("state").trim(), file("root/ops").trim()), ("enabled", "lesson"));
+    assert_eq!((lesson.number("begun"), lesson.number("ended")), (1, 0));
+    drop(link);
+    soon("the scheduler's end", || lesson.number("ended") == 1 && file("state").trim() == "disabled");
 }

@@ -37,7 +37,7 @@ fn load_object(mut object: Object, programs: &[&str]) -> Result<Loaded, Error> {
 }
 
 /// This kernel; its types and symbols are read once for all tests.
-fn kernel() -> &'static Kernel {
+pub(crate) fn kernel() -> &'static Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
     KERNEL.get_or_init(Kernel::host)
 }
