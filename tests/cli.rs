@@ -187,6 +187,46 @@ fn names_that_cannot_be() {
 }
 
 #[test]
+fn a_listing_has_names_for_all_that_has_one() {
+    let listing = rawbpf_ok(&["disasm", &object("usdt.o")]);
+    for want in [
+        "on_args:",                     // a program
+        ": call bpf_usdt_arg_cnt\n",    // a function
+        "\nbpf_usdt_arg_cnt:\n",        // which is there, too
+        ": call bpf_map_lookup_elem\n", // a helper
+        ": r1 = __bpf_usdt_specs ll\n", // a map
+        " = map_val(.bss) + 0 ll\n",    // a variable
+        "usdt.bpf.h:",                  // a source line
+    ] {
+        assert!(listing.contains(want), "no {want:?} in\n{listing}");
+    }
+    let json = rawbpf_json(&["disasm", &object("usdt.o")]);
+    let insns: Vec<&serde_json::Value> = json["functions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(|f| f["insns"].as_array())
+        .flatten()
+        .collect();
+    assert!(
+        insns.iter().any(|i| i["symbol"] == "__bpf_usdt_specs" && i["text"] == "r1 = __bpf_usdt_specs ll")
+    );
+    let label = insns.iter().find_map(|i| i["label"].as_str()).expect("a label");
+    assert!(insns.iter().any(|i| i["text"].as_str().is_some_and(|t| t.ends_with(&format!("goto {label}")))));
+}
+
+#[test]
+fn an_object_as_text_from_the_command_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let text = rawbpf_ok(&["disasm", "--text", &object("ring_events.o")]);
+    std::fs::write(path("x.s"), &text).expect("it is written");
+    rawbpf_ok(&["asm", &path("x.s"), "-o", &path("y.o")]);
+    assert_eq!(rawbpf_ok(&["disasm", "--text", &path("y.o")]), text);
+    assert_eq!(rawbpf_json(&["disasm", "--text", &path("y.o")])["text"], text);
+}
+
+#[test]
 fn assembly_text_makes_an_object() {
     let dir = tempfile::tempdir().expect("a directory");
     let output = dir.path().join("out.o");

@@ -194,6 +194,36 @@
 //! # Ok::<(), AsmError>(())
 //! ```
 //!
+//! # Packets and contexts
+//!
+//! What a program is given, its context, is a struct, and so are the headers of a packet. [`ctx`] and [`net`]
+//! have their fields by name: each knows its offset, its size and its byte order, so that
+//! [`Asm::get`] reads a number and [`Asm::put`] writes one. Before a packet is read, a comparison
+//! with its end has to prove to the verifier that the bytes are there: [`Asm::need`].
+//!
+//! ```
+//! use rawbpf::insn::prelude::*;
+//! let mut a = Asm::new();
+//! let pass = a.label();
+//! let inside = Bounds { end: R3, scratch: R0, short: pass };
+//! a.get(R2, R1 + xdp_md::DATA)                                // void *packet = ctx->data;
+//!     .get(R3, R1 + xdp_md::DATA_END)
+//!     .need(R2, eth::BYTES + ipv4::BYTES, inside)             // if (packet + 34 > ctx->data_end) goto pass;
+//!     .get(R4, R2 + eth::PROTO)                               // ntohs(eth->h_proto)
+//!     .jne(R4, ETH_P_IP, pass)
+//!     .bind(pass)
+//!     .mov64(R0, XDP_PASS)
+//!     .exit();
+//! let text: Vec<String> = Listing::of(&a.finish()?).to_string().lines().map(|l| l.trim().into()).collect();
+//! assert_eq!(text[3..6], ["r0 = r2", "r0 += 34", "if r0 > r3 goto L8"]);
+//! assert_eq!(text[6..8], ["r4 = *(u16 *)(r2 + 12)", "r4 = be16 r4"]);
+//! # use rawbpf::insn::Listing;
+//! # Ok::<(), AsmError>(())
+//! ```
+//!
+//! The programs in `examples/` go on from here: a socket filter, a table of source addresses, records in
+//! a ring buffer, tail calls, a loop with a callback.
+//!
 //! # What is no instruction
 //!
 //! [`Insn::decode`] takes exactly what the language has. A field that an instruction does not use is
@@ -211,7 +241,8 @@
 //! # As text
 //!
 //! [`Listing`] prints code the way `llvm-objdump` and the verifier do, and [`text::assemble`] reads
-//! that, with labels and names, into the same slots:
+//! that, with labels and names, into the same slots. A text can say everything else of an object, too
+//! ([`text`]): `rawbpf disasm --text` writes it, `rawbpf asm` makes the object of it.
 //!
 //! ```
 //! use rawbpf::insn::{Listing, text};

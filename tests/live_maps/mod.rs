@@ -2,6 +2,7 @@
 
 mod cli;
 mod events;
+mod follow;
 mod iterate;
 mod kinds;
 mod stress;

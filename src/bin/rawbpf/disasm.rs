@@ -36,8 +36,12 @@ struct FunctionRow {
 #[derive(Debug, Serialize)]
 struct InsnRow {
     at: u32,
+    /// The label that jumps of this function go to.
+    label: Option<String>,
     bytes: String,
     text: String,
+    /// The map, function or kernel symbol that it refers to.
+    symbol: Option<String>,
     file: Option<String>,
     line: Option<u32>,
     source: Option<String>,
@@ -84,6 +88,10 @@ impl Symbols for Names<'_> {
         (at.0 == 0).then_some(self.func.name.as_str())
     }
 
+    fn defines(&self, function: &str) -> bool {
+        self.object.functions.iter().any(|f| f.name == function)
+    }
+
     fn line(&self, at: InsnIx) -> Option<LineRef<'_>> {
         let (_, line) = self.lines.range(..=at).next_back()?;
         Some(LineRef { at, file: &line.file, line: line.line, col: line.column, text: Some(&line.text) })
@@ -94,12 +102,22 @@ fn listing(object: &Object, func: &Function) -> FunctionRow {
     let names = Names { object, func, lines: object.source_lines(func).into_iter().collect() };
     let listing = Listing::new(&func.insns).symbols(&names).numbers(true).lines(true);
     let mut insns = Vec::new();
+    let mut label = None;
     for item in listing.items() {
-        let Item::Insn(insn) = item else { continue };
+        let insn = match item {
+            Item::Label { at } => {
+                label = Some(format!("L{at}"));
+                continue;
+            }
+            Item::Insn(insn) => insn,
+            _ => continue,
+        };
         let line = names.lines.range(..=insn.at).next_back().map(|(_, line)| line);
         let bytes = insn.slots.iter().flat_map(|s| s.to_bytes(object.endian));
         insns.push(InsnRow {
             at: insn.at.0,
+            label: label.take(),
+            symbol: names.reference(insn.at).map(|kind| kind.name().to_string()),
             bytes: bytes.map(|b| format!("{b:02x}")).collect(),
             text: insn.to_string(),
             file: line.map(|l| l.file.clone()),

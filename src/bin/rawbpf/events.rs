@@ -24,7 +24,11 @@ use crate::values::{Codec, plain};
 const WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &EventsArgs, out: &Output) -> Result<(), CliError> {
-    let map = map::find(&args.map)?;
+    let (map, drops) = args.maps();
+    if map.is_empty() {
+        return Err(CliError::Option("name the map of events, too".into()));
+    }
+    let map = map::find(&map)?;
     let map_type = map.info().map_type;
     if !matches!(map_type, MapType::Ringbuf | MapType::PerfEventArray) {
         let name = map.name();
@@ -40,7 +44,7 @@ pub(crate) fn run(args: &EventsArgs, out: &Output) -> Result<(), CliError> {
         Some((btf, ty)) => Printer::of(Some(btf), *ty),
         None => Printer::Bytes,
     };
-    let drops = args.drops.as_ref().map(|words| map::find(std::slice::from_ref(words))).transpose()?;
+    let drops = drops.map(|words| map::find(&words)).transpose()?;
     let before = drops.as_ref().map(total).transpose()?;
     let stop = Stop::new()?;
     let deadline = args.seconds.map(|s| Instant::now() + Duration::from_secs(s));

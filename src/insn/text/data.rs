@@ -12,7 +12,7 @@
 
 use super::cursor::{Cursor, Parse};
 use super::lex::Kind;
-use super::types;
+use super::type_read;
 use super::{Init, TextData, TextVar};
 use crate::insn::disasm::Name;
 use std::fmt;
@@ -44,7 +44,7 @@ pub(super) fn directive(c: &mut Cursor<'_>, word: &str, section: &mut TextData) 
             let local = !matches!(c.peek_at(1), Some(Kind::Sign(":"))) && c.eat_word("static");
             let name = c.name()?;
             c.expect(":")?;
-            let ty = Some(types::parse(c)?);
+            let ty = Some(type_read::parse(c)?);
             let at = place(c)?;
             let init = if c.eat("=") { init(c)? } else { Init::Zero };
             section.variables.push(TextVar { name, ty, local, at, init });

@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Parse};
 use super::error::{Fault, did_you_mean};
 use super::lex::Kind;
-use super::{Elem, TextExtern, TextMap, types};
+use super::{Elem, TextExtern, TextMap, type_read};
 use crate::uapi::MapType;
 
 /// What `.map` knows.
@@ -84,7 +84,7 @@ fn element(c: &mut Cursor<'_>) -> Parse<Elem> {
         c.back(start);
         return c.fit("a size in bytes").map(Elem::Bytes);
     }
-    types::parse(c).map(Elem::Type)
+    type_read::parse(c).map(Elem::Type)
 }
 
 /// `.slot MAP, 3, NAME`: the element 3 of a map of maps or programs is NAME from the start.
@@ -111,6 +111,6 @@ pub(super) fn extern_(c: &mut Cursor<'_>, kconfig: bool) -> Parse<TextExtern> {
     c.form(if kconfig { ".kconfig CONFIG_HZ: int" } else { ".ksym bpf_rcu_read_lock: fn() -> void" });
     let name = c.name()?;
     c.expect(":")?;
-    let ty = types::parse(c)?;
+    let ty = type_read::parse(c)?;
     Ok(TextExtern { name, ty, kconfig, weak: c.eat_word("weak") })
 }

@@ -122,6 +122,7 @@ mod lex;
 mod link;
 mod map;
 mod read;
+mod type_read;
 mod types;
 mod value;
 mod wide;

@@ -4,8 +4,8 @@ use super::cursor::{Cursor, Parse};
 use super::error::{Fault, TextError, did_you_mean};
 use super::insn::{self, Parsed};
 use super::lex::{Kind, Token, lex};
-use super::types::{self, Type, TypeDef};
-use super::{TextCore, TextData, TextExtern, TextMap, data, map};
+use super::types::{Type, TypeDef};
+use super::{TextCore, TextData, TextExtern, TextMap, data, map, type_read};
 use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
 use std::collections::{HashMap, HashSet};
@@ -247,36 +247,10 @@ impl<'a> Reader<'a> {
                 };
                 set.insert(c.name()?);
             }
-            ".func" => {
-                c.form(".func name: fn(ctx: *struct xdp_md) -> int");
-                let name = c.name()?;
-                c.expect(":")?;
-                let start = c.pos();
-                let proto = types::parse(c)?;
-                if !matches!(proto, Type::Func(..)) {
-                    return c.fault_at(c.since(start), "a function has a type that starts with `fn`");
-                }
-                self.draft.protos.insert(name, proto);
-            }
-            ".license" => {
-                c.form(".license \"GPL\"");
-                self.draft.license = Some(c.name()?);
-            }
-            ".version" => self.draft.version = Some(c.fit("32 bits")?),
-            ".endian" => {
-                c.form(".endian big");
-                self.draft.endian = match (c.eat_word("big"), c.eat_word("little")) {
-                    (true, _) => Some(Endian::Big),
-                    (_, true) => Some(Endian::Little),
-                    _ => return c.expected("`big` or `little`"),
-                };
-            }
             ".var" | ".bytes" | ".space" => data::directive(c, word, self.data(c, at)?)?,
-            ".ksym" | ".kconfig" => self.draft.externs.push(map::extern_(c, word == ".kconfig")?),
-            ".slot" => map::slot(c, &mut self.draft.maps)?,
             ".core" => {
                 c.form(".core byte_off struct task_struct \"0:3\"");
-                let (kind, ty, access) = (c.name()?, types::parse(c)?, c.name()?);
+                let (kind, ty, access) = (c.name()?, type_read::parse(c)?, c.name()?);
                 let core = TextCore { at: InsnIx(0), kind, ty, access };
                 self.push(number, source, c.since(pos), What::Core(core));
             }
@@ -290,6 +264,43 @@ impl<'a> Reader<'a> {
                 c.form(".8byte 0x95");
                 self.slots(number, source, c)?;
             }
+            _ if self.of_object(number, word, c)? => {}
+            _ => {
+                let help = did_you_mean(word, DIRECTIVES.iter().copied());
+                return Err(Fault::new(at, format!("unknown directive `{word}`"), help));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A directive that says what the object has, wherever it stands; false if it is none.
+    fn of_object(&mut self, number: u32, word: &str, c: &mut Cursor<'_>) -> Parse<bool> {
+        let pos = c.pos().saturating_sub(1);
+        match word {
+            ".license" => {
+                c.form(".license \"GPL\"");
+                self.draft.license = Some(c.name()?);
+            }
+            ".version" => self.draft.version = Some(c.fit("32 bits")?),
+            ".endian" => {
+                c.form(".endian big");
+                self.draft.endian = match (c.eat_word("big"), c.eat_word("little")) {
+                    (true, _) => Some(Endian::Big),
+                    (_, true) => Some(Endian::Little),
+                    _ => return c.expected("`big` or `little`"),
+                };
+            }
+            ".func" => {
+                c.form(".func name: fn(ctx: *struct xdp_md) -> int");
+                let name = c.name()?;
+                c.expect(":")?;
+                let start = c.pos();
+                let proto = type_read::parse(c)?;
+                if !matches!(proto, Type::Func(..)) {
+                    return c.fault_at(c.since(start), "a function has a type that starts with `fn`");
+                }
+                self.draft.protos.insert(name, proto);
+            }
             ".map" => {
                 let map = map::map(c, number)?;
                 if !self.map_names.insert(map.name.clone()) {
@@ -297,16 +308,14 @@ impl<'a> Reader<'a> {
                 }
                 self.draft.maps.push(map);
             }
-            _ => {
-                if let Some(def) = types::definition(c, word)? {
-                    self.draft.types.push(def);
-                    return Ok(None);
-                }
-                let help = did_you_mean(word, DIRECTIVES.iter().copied());
-                return Err(Fault::new(at, format!("unknown directive `{word}`"), help));
-            }
+            ".ksym" | ".kconfig" => self.draft.externs.push(map::extern_(c, word == ".kconfig")?),
+            ".slot" => map::slot(c, &mut self.draft.maps)?,
+            _ => match type_read::definition(c, word)? {
+                Some(def) => self.draft.types.push(def),
+                None => return Ok(false),
+            },
         }
-        Ok(None)
+        Ok(true)
     }
 
     /// Slots as numbers, with commas between them.

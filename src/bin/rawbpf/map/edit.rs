@@ -1,17 +1,17 @@
-//! `rawbpf map get`, `set`, `del`, `push`, `pop`, `peek`, `freeze`, `pin`: one element, or the map itself.
+//! `rawbpf map get`, `set`, `del`, `freeze`, `pin`: elements by their keys, and the map itself.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rawbpf::maps::{ElemFlags, Map, Plain as _};
 use rawbpf::sys::{self, SysError};
 use rawbpf::uapi::MapType;
-use rawbpf::{Program, progs};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::args::{DelArgs, GetArgs, MapOnly, PeekArgs, PinArgs, PushArgs, SetArgs};
+use super::args::{DelArgs, GetArgs, MapOnly, PinArgs, SetArgs};
+use super::object::object;
 use super::{find, selector};
 use crate::error::CliError;
 use crate::output::{Output, Report, count};
@@ -19,17 +19,17 @@ use crate::values::{Codec, plain, sum};
 
 /// One element.
 #[derive(Debug, Serialize)]
-struct Element {
+pub(super) struct Element {
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<Json>,
+    pub(super) key: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Json>,
+    pub(super) value: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    values: Option<Vec<Json>>,
+    pub(super) values: Option<Vec<Json>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sum: Option<Json>,
+    pub(super) sum: Option<Json>,
     #[serde(skip)]
-    text: String,
+    pub(super) text: String,
 }
 
 impl Report for Element {
@@ -40,11 +40,11 @@ impl Report for Element {
 
 /// What was done to how many elements.
 #[derive(Debug, Serialize)]
-struct Done {
-    map: String,
-    elements: usize,
+pub(super) struct Done {
+    pub(super) map: String,
+    pub(super) elements: usize,
     #[serde(skip)]
-    text: String,
+    pub(super) text: String,
 }
 
 impl Report for Done {
@@ -53,7 +53,7 @@ impl Report for Done {
     }
 }
 
-fn element(codec: &Codec, map: &Map, key: Option<&[u8]>, value: &[u8]) -> Element {
+pub(super) fn element(codec: &Codec, map: &Map, key: Option<&[u8]>, value: &[u8]) -> Element {
     let key = key.map(|key| codec.key(key).1);
     if !map.info().is_per_cpu() {
         let (text, json) = codec.value(value);
@@ -121,7 +121,7 @@ fn missing(what: &str) -> CliError {
     CliError::Value { what: "key", problem: format!("{what} is expected") }
 }
 
-fn no_more(words: &[String]) -> Result<(), CliError> {
+pub(super) fn no_more(words: &[String]) -> Result<(), CliError> {
     match words.first() {
         None => Ok(()),
         Some(word) => Err(CliError::Option(format!(
@@ -130,7 +130,7 @@ fn no_more(words: &[String]) -> Result<(), CliError> {
     }
 }
 
-fn failed(map: &Map, doing: &str) -> impl FnOnce(SysError) -> CliError {
+pub(super) fn failed(map: &Map, doing: &str) -> impl FnOnce(SysError) -> CliError {
     CliError::sys(format!("{doing} map `{}`", map.name()))
 }
 
@@ -259,89 +259,6 @@ fn split_list(text: &str) -> Option<Vec<String>> {
     Some(parts.iter().map(|p| p.trim().to_string()).collect())
 }
 
-/// A value that is an object of the kernel's, held open until it is in the map.
-struct Object {
-    value: Vec<u8>,
-    _held: Option<Held>,
-}
-
-#[allow(dead_code, reason = "what is in it is held, not looked at")]
-enum Held {
-    Map(Map),
-    Program(Program),
-    File(File),
-}
-
-/// For maps whose values are objects: the map, program, interface or cgroup that the words name.
-fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliError> {
-    let fd = |held: Held| {
-        let fd = match &held {
-            Held::Map(map) => map.as_fd().as_raw_fd(),
-            Held::Program(program) => program.as_fd().as_raw_fd(),
-            Held::File(file) => file.as_raw_fd(),
-        };
-        Object { value: fd.bytes().to_vec(), _held: Some(held) }
-    };
-    Ok(Some(match map.info().map_type {
-        MapType::ArrayOfMaps | MapType::HashOfMaps => fd(Held::Map(find(words)?)),
-        MapType::ProgArray => fd(Held::Program(program(words)?)),
-        MapType::CgroupArray => {
-            let path = words.join(" ");
-            fd(Held::File(File::open(&path).map_err(CliError::io(format!("open {path}")))?))
-        }
-        MapType::Devmap | MapType::DevmapHash => match interface(words) {
-            Some(index) => {
-                let mut value = index.bytes().to_vec();
-                value.resize(map.value_len(), 0);
-                Object { value, _held: None }
-            }
-            None => return Ok(None),
-        },
-        _ => return Ok(None),
-    }))
-}
-
-fn interface(words: &[String]) -> Option<u32> {
-    let [name] = words else { return None };
-    nix::net::if_::if_nametoindex(name.as_str()).ok()
-}
-
-/// The program that the words name: `id N`, a path, or a name.
-fn program(words: &[String]) -> Result<Program, CliError> {
-    let shown = words.join(" ");
-    match words {
-        [id, n] if id == "id" => {
-            let bad = |_| CliError::BadSelector { what: "program", words: shown.clone() };
-            Program::open_id(n.parse().map_err(bad)?)
-                .map_err(CliError::sys(format!("open the program with {shown}")))
-        }
-        [path] if path.starts_with('/') => {
-            Program::open_pin(path).map_err(CliError::sys(format!("open the program pinned at {path}")))
-        }
-        [name] => {
-            let all = progs::list().map_err(CliError::sys("list the programs"))?;
-            let found: Vec<_> = all.iter().filter(|p| p.name == *name).collect();
-            match found.as_slice() {
-                [one] => Program::open_id(one.id).map_err(CliError::sys(format!("open program `{name}`"))),
-                [] => Err(CliError::NoSuch {
-                    what: "program",
-                    wanted: format!("`{name}`"),
-                    near: String::new(),
-                }),
-                many => {
-                    let list = many
-                        .iter()
-                        .map(|p| format!("  id {}  {}", p.id, p.name))
-                        .collect::<Vec<_>>()
-                        .join("\n");
-                    Err(CliError::Ambiguous { what: "program", name: name.clone(), count: many.len(), list })
-                }
-            }
-        }
-        _ => Err(CliError::BadSelector { what: "program", words: shown }),
-    }
-}
-
 pub(crate) fn del(args: &DelArgs, out: &Output) -> Result<(), CliError> {
     let (map, mut words) = selector(&args.words);
     let map = find(map)?;
@@ -363,9 +280,11 @@ pub(crate) fn del(args: &DelArgs, out: &Output) -> Result<(), CliError> {
     out.report("map del", &Done { map: map.name().into(), elements: removed, text })
 }
 
-/// Deletes what a walk shows, a batch of keys at a time.
+/// Deletes what a walk shows, a batch of keys at a time. While somebody fills the map it is never empty, so this
+/// ends when as many are gone as the map can hold.
 fn delete_all(map: &Map) -> Result<usize, CliError> {
     const AT_A_TIME: usize = 4096;
+    let most = AT_A_TIME.max(map.info().max_entries as usize);
     let mut removed = 0;
     loop {
         let mut keys = Vec::new();
@@ -378,65 +297,10 @@ fn delete_all(map: &Map) -> Result<usize, CliError> {
         }
         let done = map.delete_many(&keys).map_err(|e| failed(map, "delete elements of")(e.source))?;
         removed += done;
-        if done == 0 {
+        if done == 0 || removed >= most {
             return Ok(removed);
         }
     }
-}
-
-pub(crate) fn push(args: &PushArgs, out: &Output) -> Result<(), CliError> {
-    let (map, mut words) = selector(&args.words);
-    let map = find(map)?;
-    keyless(&map)?;
-    let value = Codec::of(&map).value_shape().take(&mut words)?;
-    no_more(words)?;
-    let flags = if args.over { ElemFlags::EXIST } else { ElemFlags::ANY };
-    map.set(&[], &value, flags.0).map_err(failed(&map, "put a value into"))?;
-    let text = format!("put a value into map `{}`", map.name());
-    out.report("map push", &Done { map: map.name().into(), elements: 1, text })
-}
-
-pub(crate) fn pop(args: &MapOnly, out: &Output) -> Result<(), CliError> {
-    let map = find(&args.map)?;
-    keyless(&map)?;
-    let value = map.take(&[]).map_err(failed(&map, "take a value out of"))?;
-    let value = value.ok_or_else(|| empty(&map))?;
-    out.report("map pop", &element(&Codec::of(&map), &map, None, &value))
-}
-
-pub(crate) fn peek(args: &PeekArgs, out: &Output) -> Result<(), CliError> {
-    let (map, mut words) = selector(&args.words);
-    let map = find(map)?;
-    keyless(&map)?;
-    let codec = Codec::of(&map);
-    if map.info().map_type != MapType::BloomFilter {
-        no_more(words)?;
-        let value = map.get(&[]).map_err(failed(&map, "look into"))?;
-        return out.report("map peek", &element(&codec, &map, None, &value.ok_or_else(|| empty(&map))?));
-    }
-    let mut value = codec.value_shape().take(&mut words)?;
-    no_more(words)?;
-    let found = map.get_into(&[], &mut value, ElemFlags::ANY).map_err(failed(&map, "ask"))?;
-    let text =
-        if found { "perhaps: it was put in, or looks like what was" } else { "no: it was never put in" };
-    out.report(
-        "map peek",
-        &Element { key: None, value: Some(Json::Bool(found)), values: None, sum: None, text: text.into() },
-    )
-}
-
-fn keyless(map: &Map) -> Result<(), CliError> {
-    match map.info().map_type {
-        MapType::Queue | MapType::Stack | MapType::BloomFilter => Ok(()),
-        other => Err(CliError::Option(format!(
-            "map `{}` is of type {other}, whose elements have keys; use `map get`, `map set` and `map del`",
-            map.name()
-        ))),
-    }
-}
-
-fn empty(map: &Map) -> CliError {
-    CliError::NoElement { map: map.name().into(), key: "now: it is empty".into() }
 }
 
 pub(crate) fn freeze(args: &MapOnly, out: &Output) -> Result<(), CliError> {

@@ -5,6 +5,8 @@ mod create;
 mod dump;
 mod edit;
 mod find;
+mod object;
+mod queue;
 mod transfer;
 mod watch;
 
@@ -31,9 +33,9 @@ pub(crate) fn run(command: MapCommand, out: &Output) -> Result<(), CliError> {
         MapCommand::Get(args) => edit::get(&args, out),
         MapCommand::Set(args) => edit::set(&args, out),
         MapCommand::Del(args) => edit::del(&args, out),
-        MapCommand::Push(args) => edit::push(&args, out),
-        MapCommand::Pop(args) => edit::pop(&args, out),
-        MapCommand::Peek(args) => edit::peek(&args, out),
+        MapCommand::Push(args) => queue::push(&args, out),
+        MapCommand::Pop(args) => queue::pop(&args, out),
+        MapCommand::Peek(args) => queue::peek(&args, out),
         MapCommand::Freeze(args) => edit::freeze(&args, out),
         MapCommand::Pin(args) => edit::pin(&args, out),
         MapCommand::Create(args) => create::run(&args, out),

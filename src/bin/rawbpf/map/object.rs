@@ -1,0 +1,94 @@
+//! Values that stand for objects of the kernel: maps in maps, programs, cgroups, interfaces.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use rawbpf::maps::{Map, Plain as _};
+use rawbpf::uapi::MapType;
+use rawbpf::{Program, progs};
+
+use super::find;
+use crate::error::CliError;
+
+/// A value that is an object of the kernel's, held open until it is in the map.
+pub(super) struct Object {
+    pub(super) value: Vec<u8>,
+    _held: Option<Held>,
+}
+
+#[allow(dead_code, reason = "what is in it is held, not looked at")]
+enum Held {
+    Map(Map),
+    Program(Program),
+    File(File),
+}
+
+/// For maps whose values are objects: the map, program, interface or cgroup that the words name.
+pub(super) fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliError> {
+    let fd = |held: Held| {
+        let fd = match &held {
+            Held::Map(map) => map.as_fd().as_raw_fd(),
+            Held::Program(program) => program.as_fd().as_raw_fd(),
+            Held::File(file) => file.as_raw_fd(),
+        };
+        Object { value: fd.bytes().to_vec(), _held: Some(held) }
+    };
+    Ok(Some(match map.info().map_type {
+        MapType::ArrayOfMaps | MapType::HashOfMaps => fd(Held::Map(find(words)?)),
+        MapType::ProgArray => fd(Held::Program(program(words)?)),
+        MapType::CgroupArray => {
+            let path = words.join(" ");
+            fd(Held::File(File::open(&path).map_err(CliError::io(format!("open {path}")))?))
+        }
+        MapType::Devmap | MapType::DevmapHash => match interface(words) {
+            Some(index) => {
+                let mut value = index.bytes().to_vec();
+                value.resize(map.value_len(), 0);
+                Object { value, _held: None }
+            }
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn interface(words: &[String]) -> Option<u32> {
+    let [name] = words else { return None };
+    nix::net::if_::if_nametoindex(name.as_str()).ok()
+}
+
+/// The program that the words name: `id N`, a path, or a name.
+fn program(words: &[String]) -> Result<Program, CliError> {
+    let shown = words.join(" ");
+    match words {
+        [id, n] if id == "id" => {
+            let bad = |_| CliError::BadSelector { what: "program", words: shown.clone() };
+            Program::open_id(n.parse().map_err(bad)?)
+                .map_err(CliError::sys(format!("open the program with {shown}")))
+        }
+        [path] if path.starts_with('/') => {
+            Program::open_pin(path).map_err(CliError::sys(format!("open the program pinned at {path}")))
+        }
+        [name] => {
+            let all = progs::list().map_err(CliError::sys("list the programs"))?;
+            let found: Vec<_> = all.iter().filter(|p| p.name == *name).collect();
+            match found.as_slice() {
+                [one] => Program::open_id(one.id).map_err(CliError::sys(format!("open program `{name}`"))),
+                [] => Err(CliError::NoSuch {
+                    what: "program",
+                    wanted: format!("`{name}`"),
+                    near: String::new(),
+                }),
+                many => {
+                    let list = many
+                        .iter()
+                        .map(|p| format!("  id {}  {}", p.id, p.name))
+                        .collect::<Vec<_>>()
+                        .join("\n");
+                    Err(CliError::Ambiguous { what: "program", name: name.clone(), count: many.len(), list })
+                }
+            }
+        }
+        _ => Err(CliError::BadSelector { what: "program", words: shown }),
+    }
+}
