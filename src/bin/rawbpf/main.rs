@@ -19,6 +19,7 @@ mod asm;
 mod attach;
 mod bpffs;
 mod btf;
+mod cgroup;
 mod clock;
 mod disasm;
 mod error;
@@ -26,6 +27,7 @@ mod event_type;
 mod events;
 mod events_args;
 mod feature;
+mod gc;
 mod generate;
 mod input;
 mod inspect;
@@ -45,6 +47,8 @@ mod shell;
 mod stack;
 mod stop;
 mod store;
+mod struct_ops;
+mod token;
 mod trace;
 mod tune;
 mod unload;
@@ -106,6 +110,10 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Btf(command) => btf::run(command, out),
         Command::Gen(command) => generate::run(&command, out),
         Command::Probes(args) => probes::run(&args, out),
+        Command::Cgroup(command) => cgroup::run(&command, out),
+        Command::StructOps(command) => struct_ops::run(&command, out),
+        Command::Token(command) => token::run(&command, out),
+        Command::Gc(args) => gc::run(&args, out),
         Command::Feature(args) => feature::run(&args, out),
         Command::Link(LinkCommand::List) => link::list(out),
         Command::Iter(args) => iter::run(&args, out),

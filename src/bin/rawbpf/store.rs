@@ -54,6 +54,12 @@ impl Store {
             .collect()
     }
 
+    /// What an interrupted replacement left.
+    pub(crate) fn unfinished(&self) -> Vec<Entry> {
+        let all = list(&self.root).into_iter().filter(|(name, _)| name.ends_with(UNFINISHED));
+        all.map(|(name, dir)| Entry { name, dir }).collect()
+    }
+
     /// The entry of this name, whether it exists or not.
     pub(crate) fn entry(&self, name: &str) -> Result<Entry, CliError> {
         if name.is_empty() || name.contains(['.', '/', '\0', UNFINISHED]) || name.len() > 200 {
