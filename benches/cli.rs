@@ -92,4 +92,44 @@ fn inside(ours: &str, object: &str) {
         "map dump by name      rawbpf {a:>9.2?}   bpftool {b:>9.2?}   ratio {dump:.2} (bpftool by id: it cannot find the name)"
     );
     timed(Command::new(ours).args(["unload", "packet_count"]));
+    many(ours);
+}
+
+/// How long until a list of a thousand programs begins to be printed, and until it is whole.
+fn many(ours: &str) {
+    use rawbpf::insn::prelude::*;
+    let mut a = Asm::new();
+    a.mov64(R0, 0).exit();
+    let code = a.finish().expect("two instructions");
+    let insns: Vec<[u8; 8]> =
+        code.insns().iter().map(|i| i.to_bytes(rawbpf::bytes::Endian::NATIVE)).collect();
+    let load = || {
+        let parts = rawbpf::sys::ProgLoadParts { insns: &insns, license: Some(c"GPL"), ..Default::default() };
+        let prog_type = rawbpf::uapi::ProgType::SocketFilter;
+        let head = rawbpf::sys::attr::ProgLoad { prog_type, ..Default::default() };
+        rawbpf::sys::prog_load(head, parts, &mut []).fd.expect("it is loaded")
+    };
+    let _held: Vec<_> = (0..1000).map(|_| load()).collect();
+    let first = |command: &mut Command| {
+        let since = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut out = child.stdout.take().expect("a pipe");
+        std::io::Read::read_exact(&mut out, &mut [0]).expect("it says something");
+        let took = since.elapsed();
+        std::io::copy(&mut out, &mut std::io::sink()).expect("it goes on");
+        assert!(child.wait().expect("it ends").success());
+        took
+    };
+    let (ratio_first, a, b) = ratio(
+        21,
+        || first(Command::new(ours).args(["prog", "list"])),
+        || first(Command::new("bpftool").args(["prog", "list"])),
+    );
+    println!("prog list, 1000, first output  rawbpf {a:>9.2?}   bpftool {b:>9.2?}   ratio {ratio_first:.2}");
+    let (whole, a, b) = ratio(
+        21,
+        || timed(Command::new(ours).args(["prog", "list"])),
+        || timed(Command::new("bpftool").args(["prog", "list"])),
+    );
+    println!("prog list, 1000, to the end    rawbpf {a:>9.2?}   bpftool {b:>9.2?}   ratio {whole:.2}");
 }

@@ -27,6 +27,7 @@ mod live_maps;
 mod live_net;
 mod live_prog;
 mod live_refusals;
+mod live_tool;
 mod live_tracing;
 mod live_types;
 mod net;

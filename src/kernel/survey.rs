@@ -152,8 +152,7 @@ fn collect_kfuncs(btf: &Btf, module: Option<&str>, out: &mut Vec<Kfunc>) {
 
 /// What to load for a type: most take anything, some want to know for what they are meant.
 fn head(kernel: &Kernel, prog_type: ProgType) -> Result<attr::ProgLoad<'static>, String> {
-    let mut head = attr::ProgLoad::default();
-    head.expected_attach_type = match prog_type {
+    let expected_attach_type = match prog_type {
         ProgType::CgroupSockAddr => AttachType::CgroupInet4Connect,
         ProgType::CgroupSockopt => AttachType::CgroupGetsockopt,
         ProgType::CgroupSock => AttachType::CgroupInetSockCreate,
@@ -165,6 +164,7 @@ fn head(kernel: &Kernel, prog_type: ProgType) -> Result<attr::ProgLoad<'static>,
         ProgType::Lsm => AttachType::LsmMac,
         _ => AttachType(0),
     };
+    let mut head = attr::ProgLoad { expected_attach_type, ..Default::default() };
     match prog_type {
         // Kernels before 5.0 want to see their own release.
         ProgType::Kprobe => head.kern_version = kernel.release().code(),

@@ -97,7 +97,7 @@ impl fmt::Display for Share {
 
 /// The hooks of cgroups, and which type of program each takes.
 #[rustfmt::skip]
-pub(super) static HOOKS: &[(AttachType, ProgType)] = {
+pub static HOOKS: &[(AttachType, ProgType)] = {
     use AttachType as A;
     use ProgType as P;
     &[

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use super::exe::{Exe, library};
 use super::functions::glob;
 use super::{tracefs, usdt};
-use crate::btf::{Btf, BtfKind, Kind, KindSet};
+use crate::btf::{Btf, BtfKind, Kind, Scope, TypeId, Wanted};
 use crate::kernel::Kernel;
 
 /// A function of the kernel.
@@ -93,7 +93,9 @@ pub fn kernel_functions(kernel: &Kernel, pattern: &str) -> Vec<KernelFunction> {
             *count = count.saturating_add(1);
         }
     }
-    let protos = prototypes(kernel, &matches);
+    let names: BTreeSet<&str> = found.keys().map(|(name, _)| name.as_str()).collect();
+    let protos =
+        if names.is_empty() { HashMap::new() } else { prototypes(kernel, &|name| names.contains(name)) };
     let function = |((name, module), count)| KernelFunction {
         proto: protos.get(&name).cloned(),
         traceable: traceable.as_ref().map(|set| set.contains(&name)),
@@ -146,7 +148,6 @@ pub fn tracepoints(kernel: &Kernel, pattern: &str) -> Option<Vec<TracepointEntry
         Some((category, pattern)) => (category, pattern),
         None => ("*", pattern),
     };
-    let btf = kernel.btf().ok();
     let mut out = Vec::new();
     for group in tracefs::list(&root, "").into_iter().filter(|g| glob(category.as_bytes(), g.as_bytes())) {
         for name in tracefs::list(&root, &group) {
@@ -154,13 +155,26 @@ pub fn tracepoints(kernel: &Kernel, pattern: &str) -> Option<Vec<TracepointEntry
             if !glob(pattern.as_bytes(), name.as_bytes()) {
                 continue;
             }
-            let Ok(text) = fs::read_to_string(format) else { continue };
-            let raw = btf.and_then(|btf| raw_arguments(btf, &name));
-            out.push(TracepointEntry { category: group.clone(), fields: fields(&text), raw, name });
+            if let Ok(text) = fs::read_to_string(format) {
+                out.push(TracepointEntry { category: group.clone(), fields: fields(&text), raw: None, name });
+            }
         }
     }
     out.sort_by(|a, b| (&a.category, &a.name).cmp(&(&b.category, &b.name)));
+    if let Ok(btf) = kernel.btf() {
+        add_raw(btf, &mut out);
+    }
     Some(out)
+}
+
+/// Says what raw tracepoints get: all of them are looked up in one pass over the types.
+fn add_raw(btf: &Btf, list: &mut [TracepointEntry]) {
+    let names: Vec<String> = list.iter().map(|t| format!("btf_trace_{}", t.name)).collect();
+    let wanted: Vec<Wanted<'_>> = names.iter().map(|name| Wanted::named(name, BtfKind::Typedef)).collect();
+    let found = btf.find_many(Scope::All, &wanted).unwrap_or_default();
+    for (entry, ids) in list.iter_mut().zip(found) {
+        entry.raw = ids.first().and_then(|id| raw_arguments(btf, *id));
+    }
 }
 
 /// The `field:` lines of a format; those of every record come before the first empty line.
@@ -174,8 +188,7 @@ fn fields(text: &str) -> Vec<String> {
 }
 
 /// `btf_trace_NAME` is a pointer to a function whose first argument is the tracer's own.
-fn raw_arguments(btf: &Btf, name: &str) -> Option<String> {
-    let id = btf.find(&format!("btf_trace_{name}"), KindSet::of(&[BtfKind::Typedef])).ok()?;
+fn raw_arguments(btf: &Btf, id: TypeId) -> Option<String> {
     let Kind::Ptr(to) = btf.resolve(id).ok()?.kind else { return None };
     let Kind::FuncProto(params) = btf.resolve(to).ok()?.kind else { return None };
     let one = |p: crate::btf::Param<'_>| btf.render_decl(p.ty, &p.name.to_str()).unwrap_or_default();

@@ -238,18 +238,29 @@ pub fn memlock(program: impl AsFd) -> Option<u64> {
 
 /// All programs of the machine, by id. Needs `CAP_SYS_ADMIN`. One that goes away meanwhile is left out.
 pub fn list() -> Result<Vec<ProgInfo>, SysError> {
+    iter().collect()
+}
+
+/// As [`list`], one by one: a machine may have thousands.
+pub fn iter() -> impl Iterator<Item = Result<ProgInfo, SysError>> {
     let mut types = Types::default();
-    let mut out = Vec::new();
-    let mut id = 0;
-    while let Some(next) = sys::next_id(ObjectKind::Prog, id)? {
-        id = next;
-        if let Ok(fd) = sys::fd_by_id(ObjectKind::Prog, id) {
-            // ENODEV: it was made for a device that is gone, and nothing is left of it but its id.
-            match ProgInfo::with(&fd, &mut types) {
-                Err(e) if e.errno == Errno::ENODEV => {}
-                info => out.push(info?),
+    let mut id = Some(0);
+    std::iter::from_fn(move || {
+        loop {
+            match sys::next_id(ObjectKind::Prog, id?) {
+                Ok(next) => id = next,
+                Err(e) => {
+                    id = None;
+                    return Some(Err(e));
+                }
+            }
+            if let Ok(fd) = sys::fd_by_id(ObjectKind::Prog, id?) {
+                match ProgInfo::with(&fd, &mut types) {
+                    // It was made for a device that is gone, and nothing is left of it but its id.
+                    Err(e) if e.errno == Errno::ENODEV => {}
+                    info => return Some(info),
+                }
             }
         }
-    }
-    Ok(out)
+    })
 }

@@ -257,7 +257,7 @@ fn inside(name: &str) -> String {
 /// The bytes that a run of bitfields lies in.
 fn bitfields(btf: &Btf, first: &Member<'_>, more: &[Member<'_>], base: u32) -> Option<Field> {
     let bits = std::iter::once(first).chain(more);
-    let end = bits.clone().map(|m| m.bit_offset.saturating_add(m.bit_size.into())).max()?;
+    let end = bits.clone().map(|m| m.bit_offset.saturating_add(m.bit_size)).max()?;
     let start = first.bit_offset / 8;
     let size = end.div_ceil(8).saturating_sub(start);
     let words: Vec<String> = bits

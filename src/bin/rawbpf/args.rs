@@ -7,14 +7,18 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use rawbpf::links::NetNs;
 
 use crate::btf::args::BtfCommand;
+use crate::cgroup::CgroupCommand;
 use crate::events_args::{EventsArgs, StackArgs, TraceArgs};
 use crate::feature::FeatureArgs;
+use crate::gc::GcArgs;
 use crate::generate::GenCommand;
 use crate::map::args::MapCommand;
 use crate::net_args::NetArgs;
 use crate::probes::ProbesArgs;
 use crate::prog::args::ProgCommand;
 use crate::shell::{CompletionsArgs, ManArgs};
+use crate::struct_ops::StructOpsCommand;
+use crate::token::TokenCommand;
 
 /// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
 #[derive(Debug, Parser)]
@@ -72,6 +76,17 @@ pub(crate) enum Command {
     /// Make Rust code, or the least BTF, of object files
     #[command(subcommand)]
     Gen(GenCommand),
+    /// Show the programs of cgroups
+    #[command(subcommand)]
+    Cgroup(CgroupCommand),
+    /// Show sets of kernel callbacks that programs implement
+    #[command(subcommand, name = "struct_ops")]
+    StructOps(StructOpsCommand),
+    /// Show what is delegated by tokens, and try one
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show what nothing needs any more, and remove what is dead
+    Gc(GcArgs),
     /// Show what can be traced here, in names for SEC()
     Probes(ProbesArgs),
     /// Show what this kernel can do, and why not
@@ -107,6 +122,10 @@ impl Command {
             Command::Prog(command) => command.name(),
             Command::Btf(command) => command.name(),
             Command::Feature(_) => "feature",
+            Command::Cgroup(command) => command.name(),
+            Command::StructOps(command) => command.name(),
+            Command::Token(command) => command.name(),
+            Command::Gc(_) => "gc",
             Command::Probes(_) => "probes",
             Command::Gen(command) => command.name(),
             Command::Link(LinkCommand::List(_)) => "link list",

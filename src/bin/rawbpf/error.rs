@@ -66,6 +66,9 @@ pub(crate) enum CliError {
     /// A failure after the output has begun: it was ended as far as it came.
     #[error("the output is not complete")]
     Told(#[source] Box<CliError>),
+    /// No token could be made, and why is known.
+    #[error("cannot make a token: {why}")]
+    Token { why: String, source: SysError },
     /// An option that does not fit the object.
     #[error("{0}")]
     Option(String),
@@ -121,6 +124,8 @@ impl CliError {
             }
             CliError::NetNs(_) => "failed",
             CliError::Incomplete { .. } => "incomplete",
+            CliError::Token { source, .. } if source.errno.is_permission() => "not permitted",
+            CliError::Token { .. } => "failed",
             CliError::BadName { .. }
             | CliError::BadSelector { .. }
             | CliError::Option(_)
@@ -153,6 +158,7 @@ impl CliError {
     pub(crate) fn errno(&self) -> Option<String> {
         match self {
             CliError::Lib(e) => e.errno().map(|e| e.name()),
+            CliError::Token { source, .. } => Some(source.errno.name()),
             CliError::Io { source, .. } => source.raw_os_error().map(|e| rawbpf::sys::Errno(e).name()),
             _ => None,
         }

@@ -16,7 +16,7 @@ use crate::net;
 use crate::output::{Output, Report, Table};
 use crate::replace;
 use crate::store::{Entry, LINKS, PROGS, Store};
-use crate::struct_ops;
+use crate::tables;
 
 /// What `load` did.
 #[derive(Debug, Serialize)]
@@ -257,7 +257,7 @@ fn fresh(
 ) -> Result<LoadReport, CliError> {
     let loaded = plan.run()?;
     let mut attached = attach(Some(entry), &loaded, targets, &args.how)?;
-    struct_ops::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
+    tables::attach_all(Some(entry), &loaded, &args.how, &[], &mut attached);
     let attached = attached.or_error(args.how.strict)?;
     let _signals = hold_signals();
     pin(entry, &loaded, &attached.done)?;
@@ -277,7 +277,7 @@ pub(crate) fn pin(entry: &Entry, loaded: &Loaded, attached: &[Attached]) -> Resu
         let path = entry.pin(PROGS, program.name())?;
         program.pin(&path).map_err(CliError::sys(format!("pin program `{}`", program.name())))?;
     }
-    loaded.maps().try_for_each(|map| struct_ops::pin(entry, map))?;
+    loaded.maps().try_for_each(|map| tables::pin(entry, map))?;
     for a in attached.iter().filter(|a| a.link.lifetime() != Lifetime::Hook) {
         let path = entry.pin(LINKS, &a.pin)?;
         a.link.pin(&path).map_err(CliError::sys(format!("pin the link of {}", a.hook)))?;
@@ -296,7 +296,7 @@ fn foreground(
     let signals = hold_signals();
     let loaded = plan.run()?;
     let mut attached = attach(None, &loaded, targets, &args.how)?;
-    struct_ops::attach_all(None, &loaded, &args.how, &[], &mut attached);
+    tables::attach_all(None, &loaded, &args.how, &[], &mut attached);
     let attached = attached.or_error(args.how.strict)?;
     out.report("load", &report(args, name, None, plan, &loaded, &attached)?)?;
     out.note("in the foreground; Ctrl-C detaches");
@@ -356,10 +356,10 @@ pub(crate) fn report(
         Some((name, e)) => (name.clone(), attach::why_failed(name, e)),
         None => attach::why_not(p, &args.how),
     };
-    let in_tables = struct_ops::programs(plan, is_attached);
+    let in_tables = tables::programs(plan, is_attached);
     let idle =
         loaded.programs().filter(|p| !is_attached(p.name()) && !in_tables.contains(&p.name())).map(why_not);
-    let tables = struct_ops::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
+    let tables = tables::maps(loaded).map(Map::name).filter(|name| !is_attached(name));
     let tables = tables.map(|name| {
         let why = failed(name).map_or_else(|| "--no-attach".into(), |(_, e)| attach::why_failed(name, e));
         (name.to_string(), why)

@@ -20,6 +20,7 @@ mod attach;
 mod attachments;
 mod bpffs;
 mod btf;
+mod cgroup;
 mod clock;
 mod direct;
 mod disasm;
@@ -28,6 +29,7 @@ mod event_type;
 mod events;
 mod events_args;
 mod feature;
+mod gc;
 mod generate;
 mod hook;
 mod input;
@@ -52,6 +54,8 @@ mod stack;
 mod stop;
 mod store;
 mod struct_ops;
+mod tables;
+mod token;
 mod trace;
 mod tune;
 mod unload;
@@ -113,6 +117,10 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Btf(command) => btf::run(command, out),
         Command::Gen(command) => generate::run(&command, out),
         Command::Probes(args) => probes::run(&args, out),
+        Command::Cgroup(command) => cgroup::run(&command, out),
+        Command::StructOps(command) => struct_ops::run(&command, out),
+        Command::Token(command) => token::run(&command, out),
+        Command::Gc(args) => gc::run(&args, out),
         Command::Feature(args) => feature::run(&args, out),
         Command::Link(LinkCommand::List(args)) => link::list(&args, out),
         Command::Link(LinkCommand::Show(args)) => link::show(&args, out),

@@ -206,6 +206,12 @@ impl Table {
     }
 
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let widths = self.widths();
+        self.rows.iter().try_for_each(|row| Table::write_row(out, row, &widths))
+    }
+
+    /// How wide each column is.
+    pub(crate) fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut widths = vec![0; columns];
         for row in &self.rows {
@@ -213,14 +219,16 @@ impl Table {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-            writeln!(out, "{}", line.trim_end())?;
+        widths
+    }
+
+    /// Writes one row in columns of these widths: for lists that are printed while they are made.
+    pub(crate) fn write_row(out: &mut dyn Write, row: &[String], widths: &[usize]) -> io::Result<()> {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            line.push_str(&format!("{cell:<width$}  "));
         }
-        Ok(())
+        writeln!(out, "{}", line.trim_end())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::attach;
 use crate::error::CliError;
 use crate::load;
 use crate::output::{Output, Report};
-use crate::struct_ops;
+use crate::tables;
 
 #[derive(Debug, Serialize)]
 struct PlanReport {
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     let mut targets = load::targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
     let mut report = report(&plan, &targets);
-    report.calls.extend(struct_ops::calls(&plan, &args.how));
+    report.calls.extend(tables::calls(&plan, &args.how));
     out.report("plan", &report)
 }
 

@@ -24,7 +24,7 @@ use crate::direct;
 use crate::error::CliError;
 use crate::load::{self, Attached, Attachments, LinkRow, LoadReport, names};
 use crate::store::{DIRECT, Entry, LINKS, MAPS, PROGS};
-use crate::struct_ops;
+use crate::tables;
 
 /// Puts a new object in the place of `old`. If anything fails, the links get their old programs back.
 pub(crate) fn run(
@@ -33,7 +33,7 @@ pub(crate) fn run(
     plan: &Plan,
     targets: &[(String, Target)],
 ) -> Result<LoadReport, CliError> {
-    struct_ops::refuse_replacing(&old.pins(MAPS))?;
+    tables::refuse_replacing(&old.pins(MAPS))?;
     let loaded = plan.run()?;
     let direct = direct::plan(old, &loaded, targets, names)?;
     let new = old.successor();
@@ -94,14 +94,14 @@ fn swap(
     let mut added = load::attach(Some(new), loaded, &fresh, how)?;
     let kept: Vec<String> =
         tables.iter().filter_map(|(_, pin)| pin.strip_prefix("struct_ops_")).map(String::from).collect();
-    struct_ops::attach_all(Some(new), loaded, how, &kept, &mut added);
+    tables::attach_all(Some(new), loaded, how, &kept, &mut added);
     // All or nothing: what was attached so far stays, or is replaced.
     let mut added = added.or_error(true)?;
     load::pin(new, loaded, &added.done)?;
     direct::run(direct, new, loaded, swapped)?;
     // Last, as there is no way back: the old table's functions are not known any more.
     for (link, pin) in tables {
-        attached.push(struct_ops::replace(link, pin, loaded)?);
+        attached.push(tables::replace(link, pin, loaded)?);
     }
     attached.append(&mut added.done);
     Ok(Attachments { done: attached, ..added })

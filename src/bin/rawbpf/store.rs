@@ -31,7 +31,7 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
 
 use crate::error::CliError;
-use crate::struct_ops;
+use crate::tables;
 
 /// The directory of all loaded objects.
 pub(crate) struct Store {
@@ -68,6 +68,12 @@ impl Store {
     /// The names that are loaded.
     pub(crate) fn names(&self) -> Vec<String> {
         list(&self.root).into_iter().map(|(name, _)| name).filter(|name| !name.contains(UNFINISHED)).collect()
+    }
+
+    /// What an interrupted replacement left.
+    pub(crate) fn unfinished(&self) -> Vec<Entry> {
+        let all = list(&self.root).into_iter().filter(|(name, _)| name.ends_with(UNFINISHED));
+        all.map(|(name, dir)| Entry { name, dir }).collect()
     }
 
     /// The entry of this name, whether it exists or not.
@@ -218,7 +224,7 @@ impl Entry {
         removed.direct = self.pins(DIRECT).into_iter().map(|(name, _)| name).collect();
         self.end_direct().into_iter().for_each(&mut note);
         for (name, path) in self.pins(MAPS) {
-            match struct_ops::unregister(&path) {
+            match tables::unregister(&path) {
                 Ok(true) => removed.links.push(name),
                 other => note(other.map(drop)),
             }

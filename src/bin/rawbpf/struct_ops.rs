@@ -1,153 +1,200 @@
-//! struct_ops in `load`, `plan` and `unload`: tables of programs that take the place of a kernel's table.
-//!
-//! A table in `.struct_ops.link` is attached by a link, and that is pinned as any other. A table in `.struct_ops` is
-//! registered by writing its map and belongs to the kernel from then on; its map is pinned *before*, and to unload it is
-//! to delete the map's only element.
+//! `rawbpf struct_ops`: sets of the kernel's callbacks that programs implement.
 
-use std::path::Path;
+use std::io::{self, Write};
 
-use rawbpf::links::{Lifetime, struct_ops};
-use rawbpf::maps::{StructOps, StructOpsState};
-use rawbpf::sys::Errno;
-use rawbpf::sys::map::flags;
+use clap::{Args as ClapArgs, Subcommand};
+use rawbpf::btf::{Btf, Kind, TypeId, decode};
+use rawbpf::maps::{self, StructOpsState};
+use rawbpf::progs::ProgInfo;
+use rawbpf::sys::{self, ObjectKind};
 use rawbpf::uapi::MapType;
-use rawbpf::{Link, Loaded, Map, Plan};
+use rawbpf::{Kernel, Map};
+use serde::Serialize;
+use serde_json::{Map as JsonMap, Value as Json, json};
 
-use crate::args::HowArgs;
 use crate::error::CliError;
-use crate::load::{Attached, Attachments};
-use crate::plan::Call;
-use crate::store::{Entry, MAPS};
+use crate::output::{Output, Report, Table};
+use crate::values::{json_of, plain};
 
-/// The maps of an object that can be attached.
-pub(crate) fn maps(loaded: &Loaded) -> impl Iterator<Item = &Map> {
-    loaded.maps().filter(|m| loaded.struct_ops_value(m.name()).is_some())
+#[derive(Debug, Subcommand)]
+pub(crate) enum StructOpsCommand {
+    /// List the sets of callbacks, and whether the kernel uses them
+    #[command(visible_alias = "show")]
+    List,
+    /// Show each callback and value of a set
+    Dump(DumpArgs),
 }
 
-/// Attaches all tables but those called so.
-pub(crate) fn attach_all(
-    entry: Option<&Entry>,
-    loaded: &Loaded,
-    how: &HowArgs,
-    except: &[String],
-    out: &mut Attachments,
-) {
-    for map in maps(loaded).filter(|m| !how.no_attach && !except.iter().any(|name| name == m.name())) {
-        match attach(entry, loaded, map) {
-            Ok(one) => out.done.push(one),
-            Err(e) => out.failed.push((map.name().into(), e)),
+impl StructOpsCommand {
+    /// As it is typed.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            StructOpsCommand::List => "struct_ops list",
+            StructOpsCommand::Dump(_) => "struct_ops dump",
         }
     }
 }
 
-/// Puts a table of a new object behind the link of an old one's, in one step.
-pub(crate) fn replace(link: Link, pin: String, loaded: &Loaded) -> Result<Attached, CliError> {
-    let is_it = |m: &&Map| pin_name(m.name()).replace('.', "_") == pin;
-    let Some(map) = maps(loaded).find(is_it) else {
-        return Err(CliError::Option(format!(
-            "--replace: {pin} is attached, and the new object has no struct_ops map of this name"
-        )));
-    };
-    let value = loaded.struct_ops_value(map.name()).unwrap_or_default();
-    link.update_map(map, value).map_err(CliError::sys(format!("replace the table behind {pin}")))?;
-    let name = map.name().to_string();
-    Ok(Attached { link, program: name.clone(), hook: format!("struct_ops {name}"), pin })
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DumpArgs {
+    /// Which map: NAME, `id N`, or the path of its pin
+    #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
+    map: Vec<String>,
 }
 
-fn pin_name(map: &str) -> String {
-    format!("struct_ops_{map}")
-}
-
-/// Attaches a table. What the kernel may keep without a link is written down in `entry` before.
-fn attach(entry: Option<&Entry>, loaded: &Loaded, map: &Map) -> Result<Attached, CliError> {
-    let name = map.name().to_string();
-    let value = loaded.struct_ops_value(&name).unwrap_or_default();
-    if let Some(entry) = entry {
-        pin(entry, map)?;
-    }
-    let link = struct_ops::register(map, value).map_err(|e| explain(&name, e))?;
-    let hook = match link.lifetime() {
-        Lifetime::Link => format!("struct_ops {name}"),
-        _ => format!("struct_ops {name}, registered"),
-    };
-    Ok(Attached { link, program: name.clone(), hook, pin: pin_name(map.name()) })
-}
-
-fn explain(name: &str, e: rawbpf::sys::SysError) -> CliError {
-    let why = match e.errno {
-        Errno::EEXIST => ": a table of that name is registered",
-        Errno::EINVAL => {
-            ": the kernel's own check of the table refuses it: a function that it must have is missing, or a value is wrong"
+/// Carries a verb of `rawbpf struct_ops` out.
+pub(crate) fn run(command: &StructOpsCommand, out: &Output) -> Result<(), CliError> {
+    let kernel = Kernel::host();
+    match command {
+        StructOpsCommand::List => {
+            let all = maps::list().map_err(CliError::sys("list the maps"))?;
+            let ours = all.into_iter().filter(|m| m.info().map_type == MapType::StructOps);
+            out.report("struct_ops list", &List { sets: ours.map(|m| row(&kernel, &m)).collect() })
         }
-        Errno::EBUSY => ": it is registered already",
-        _ => "",
+        StructOpsCommand::Dump(args) => {
+            let map = crate::map::find(&args.map)?;
+            if map.info().map_type != MapType::StructOps {
+                let kind = map.info().map_type;
+                return Err(CliError::Option(format!(
+                    "map `{}` is of type {kind}, not struct_ops",
+                    map.name()
+                )));
+            }
+            let members = members(&kernel, &map).unwrap_or_default();
+            out.report("struct_ops dump", &Dump { set: row(&kernel, &map), members })
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    id: u32,
+    name: String,
+    /// The kernel's struct.
+    of: Option<String>,
+    state: String,
+    link_ids: Vec<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    sets: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Dump {
+    #[serde(flatten)]
+    set: Row,
+    members: JsonMap<String, Json>,
+}
+
+fn row(kernel: &Kernel, map: &Map) -> Row {
+    let state = match maps::StructOps::try_from(map).and_then(|ops| ops.state()) {
+        Ok(StructOpsState::Init) => "not filled in".into(),
+        Ok(StructOpsState::InUse) => "in use".into(),
+        Ok(StructOpsState::ToBeFree) => "being freed".into(),
+        Ok(StructOpsState::Ready) => "ready".into(),
+        Ok(StructOpsState::Other(n)) => format!("state {n}"),
+        Err(e) => e.to_string(),
     };
-    CliError::sys(format!("register the struct_ops map `{name}`{why}"))(e)
-}
-
-/// Pins a map, if that is not done.
-pub(crate) fn pin(entry: &Entry, map: &Map) -> Result<(), CliError> {
-    let path = entry.pin(MAPS, map.name())?;
-    if path.exists() {
-        return Ok(());
+    let links = rawbpf::links::list().unwrap_or_default();
+    let of_it = |l: &&rawbpf::links::LinkInfo| matches!(l.hook, rawbpf::links::Hook::StructOps { map_id } if map_id == map.info().id);
+    Row {
+        id: map.info().id,
+        name: map.name().into(),
+        of: data_type(kernel, map).map(|(_, name, _, _)| name),
+        state,
+        link_ids: links.iter().filter(of_it).map(|l| l.id).collect(),
     }
-    map.pin(&path).map_err(CliError::sys(format!("pin map `{}`", map.name())))
 }
 
-/// The calls that registering takes, for `plan`.
-pub(crate) fn calls(plan: &Plan, how: &HowArgs) -> Vec<Call> {
-    let loaded = |ix| plan.programs.iter().any(|p| p.ix == ix);
-    let mut out = Vec::new();
-    for map in plan.maps.iter().filter(|m| m.create && !how.no_attach) {
-        let Some(ops) = map.struct_ops.as_ref().filter(|ops| ops.functions.iter().all(|(_, ix)| loaded(*ix)))
-        else {
-            continue;
+/// The kernel's types, the name of the struct, its type, and where in the value it is: `bpf_struct_ops_NAME` has a
+/// head and the member `data`.
+fn data_type(kernel: &Kernel, map: &Map) -> Option<(std::sync::Arc<Btf>, String, TypeId, usize)> {
+    let raw = sys::map_info(map).ok()?;
+    let btf = match raw.btf_vmlinux_id {
+        0 => kernel.btf().ok()?.clone(),
+        // A module's.
+        id => kernel
+            .modules()
+            .iter()
+            .find(|m| m.btf_id == id)
+            .map_or_else(|| kernel.btf().ok(), |m| Some(&m.btf))?
+            .clone(),
+    };
+    let (ty, offset) = {
+        let whole = btf.resolve(TypeId(raw.btf_vmlinux_value_type_id)).ok()?;
+        let data = whole.members()?.iter().find(|m| m.name == "data")?;
+        (data.ty, data.bit_offset as usize / 8)
+    };
+    let name = btf.resolve(ty).ok()?.name.to_string();
+    Some((btf, name, ty, offset))
+}
+
+/// Each member: a callback as the program that implements it, anything else as its value.
+fn members(kernel: &Kernel, map: &Map) -> Option<JsonMap<String, Json>> {
+    let (btf, _, ty, offset) = data_type(kernel, map)?;
+    let value = maps::StructOps::try_from(map).ok()?.value().ok()??;
+    let mut out = JsonMap::new();
+    for m in btf.resolve(ty).ok()?.members()?.iter().filter(|m| !m.is_bitfield() && !m.name.is_empty()) {
+        let start = offset.checked_add(m.bit_offset as usize / 8)?;
+        let bytes = value.get(start..start.checked_add(btf.size_of(m.ty).ok()? as usize)?)?;
+        let shown = match callback(&btf, m.ty) {
+            true => match bytes.first_chunk::<8>().map(|b| u64::from_ne_bytes(*b)) {
+                None | Some(0) => continue,
+                Some(id) => program(id as u32),
+            },
+            false => json_of(&decode(&btf, m.ty, bytes).ok()?),
         };
-        let fd = format!("<{}>", map.name);
-        let (call, attributes) = if map.flags & flags::LINK != 0 {
-            ("BPF_LINK_CREATE", vec![("map_fd", fd), ("attach_type", "BPF_STRUCT_OPS".into())])
-        } else {
-            let value = format!("{} bytes with {} programs", ops.value.len(), ops.functions.len());
-            ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", fd), ("key", "0".into()), ("value", value)])
-        };
-        let attributes = attributes.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-        out.push(Call { call: call.into(), attributes });
+        out.insert(m.name.to_string(), shown);
     }
-    out
+    Some(out)
 }
 
-/// The programs that stand in these tables.
-pub(crate) fn programs(plan: &Plan, in_table: impl Fn(&str) -> bool) -> Vec<&str> {
-    let tables = plan.maps.iter().filter(|m| in_table(&m.name)).filter_map(|m| m.struct_ops.as_ref());
-    let used: Vec<_> = tables.flat_map(|ops| &ops.functions).map(|(_, ix)| *ix).collect();
-    plan.programs.iter().filter(|p| used.contains(&p.ix)).map(|p| p.name.as_str()).collect()
+/// A pointer to a function.
+fn callback(btf: &Btf, ty: TypeId) -> bool {
+    let Ok(Kind::Ptr(to)) = btf.resolve(ty).map(|t| t.kind) else { return false };
+    btf.resolve(to).is_ok_and(|t| matches!(t.kind, Kind::FuncProto(_)))
 }
 
-/// A table that was registered by writing it can only be taken away and registered again.
-pub(crate) fn refuse_replacing(maps: &[(String, std::path::PathBuf)]) -> Result<(), CliError> {
-    match maps.iter().find(|(_, path)| registered(path).is_some()) {
-        Some((name, _)) => Err(CliError::Option(format!(
-            "--replace: struct_ops map `{name}` is registered without a link, so another cannot take its place \
-             in one step; unload it first, or put it in SEC(\".struct_ops.link\")"
-        ))),
-        None => Ok(()),
+fn program(id: u32) -> Json {
+    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of).ok();
+    json!({"prog_id": id, "name": info.map(|i| i.name)})
+}
+
+impl Report for List {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.sets.is_empty() {
+            return writeln!(out, "no struct_ops maps");
+        }
+        let mut table = Table::new(&["ID", "NAME", "STRUCT", "STATE", "LINKS"]);
+        for r in &self.sets {
+            let links: Vec<String> = r.link_ids.iter().map(u32::to_string).collect();
+            table.row(vec![
+                r.id.to_string(),
+                r.name.clone(),
+                r.of.clone().unwrap_or_else(|| "-".into()),
+                r.state.clone(),
+                if links.is_empty() { "-".into() } else { links.join(",") },
+            ]);
+        }
+        table.write(out)
     }
 }
 
-/// Unregisters the table in a pinned map, if it is one that was registered by writing it. True if it was.
-pub(crate) fn unregister(pin: &Path) -> Result<bool, CliError> {
-    let Some(map) = registered(pin) else { return Ok(false) };
-    let doing = format!("unregister the functions of struct_ops map `{}`", map.name());
-    struct_ops::unregister(&map).map_err(CliError::sys(doing))?;
-    Ok(true)
-}
-
-/// The map behind a pin, if it is a table that is registered without a link.
-fn registered(pin: &Path) -> Option<Map> {
-    let map = Map::open_pin(pin).ok().filter(|m| m.info().map_type == MapType::StructOps)?;
-    if map.info().flags & flags::LINK != 0 {
-        return None;
+impl Report for Dump {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let of = self.set.of.as_deref().unwrap_or("struct");
+        writeln!(out, "{} (id {}): struct {of}, {}", self.set.name, self.set.id, self.set.state)?;
+        let mut table = Table::new(&[]);
+        for (name, value) in &self.members {
+            let value = match (value.get("prog_id"), value.get("name").and_then(Json::as_str)) {
+                (Some(id), Some(name)) => format!("{name} (id {id})"),
+                (Some(id), None) => format!("program id {id}"),
+                _ => plain(value),
+            };
+            table.row(vec![format!("  .{name}"), value]);
+        }
+        table.write(out)
     }
-    let in_use = StructOps::try_from(map.clone()).ok()?.state().ok()? == StructOpsState::InUse;
-    in_use.then_some(map)
 }

@@ -43,7 +43,7 @@ impl Printer<'_> {
     /// The type that is written for this one: itself, but for `__builtin_va_list`.
     fn written(&self, id: TypeId) -> TypeId {
         match self.btf.head(id) {
-            Some(head) if Some(id) == self.va_list => TypeId(head.word),
+            Some(head) if self.is_va_list(id) => TypeId(head.word),
             _ => id,
         }
     }

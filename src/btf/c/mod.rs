@@ -190,9 +190,6 @@ struct Printer<'a> {
     tags: Names<'a>,
     idents: Names<'a>,
     layouts: Layouts<'a>,
-    /// The typedef `__builtin_va_list`. Every compiler brings its own, and that of BPF is shorter than
-    /// that of most kernels; so its target is written in its place.
-    va_list: Option<TypeId>,
     /// Write anonymous structs and enumerations out where they are used.
     inline: bool,
     depth: u32,
@@ -211,11 +208,17 @@ impl<'a> Printer<'a> {
             tags: Names::default(),
             idents: Names::default(),
             layouts: Layouts::new(btf),
-            va_list: btf.find("__builtin_va_list", BtfKind::Typedef).ok(),
             inline: true,
             depth: 0,
             left: bytes.fold(4096u64, |all, bytes| all.saturating_add(bytes as u64 * 4)),
         }
+    }
+
+    /// The typedef `__builtin_va_list`. Every compiler brings its own, and that of BPF is shorter than
+    /// that of most kernels; so its target is written in its place.
+    fn is_va_list(&self, id: TypeId) -> bool {
+        let head = self.btf.head(id).filter(|head| head.kind() == BtfKind::Typedef);
+        head.and_then(|head| self.btf.lookup_name(head.name)).is_some_and(|name| name == "__builtin_va_list")
     }
 
     fn state(&mut self, id: TypeId) -> &mut State {

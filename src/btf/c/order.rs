@@ -179,7 +179,7 @@ impl Printer<'_> {
             return Err(BtfError::TooDeep { id, limit: MAX_DEPTH }); // it is made of itself
         }
         let Kind::Typedef(to) = self.btf.ty(id)?.kind else { return Ok(()) };
-        if Some(id) == self.va_list {
+        if self.is_va_list(id) {
             return self.deeper(to, complete, TypeId::VOID);
         }
         // While a typedef waits for its struct to be complete, the struct may well need it declared.

@@ -61,8 +61,46 @@ struct ProgReport {
 }
 
 pub(super) fn list(args: &ListArgs, out: &Output) -> Result<(), CliError> {
-    // The table for people has no room for what takes time to find out.
-    report("prog list", args, out.is_json(), false, out)
+    if out.is_json() || !args.program.is_empty() {
+        // The table for people has no room for what takes time to find out.
+        return report("prog list", args, out.is_json(), false, out);
+    }
+    stream()
+}
+
+/// How many rows are looked at for the widths of the columns.
+const PAGE: usize = 16;
+
+/// Prints the table while it is made: of a thousand programs the first are there at once.
+fn stream() -> Result<(), CliError> {
+    let around = Around::new(false, &mut Vec::new());
+    let mut rest = progs::iter().map(|info| info.map(|info| around.row(info).cells()));
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    let mut page = Table::new(HEAD);
+    let fail = || CliError::sys("list the programs");
+    let mut shown = 0;
+    for row in rest.by_ref().take(PAGE) {
+        page.row(row.map_err(fail())?);
+        shown += 1;
+    }
+    if shown == 0 {
+        return quiet(writeln!(stdout, "no programs").and_then(|()| stdout.flush()));
+    }
+    let widths = page.widths();
+    let mut written = page.write(&mut stdout).and_then(|()| stdout.flush());
+    for row in rest {
+        let row = row.map_err(fail())?;
+        written = written.and_then(|()| Table::write_row(&mut stdout, &row, &widths));
+    }
+    quiet(written.and_then(|()| stdout.flush()))
+}
+
+/// A reader that has gone away is no error.
+fn quiet(written: io::Result<()>) -> Result<(), CliError> {
+    match written {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(CliError::io("write to standard output")),
+    }
 }
 
 pub(super) fn show(args: &ListArgs, out: &Output) -> Result<(), CliError> {
@@ -81,11 +119,7 @@ fn report(
         words => select::programs(words)?.into_iter().map(|f| f.info).collect(),
     };
     let mut problems = Vec::new();
-    let around = Around {
-        pins: inventory::pins(&mut problems),
-        processes: complete.then(|| inventory::processes(&mut problems)),
-        kernel: Kernel::host(),
-    };
+    let around = Around::new(complete, &mut problems);
     for problem in &problems {
         out.note(&format!("note: {problem}"));
     }
@@ -101,6 +135,14 @@ struct Around {
 }
 
 impl Around {
+    fn new(complete: bool, problems: &mut Vec<inventory::Problem>) -> Around {
+        Around {
+            pins: inventory::pins(problems),
+            processes: complete.then(|| inventory::processes(problems)),
+            kernel: Kernel::host(),
+        }
+    }
+
     fn row(&self, info: ProgInfo) -> ProgRow {
         let paths = |paths: &Vec<PathBuf>| {
             let mut list: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
@@ -177,28 +219,34 @@ impl Report for ProgReport {
         if self.in_full {
             return Ok(());
         }
-        let head = ["ID", "NAME", "TYPE", "TAG", "LOADED", "UID", "XLATED", "JITED", "MAPS", "PINNED"];
-        let mut table = Table::new(&head);
+        let mut table = Table::new(HEAD);
         for p in &self.programs {
-            let maps: Vec<String> = p.map_ids.iter().map(u32::to_string).collect();
-            table.row(vec![
-                p.id.to_string(),
-                p.name.clone(),
-                p.prog_type.clone(),
-                p.tag.clone(),
-                clock::date(p.loaded_at),
-                p.uid.to_string(),
-                format!("{}B", p.xlated_size),
-                if p.jited_size == 0 { "-".into() } else { format!("{}B", p.jited_size) },
-                or_dash(&maps),
-                or_dash(&p.pinned),
-            ]);
+            table.row(p.cells());
         }
         table.write(out)
     }
 }
 
+/// The columns of the table.
+const HEAD: &[&str] = &["ID", "NAME", "TYPE", "TAG", "LOADED", "UID", "XLATED", "JITED", "MAPS", "PINNED"];
+
 impl ProgRow {
+    fn cells(&self) -> Vec<String> {
+        let maps: Vec<String> = self.map_ids.iter().map(u32::to_string).collect();
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            self.prog_type.clone(),
+            self.tag.clone(),
+            clock::date(self.loaded_at),
+            self.uid.to_string(),
+            format!("{}B", self.xlated_size),
+            if self.jited_size == 0 { "-".into() } else { format!("{}B", self.jited_size) },
+            or_dash(&maps),
+            or_dash(&self.pinned),
+        ]
+    }
+
     fn page(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut table = Table::new(&[]);
         let mut line = |name: &str, value: String| table.row(vec![name.into(), value]);

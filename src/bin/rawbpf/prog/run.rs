@@ -125,8 +125,11 @@ fn refused(e: rawbpf::sys::SysError, found: &select::Found, test: &TestRun) -> C
     CliError::Option(why)
 }
 
+/// Which packet of a capture, and its bytes.
+type Input = (Option<usize>, pcap::Packet);
+
 /// The inputs of the runs: one, or a packet each.
-fn inputs(args: &RunArgs) -> Result<Vec<(Option<usize>, Vec<u8>)>, CliError> {
+fn inputs(args: &RunArgs) -> Result<Vec<Input>, CliError> {
     if let Some(path) = &args.data {
         return Ok(vec![(None, file(path)?)]);
     }
