@@ -39,6 +39,7 @@ pub mod progs;
 pub mod symbolize;
 pub mod sys;
 pub mod uapi;
+pub mod verifier;
 
 pub use elf::Object;
 pub use error::{Error, ErrorKind};
