@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Print every bpf(2) call to standard error as it happens
     #[arg(long, global = true)]
     pub(crate) explain: bool,
+    /// Print the verifier's whole log as well, if it refuses a program
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -33,6 +33,7 @@ mod output;
 mod plan;
 mod printer;
 mod prog;
+mod rejection;
 mod stack;
 mod stop;
 mod store;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };
-    let out = Output::new(args.json);
+    let out = Output::new(args.json, args.verbose);
     let command = args.command.name();
     if args.explain {
         rawbpf::sys::observe(Some(Box::new(output::explain)));
