@@ -30,8 +30,9 @@ deps: ## What tests and `make bpf` need besides Rust: clang, llvm, bpftool ... (
 	@tests/deps.sh
 
 bpf: ## Build the objects in bpf/ again
-	@for c in bpf/*.bpf.c; do echo "$(CLANG) $$c"; \
+	@for c in bpf/*.bpf.c bpf/rejected/*.bpf.c; do echo "$(CLANG) $$c"; \
 	    $(CLANG) $(BPF_CFLAGS) -c $$c -o $${c%.bpf.c}.o || exit 1; done
+	@for s in bpf/rejected/*.s; do cargo run --quiet --features cli -- asm $$s || exit 1; done
 
 test: deps ## Every test, on this machine's kernel; says in the end what did not run and why
 	@rm -f $(OUT)/skips.tsv
