@@ -1,5 +1,5 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build static test test-pure test-gen demo bpf bench doc ci check deps install \
+.PHONY: help build static test test-pure test-gen demo bpf rejected bench doc ci check deps install \
         test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
@@ -44,6 +44,11 @@ bpf: ## Build the objects in bpf/ again
 	@for c in bpf/*.bpf.c; do echo "$(CLANG) $$c"; o=$${c#bpf/}; \
 	    $(CLANG) $(BPF_MACHINE) $(BPF_CFLAGS) -c $$c -o $(BPF_DIR)/$${o%.bpf.c}.o || exit 1; done
 
+rejected: ## Build the programs in bpf/rejected/ again, that the verifier refuses
+	@for c in bpf/rejected/*.bpf.c; do echo "$(CLANG) $$c"; \
+	    $(CLANG) $(BPF_MACHINE) $(BPF_CFLAGS) -c $$c -o $${c%.bpf.c}.o || exit 1; done
+	@for s in bpf/rejected/*.s; do cargo run --quiet --features cli -- asm $$s || exit 1; done
+
 test: deps ## Every test, on this machine's kernel; says in the end what did not run and why
 	@rm -f $(OUT)/skips.tsv
 	@mkdir -p $(OUT)
@@ -58,7 +63,7 @@ check: ## Format, lints, docs, licences, and that building bpf/ again changes no
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --all-features
 	tests/licences.sh
 	cargo package --allow-dirty --no-verify --list >/dev/null
-	$(MAKE) bpf
+	$(MAKE) bpf rejected
 	git diff --exit-code --stat bpf/
 
 bench: static ## Measure against bpftool and others, as ratios

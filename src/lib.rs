@@ -26,6 +26,7 @@
 
 pub mod btf;
 pub mod bytes;
+mod cause;
 pub mod elf;
 mod error;
 pub mod events;
@@ -40,6 +41,7 @@ pub mod skeleton;
 pub mod symbolize;
 pub mod sys;
 pub mod uapi;
+pub mod verifier;
 
 pub use elf::Object;
 pub use error::{Error, ErrorKind};

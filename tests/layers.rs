@@ -17,11 +17,13 @@ const RULES: &[(&str, &[&str])] = &[
     ("progs", &["bytes", "uapi", "insn", "btf", "sys"]),
     ("maps", &["bytes", "uapi", "btf", "sys", "progs"]),
     ("links", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
-    ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
+    ("verifier", &["uapi", "insn"]),
+    ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "verifier"]),
     ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
-    ("hint", &["error", "sys", "uapi"]),
+    ("cause", &["error", "sys", "uapi", "kernel", "loader"]),
+    ("hint", &["cause", "error", "sys", "uapi"]),
     (
         "error",
         &[

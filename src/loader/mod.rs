@@ -20,6 +20,7 @@
 //! 4. File descriptors do not exist yet. Each slot that will hold one is listed in [`ProgPlan::patches`], and
 //!    [`run`](Plan::run) writes them in.
 
+mod code;
 mod core;
 mod extern_types;
 mod externs;

@@ -23,7 +23,8 @@ use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
 use crate::sys::map::MapFd;
 use crate::sys::{self, ArenaMapping, Errno, ObjectKind, ProgLoadParts, SysError};
-use crate::uapi::MapType;
+use crate::uapi::{MapType, ProgType};
+use crate::verifier::{self, Diagnosis};
 
 /// What the verifier wrote about a program, whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct VerifierLog {
     pub program: String,
     /// The text, as the kernel wrote it.
     pub text: String,
-    /// The kernel had more to say than it can return (16 MiB before Linux 5.15, 1 GiB since).
+    /// The kernel had more than 16 MiB to say. Since Linux 6.4 the text is the last MiB of it, before the first 16.
     pub cut: bool,
 }
 
@@ -53,6 +54,8 @@ pub enum LoadError {
     Map {
         /// The map.
         map: String,
+        /// Its type.
+        map_type: MapType,
         /// What was tried.
         what: &'static str,
         /// The error.
@@ -77,12 +80,16 @@ pub enum LoadError {
         program: String,
         /// Its section.
         section: String,
+        /// Its type.
+        prog_type: ProgType,
         /// The error.
         source: SysError,
         /// What the verifier wrote.
         log: Box<VerifierLog>,
         /// Something that this kernel lacks, if the verifier came upon it: where, and what.
         missing: Option<Box<(Site, Poison)>>,
+        /// The log, explained; `None` if the verifier wrote none.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// Something around a program could not be done.
     #[error("cannot {what} of program `{program}`")]
@@ -360,9 +367,11 @@ impl Run<'_> {
 
     /// Loads without a log; if that fails, again with one.
     fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<OwnedFd, LoadError> {
+        let mut refused = None;
         if self.plan.log_level == 0 {
-            if let Ok(fd) = sys::prog_load(self.head(program, 0), parts, &mut []).fd {
-                return Ok(fd);
+            match sys::prog_load(self.head(program, 0), parts, &mut []).fd {
+                Ok(fd) => return Ok(fd),
+                Err(e) => refused = Some(e),
             }
         }
         let level = self.plan.log_level.max(1);
@@ -372,14 +381,44 @@ impl Run<'_> {
                 self.logs.push(log);
                 Ok(fd)
             }
-            Err(source) => Err(LoadError::Program {
-                program: program.name.clone(),
-                section: program.section.clone(),
-                source,
-                missing: reached_poison(program, &log.text).map(Box::new),
-                log: Box::new(log),
-            }),
+            Err(source) => {
+                // Of a log that is cut the kernel says ENOSPC, whatever it found.
+                let source = refused.filter(|_| source.errno == Errno::ENOSPC).unwrap_or(source);
+                let missing = reached_poison(program, &log.text).map(Box::new);
+                let diagnosis = self.explain(program, parts, &log, missing.as_deref());
+                Err(LoadError::Program {
+                    program: program.name.clone(),
+                    section: program.section.clone(),
+                    prog_type: program.prog_type,
+                    source,
+                    missing,
+                    diagnosis: diagnosis.map(Box::new),
+                    log: Box::new(log),
+                })
+            }
         }
+    }
+
+    /// Explains why a program was refused.
+    fn explain(
+        &self,
+        program: &ProgPlan,
+        parts: ProgLoadParts,
+        log: &VerifierLog,
+        missing: Option<&(Site, Poison)>,
+    ) -> Option<Diagnosis> {
+        /// Above this many instructions a log of level 2 is more than old kernels can return.
+        const SHORT: u64 = 20_000;
+        if log.text.trim().is_empty() {
+            return None;
+        }
+        let path = verifier::Path::parse(&log.text);
+        let short = path.processed.is_some_and(|n| (1..SHORT).contains(&n));
+        // Before Linux 5.18 only level 2 says what registers hold.
+        let detail = (short && path.is_terse()).then(|| self.logged(program, parts, 2).1.text);
+        let code = program.code(self.plan.types.as_deref());
+        let missing = missing.map(|(_, what)| what.to_string());
+        Some(Diagnosis::new(&code, &log.text, detail.as_deref(), missing.as_deref()))
     }
 
     /// Loads with a log that is as long as the kernel needs it to be.
@@ -391,14 +430,16 @@ impl Run<'_> {
     ) -> (Result<OwnedFd, SysError>, VerifierLog) {
         /// What kernels before 5.15 allow at most.
         const OLD_MAX: usize = (u32::MAX >> 8) as usize;
-        let mut size = 1 << 18;
+        let mut size = 1 << 20;
         loop {
             let mut log = vec![0u8; size];
             let loaded = sys::prog_load(self.head(program, level), parts, &mut log);
             let short = loaded.fd.as_ref().is_err_and(|e| e.errno == Errno::ENOSPC);
             let next = match loaded.log_true_size as usize {
                 0 => size.saturating_mul(4).min(OLD_MAX),
-                told => told.min((u32::MAX >> 2) as usize),
+                // The end is there already; who would read more of a log of this size?
+                told if told > OLD_MAX => size,
+                told => told,
             };
             if short && next > size {
                 size = next;

@@ -164,6 +164,15 @@ impl CliError {
         }
     }
 
+    /// The library's failure, if it is one.
+    pub(crate) fn lib(&self) -> Option<&Error> {
+        match self {
+            CliError::Lib(e) => Some(e),
+            CliError::Told(e) | CliError::Line { source: e, .. } => e.lib(),
+            _ => None,
+        }
+    }
+
     /// What the verifier wrote, if it wrote something.
     pub(crate) fn verifier_log(&self) -> Option<&str> {
         match self {

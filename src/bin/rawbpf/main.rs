@@ -6,6 +6,7 @@
 //!   load      Loaded     the calls are made, the hook runs, pins keep it
 //!   unload               and all of it is gone
 //!   verify    Loaded     each program alone, then dropped: what the verifier says of it
+//!   doctor               what the machine allows, what an object needs
 //!   map, prog, link      what the kernel has now
 //!   events, trace, stack what programs say
 //! ```
@@ -24,6 +25,7 @@ mod cgroup;
 mod clock;
 mod direct;
 mod disasm;
+mod doctor;
 mod error;
 mod event_type;
 mod events;
@@ -45,6 +47,7 @@ mod plan;
 mod printer;
 mod probes;
 mod prog;
+mod rejection;
 mod replace;
 mod schema;
 mod screen;
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(e) => return usage(&e),
     };
-    let out = Output::new(args.json);
+    let out = Output::new(args.json, args.verbose);
     if args.json_schema {
         println!("{:#}", schema::schema());
         return ExitCode::SUCCESS;
@@ -106,6 +109,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Unload(args) => unload::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
+        Command::Doctor(args) => doctor::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
@@ -140,7 +144,7 @@ fn usage(e: &clap::Error) -> ExitCode {
     if e.use_stderr() && std::env::args_os().any(|a| a == "--json") {
         let text = e.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        Output::new(true).error("rawbpf", &CliError::Option(text.into()));
+        Output::new(true, false).error("rawbpf", &CliError::Option(text.into()));
         return ExitCode::from(2);
     }
     let _ = e.print();

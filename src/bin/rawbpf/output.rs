@@ -1,11 +1,12 @@
 //! Printing: text for people, one JSON document for programs.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
 use rawbpf::sys::Observed;
 use serde::Serialize;
 
 use crate::error::CliError;
+use crate::rejection::Rejection;
 
 /// Version of the JSON documents: it changes when a field changes its meaning or goes away, not when one is
 /// added.
@@ -20,6 +21,7 @@ pub(crate) trait Report: Serialize {
 /// Where and how to print.
 pub(crate) struct Output {
     json: bool,
+    verbose: bool,
 }
 
 #[derive(Serialize)]
@@ -42,12 +44,18 @@ struct ErrorReport {
     causes: Vec<String>,
     errno: Option<String>,
     hint: Option<String>,
+    rejection: Option<Rejection>,
     verifier_log: Option<String>,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Output {
-        Output { json }
+    pub(crate) fn new(json: bool, verbose: bool) -> Output {
+        Output { json, verbose }
+    }
+
+    /// True if the verifier's whole log is wanted.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// True if programs read what is printed.
@@ -127,6 +135,7 @@ impl Output {
                     causes: causes(e),
                     errno: e.errno(),
                     hint: e.hint(),
+                    rejection: e.lib().and_then(Rejection::of),
                     verifier_log: e.verifier_log().map(String::from),
                 },
             };
@@ -134,6 +143,11 @@ impl Output {
             let mut out = io::stdout().lock();
             let _ = serde_json::to_writer_pretty(&mut out, &document);
             let _ = writeln!(out);
+            return;
+        }
+        if let Some(rejection) = e.lib().and_then(Rejection::of) {
+            let log = e.verifier_log().filter(|_| self.verbose);
+            let _ = write!(io::stderr(), "{}{}", log.unwrap_or(""), rejection.screen(color(&io::stderr())));
             return;
         }
         let mut text = String::new();
@@ -174,9 +188,12 @@ fn causes(e: &CliError) -> Vec<String> {
 }
 
 /// Colour, only for a terminal that wants it.
+pub(crate) fn color(out: &impl io::IsTerminal) -> bool {
+    out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
 fn paint(code: &str, text: &str) -> String {
-    let wanted = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    if wanted { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+    if color(&io::stderr()) { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
 }
 
 /// One line for each `bpf(2)` call: the command, its fields that are set, and what came of it.

@@ -14,13 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::VerifyArgs;
 use crate::error::CliError;
-use crate::output::{Output, Report, Table, count};
+use crate::output::{Output, Report, Table, color, count};
+use crate::rejection::Rejection;
 
 #[derive(Debug, Serialize)]
 struct VerifyReport {
     programs: Vec<Row>,
     /// What is worse than in the baseline, or above a limit.
     regressions: Vec<String>,
+    #[serde(skip)]
+    verbose: bool,
 }
 
 /// A program and what the verifier said of it.
@@ -35,6 +38,9 @@ struct Row {
     /// Why it was refused, in a line.
     #[serde(default)]
     reason: Option<String>,
+    /// The cause and what to do, if that is known and it was not the verifier.
+    #[serde(default)]
+    hint: Option<String>,
     /// Instructions that the verifier looked at.
     insns: Option<u64>,
     /// States that it kept in all.
@@ -52,6 +58,9 @@ struct Row {
     /// Bytes of its machine code.
     #[serde(default)]
     jit_size: Option<u64>,
+    /// Why it was refused, as data.
+    #[serde(default, skip_deserializing)]
+    rejection: Option<Rejection>,
     /// The verifier's log, if it refused.
     #[serde(default)]
     log: Option<String>,
@@ -121,7 +130,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &Output) -> Result<(), CliError> {
     }
     let regressions = regressions(args, &programs, baseline.as_ref());
     let rejected = programs.iter().any(|row| row.verdict != "success");
-    let report = VerifyReport { programs, regressions };
+    let report = VerifyReport { programs, regressions, verbose: out.is_verbose() };
     out.report("verify", &report)?;
     if rejected || !report.regressions.is_empty() { Err(CliError::Reported(1)) } else { Ok(()) }
 }
@@ -194,7 +203,7 @@ fn verify(path: &Path, object: &Object, program: (&str, &str), kernel: &Kernel, 
 
 /// A program that was refused is loaded once more, for a log that says why.
 fn again(object: &Object, kernel: &Kernel, options: &Options) -> Option<Error> {
-    let options = Options { log_level: 0, ..options.clone() };
+    let options = Options { log_level: 1, ..options.clone() };
     object.plan(kernel, &options).map_err(Error::from).and_then(|plan| Ok(plan.run()?)).err()
 }
 
@@ -209,6 +218,8 @@ impl Row {
             at = cause.source();
         }
         self.reason = Some(reason);
+        self.rejection = Rejection::of(&e);
+        self.hint = e.hint().filter(|_| self.rejection.is_none());
         if let Error::Load(rawbpf::loader::LoadError::Program { log, .. }) = &e {
             self.statistics(&log.text);
             self.log = (!log.text.is_empty()).then(|| log.text.clone());
@@ -283,14 +294,16 @@ impl Report for VerifyReport {
         table.write(out)?;
         for row in self.programs.iter().filter(|r| r.verdict != "success") {
             writeln!(out, "\n{} ({}):", row.program, row.object)?;
-            // The last lines say what was wrong; the whole log is in --json.
-            if let Some(log) = &row.log {
-                let lines: Vec<&str> = log.trim_end().lines().collect();
-                for line in lines.iter().skip(lines.len().saturating_sub(12)) {
-                    writeln!(out, "  {line}")?;
-                }
+            if let Some(log) = row.log.as_ref().filter(|_| self.verbose) {
+                writeln!(out, "{}", log.trim_end())?;
             }
-            writeln!(out, "  {}", row.reason.as_deref().unwrap_or("refused"))?;
+            match &row.rejection {
+                Some(rejection) => write!(out, "{}", rejection.screen(color(&io::stdout())))?,
+                None => writeln!(out, "  {}", row.reason.as_deref().unwrap_or("refused"))?,
+            }
+            if let Some(hint) = &row.hint {
+                writeln!(out, "  help: {hint}")?;
+            }
         }
         if !self.regressions.is_empty() {
             writeln!(out, "\n{}:", count(self.regressions.len(), "regression"))?;

@@ -14,7 +14,9 @@ use crate::uapi::MapType;
 
 impl Run<'_> {
     pub(super) fn create(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
-        let fail = |what| move |source| LoadError::Map { map: map.name.clone(), what, source };
+        let fail = |what| {
+            move |source| LoadError::Map { map: map.name.clone(), map_type: map.map_type, what, source }
+        };
         if let Some(path) = &map.pin {
             match sys::obj_get(path, 0) {
                 Ok(fd) => return self.reuse(ix, map, path, fd),
@@ -82,7 +84,12 @@ impl Run<'_> {
     }
 
     fn reuse(&mut self, ix: MapIx, map: &MapPlan, path: &Path, fd: OwnedFd) -> Result<(), LoadError> {
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "ask about the pinned", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "ask about the pinned",
+            source,
+        };
         let info = MapInfo::of(&fd).map_err(fail)?;
         let differences = differences(map, &info);
         if !differences.is_empty() {
@@ -128,7 +135,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) {
             return Ok(());
         }
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "write the callbacks of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "write the callbacks of",
+            source,
+        };
         open.set(&0u32.to_ne_bytes(), &value, 0).map_err(fail)
     }
 
@@ -140,8 +152,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) {
             return Ok(());
         }
-        let fail =
-            |source| LoadError::Map { map: map.name.clone(), what: "write the first contents of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "write the first contents of",
+            source,
+        };
         open.set(&0u32.to_ne_bytes(), contents, 0).map_err(fail)
     }
 
@@ -154,6 +170,7 @@ impl Run<'_> {
                 let source = SysError::other("write beyond the end", Errno::E2BIG);
                 return Err(LoadError::Map {
                     map: map.name.clone(),
+                    map_type: map.map_type,
                     what: "write the first contents of",
                     source,
                 });
@@ -167,7 +184,12 @@ impl Run<'_> {
         match open.freeze() {
             // Before Linux 5.2 there is no freezing, and nothing else to be done.
             Err(e) if e.errno == Errno::EINVAL => Ok(()),
-            other => other.map_err(|source| LoadError::Map { map: map.name.clone(), what: "freeze", source }),
+            other => other.map_err(|source| LoadError::Map {
+                map: map.name.clone(),
+                map_type: map.map_type,
+                what: "freeze",
+                source,
+            }),
         }
     }
 
@@ -175,7 +197,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) && !programs {
             return Ok(());
         }
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "set an element of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "set an element of",
+            source,
+        };
         let Some(open) = self.map(ix) else { return Ok(()) };
         for (key, target) in &map.slots {
             let fd = match target {

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Unlocking what is not locked.
+#include "rejected.h"
+#include "lock.h"
+
+SEC("tc")
+int rejected(struct __sk_buff *skb)
+{
+	__u32 key = 0;
+	struct account *account = bpf_map_lookup_elem(&accounts, &key);
+
+	if (!account)
+		return TC_ACT_OK;
+	account->balance += 1;
+	bpf_spin_unlock(&account->lock);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int mended(struct __sk_buff *skb)
+{
+	__u32 key = 0;
+	struct account *account = bpf_map_lookup_elem(&accounts, &key);
+
+	if (!account)
+		return TC_ACT_OK;
+	bpf_spin_lock(&account->lock);
+	account->balance += 1;
+	bpf_spin_unlock(&account->lock);
+	return TC_ACT_OK;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// There may be no such socket.
+#include "rejected.h"
+
+SEC("tc")
+int rejected(struct __sk_buff *skb)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), -1, 0);
+	int family = sk->family;
+
+	bpf_sk_release(sk);
+	return family == 2 ? TC_ACT_OK : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int mended(struct __sk_buff *skb)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), -1, 0);
+	int family;
+
+	if (!sk)
+		return TC_ACT_OK;
+	family = sk->family;
+	bpf_sk_release(sk);
+	return family == 2 ? TC_ACT_OK : TC_ACT_SHOT;
+}

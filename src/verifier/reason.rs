@@ -1,0 +1,608 @@
+//! From a message to its cause: which rule, whose history, and what to say.
+
+use super::code::Code;
+use super::path::Path;
+use super::pattern::{self, Holes};
+use super::rules::{self, Follow, RULES, Rule};
+use super::trace::{Event, EventKind, Tracer, callee, slot_name};
+use super::value::{Slot, Value};
+use crate::insn::{Callee, Helper, Insn, R10, Reg, Source};
+use crate::uapi::MapType;
+
+/// A program that was refused, and all that is known about it.
+pub(super) struct Case<'c, 'a> {
+    pub(super) code: &'c Code<'a>,
+    pub(super) path: &'c Path<'a>,
+    pub(super) missing: Option<&'c str>,
+}
+
+/// What was found out.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) rule: Option<&'static Rule>,
+    pub(super) title: String,
+    pub(super) at: Option<u32>,
+    pub(super) state: String,
+    pub(super) events: Vec<Event>,
+    pub(super) notes: Vec<String>,
+    pub(super) help: Vec<String>,
+}
+
+/// What a message says, and what it is about.
+struct Subject<'a> {
+    holes: Holes<'a>,
+    /// The instruction at fault, and its place on the path.
+    at: Option<u32>,
+    step: usize,
+    insn: Option<Insn>,
+    /// The register at fault.
+    reg: Option<u8>,
+    value: Option<Value<'a>>,
+    call: Option<&'a str>,
+}
+
+impl<'a> Case<'_, 'a> {
+    pub(super) fn solve(&self) -> Found {
+        let reason = self.path.reason.join(" ");
+        // The borrowed messages, and 7.3's reason, whose lines are one sentence.
+        let rule = self.rule(&reason);
+        let reason_number = |name| rule.as_ref().and_then(|(_, h)| h.number::<u32>(name));
+        let (insn_hole, rule_row) = (reason_number("insn"), rule.as_ref().map(|(r, _)| *r));
+        let holes = rule_row.and_then(|r| self.holes(r)).unwrap_or_default();
+        let subject = self.subject(rule_row, holes, insn_hole);
+        let events = match rule_row {
+            Some(rule) => self.history(rule.follow, &subject, insn_hole),
+            None => self.trace(&subject, subject.reg.map(Slot::Reg)),
+        };
+        let rule = self.refine(rule_row, &subject, &events);
+        self.words(rule, subject, events)
+    }
+
+    /// The first row that fits a line.
+    fn rule<'r>(&'r self, reason: &'r str) -> Option<(&'static Rule, Holes<'r>)> {
+        let lines = || self.path.messages.iter().copied().chain(std::iter::once(reason));
+        let fits = |rule: &'static Rule| {
+            let mut patterns = rule.messages.iter();
+            patterns.find_map(|p| lines().find_map(|line| pattern::matches(p, line))).map(|h| (rule, h))
+        };
+        RULES.iter().find_map(fits)
+    }
+
+    fn holes(&self, rule: &'static Rule) -> Option<Holes<'a>> {
+        let lines = || self.path.messages.iter().copied();
+        rule.messages.iter().find_map(|p| lines().find_map(|line| pattern::matches(p, line)))
+    }
+
+    fn subject(&self, rule: Option<&'static Rule>, holes: Holes<'a>, at: Option<u32>) -> Subject<'a> {
+        let step = self.path.steps.len().saturating_sub(1);
+        let last = self.path.steps.last().map(|s| s.at);
+        let at = match rule.map(|r| r.id) {
+            Some("unreachable" | "jump-out") => at,
+            Some("loop-endless") if last.is_none() => at,
+            Some("no-exit") => self.falls_through(),
+            Some("too-complex") => self.loop_head().map(|(head, _)| head).or(last),
+            Some("call-recursion") if last.is_none() => self.recursive_call(),
+            Some("stack-size") => None,
+            _ => last,
+        };
+        let insn = at.and_then(|at| self.code.insn(at));
+        let reg = self.register(&holes, insn);
+        // Before Linux 6.2 the message is of the memory, and its size is in the next register.
+        let next = rule.is_some_and(|r| r.id == "size-zero") && holes.get("vs").is_some();
+        let reg = if next { reg.and_then(|r| r.checked_add(1)) } else { reg };
+        let value = reg.and_then(|r| self.path.value_before(step, Slot::Reg(r)));
+        // Registers that a call made useless are not spoken of in the log.
+        let stale = rule.is_some_and(|r| r.id == "not-a-pointer");
+        let value = value.filter(|v| !stale || v.kind() == "scalar");
+        let call = self.path.steps.last().filter(|s| Some(s.at) == at).and_then(callee);
+        Subject { holes, at, step, insn, reg, value, call }
+    }
+
+    /// The register that the messages name, or that the instruction reaches memory through.
+    fn register(&self, holes: &Holes<'_>, insn: Option<Insn>) -> Option<u8> {
+        let named = |m: &&str| {
+            let digits = m.strip_prefix('R')?.split(' ').next()?;
+            digits.parse().ok().filter(|n| *n <= 10)
+        };
+        let base = match insn {
+            Some(Insn::Load { src, .. } | Insn::LoadSx { src, .. }) => Some(src.base),
+            Some(Insn::Store { dst, .. } | Insn::Atomic { dst, .. }) => Some(dst.base),
+            Some(Insn::Alu { dst, .. }) => Some(dst),
+            Some(Insn::Exit) => Reg::new(0),
+            _ => None,
+        };
+        let hole = holes.number("reg").filter(|n| *n <= 10);
+        // `trusted arg0`: arguments are counted from r1.
+        let arg = || holes.get("n").and_then(|n| n.parse::<u8>().ok()).filter(|n| *n < 5).map(|n| n + 1);
+        let arg = if self.path.messages.iter().any(|m| m.contains("trusted arg")) { arg() } else { None };
+        hole.or(arg).or_else(|| self.path.messages.iter().find_map(named)).or_else(|| base.map(Reg::number))
+    }
+
+    fn trace(&self, subject: &Subject<'_>, slot: Option<Slot>) -> Vec<Event> {
+        let number = subject.value.is_none_or(|v| v.kind() == "scalar");
+        let null = subject.value.is_some_and(Value::may_be_null);
+        let mut tracer = Tracer { path: self.path, code: self.code, events: Vec::new(), number, null };
+        if let Some(slot) = slot.filter(|s| *s != Slot::Reg(10)) {
+            tracer.follow(subject.step, slot, 1);
+        }
+        self.ordered(tracer.events)
+    }
+
+    fn ordered(&self, mut events: Vec<Event>) -> Vec<Event> {
+        events.sort_by_key(|e| e.step);
+        events
+    }
+
+    fn history(&self, follow: Follow, subject: &Subject<'_>, insn: Option<u32>) -> Vec<Event> {
+        let reg = subject.reg.map(Slot::Reg);
+        match follow {
+            Follow::Nothing => Vec::new(),
+            Follow::Size => self.size_history(subject),
+            Follow::Reg => self.trace(subject, reg),
+            Follow::Result => self.trace(subject, Some(Slot::Reg(0))),
+            Follow::Operand => match subject.insn {
+                Some(Insn::Alu { src: Source::Reg(src), .. }) => {
+                    self.trace(subject, Some(Slot::Reg(src.number())))
+                }
+                _ => self.trace(subject, reg),
+            },
+            Follow::Packet => {
+                let mut events = self.trace(subject, reg);
+                events.extend(self.packet_test(subject));
+                self.ordered(events)
+            }
+            Follow::Acquired => self.acquired(insn),
+            Follow::Held(name) => self.held(name),
+            Follow::Loop => self.looped(insn),
+        }
+    }
+
+    /// What is known of the size that goes with the memory in a register: it is in the next one.
+    fn size_history(&self, subject: &Subject<'_>) -> Vec<Event> {
+        let (Some(reg), Some(_)) = (subject.reg, subject.call) else { return Vec::new() };
+        let size = Slot::Reg(reg.saturating_add(1));
+        let most = self.path.value_before(subject.step, size).map(|v| v.range().umax);
+        if most.is_some() && most == subject.holes.number("size") {
+            self.trace(subject, Some(size))
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The last comparison with the end of the packet, and what it says of the pointer.
+    fn packet_test(&self, subject: &Subject<'_>) -> Option<Event> {
+        let reg = subject.reg?;
+        let is_test = |n: usize| {
+            let s = self.path.steps.get(n)?;
+            let Insn::JumpIf { dst, src: Source::Reg(src), .. } = self.code.insn(s.at)? else { return None };
+            let kind = |r: Reg| self.path.value_before(n, Slot::Reg(r.number())).map(|v| v.kind());
+            [dst, src].into_iter().any(|r| kind(r) == Some("pkt_end")).then_some((n, s.at))
+        };
+        let (step, at) = (0..subject.step).rev().find_map(is_test)?;
+        let known = subject.value.and_then(|v| v.number("r")).unwrap_or(0);
+        let text = match known {
+            0 => format!("this comparison with data_end says nothing of r{reg} on this path"),
+            _ if subject.value.is_some_and(Value::is_variable) => {
+                "after this comparison the bytes before its pointer are known to be there".into()
+            }
+            n => format!("after this comparison {n} bytes are known to be there"),
+        };
+        Some(Event { at, step, kind: EventKind::Tested, text })
+    }
+
+    /// Jumps that were taken after a step: the way out.
+    fn way_out(&self, from: usize) -> Vec<Event> {
+        let taken = |n: usize| {
+            let (s, next) = (self.path.steps.get(n)?, self.path.steps.get(n + 1)?);
+            let jump = matches!(self.code.insn(s.at)?, Insn::JumpIf { .. });
+            if !jump || next.at == s.at.saturating_add(1) || next.frame != s.frame {
+                return None;
+            }
+            let to = self.code.line(next.at).map(|l| format!("line {}", l.line));
+            let to = to.unwrap_or(format!("instruction {}", next.at));
+            Some(Event {
+                at: s.at,
+                step: n,
+                kind: EventKind::Jumped,
+                text: format!("on this path: on to {to}"),
+            })
+        };
+        (from..self.path.steps.len()).rev().find_map(taken).into_iter().collect()
+    }
+
+    fn acquired(&self, insn: Option<u32>) -> Vec<Event> {
+        let Some(insn) = insn else { return Vec::new() };
+        let Some(step) = self.path.steps.iter().rposition(|s| s.at == insn) else { return Vec::new() };
+        let name = self.path.steps.get(step).and_then(callee).unwrap_or("this call");
+        let text = format!("{name} hands out what must be given back");
+        let mut out = vec![Event { at: insn, step, kind: EventKind::Held, text }];
+        out.extend(self.way_out(step));
+        out
+    }
+
+    fn held(&self, name: &str) -> Vec<Event> {
+        let before = self.path.steps.len().saturating_sub(1);
+        let is = |n: &usize| {
+            let called = self.path.steps.get(*n).and_then(callee);
+            called.is_some_and(|c| c.contains(name) && !c.contains("unlock"))
+        };
+        let Some(step) = (0..before).rev().find(is) else { return Vec::new() };
+        let called = self.path.steps.get(step).and_then(callee).unwrap_or(name);
+        let at = self.path.steps.get(step).map_or(0, |s| s.at);
+        let text = format!("{called} is still in force");
+        let mut out = vec![Event { at, step, kind: EventKind::Held, text }];
+        out.extend(self.way_out(step));
+        out
+    }
+
+    /// The loop that the end of the path goes through: its first instruction, and the jump back.
+    fn loop_head(&self) -> Option<(u32, u32)> {
+        const LOOK: usize = 20_000;
+        let steps = self.path.steps.get(self.path.steps.len().saturating_sub(LOOK)..)?;
+        let mut counts: Vec<((u32, u32), u32)> = Vec::new();
+        for pair in steps.windows(2) {
+            let [from, to] = pair else { continue };
+            if from.frame != to.frame || to.at > from.at {
+                continue;
+            }
+            let room = counts.len() < 256;
+            match counts.iter_mut().find(|(edge, _)| *edge == (to.at, from.at)) {
+                Some((_, n)) => *n += 1,
+                None if room => counts.push(((to.at, from.at), 1)),
+                None => {}
+            }
+        }
+        counts.iter().max_by_key(|(edge, n)| (*n, std::cmp::Reverse(edge.0))).map(|(edge, _)| *edge)
+    }
+
+    fn looped(&self, insn: Option<u32>) -> Vec<Event> {
+        let Some(step) = self.path.steps.len().checked_sub(1) else { return Vec::new() };
+        let head = insn.or(self.loop_head().map(|(_, back)| back));
+        let event =
+            |at| Event { at, step, kind: EventKind::Jumped, text: "the loop goes through here".into() };
+        head.map(event).into_iter().collect()
+    }
+
+    /// `recursive call from a() to b()`: the call.
+    fn recursive_call(&self) -> Option<u32> {
+        const WHO: &str = "recursive call from {from}() to {to}()";
+        let holes = self.path.messages.iter().find_map(|m| pattern::matches(WHO, m))?;
+        let is = |at: &u32| match self.code.insn(*at) {
+            Some(Insn::Call(Callee::Local { off })) => {
+                let to = at.checked_add(1).and_then(|next| next.checked_add_signed(off));
+                Some(self.code.function(*at)) == holes.get("from")
+                    && to.map(|to| self.code.function(to)) == holes.get("to")
+            }
+            _ => false,
+        };
+        (0..self.code.insns.len() as u32).find(is)
+    }
+
+    /// The end of the first function that does not end with a jump or a return.
+    fn falls_through(&self) -> Option<u32> {
+        let ends = self.code.functions.iter().skip(1).map(|(first, _)| *first);
+        let ends = ends.chain(std::iter::once(self.code.insns.len() as u32));
+        ends.filter_map(|end| end.checked_sub(1)).find(|at| {
+            !matches!(self.code.insn(*at), Some(Insn::Exit | Insn::Jump { .. } | Insn::JumpFar { .. }))
+        })
+    }
+
+    /// What came before may tell more than the message.
+    fn refine(
+        &self,
+        rule: Option<&'static Rule>,
+        subject: &Subject<'_>,
+        events: &[Event],
+    ) -> Option<&'static Rule> {
+        let has = |kind| events.iter().any(|e| e.kind == kind);
+        let id = match rule.map(|r| r.id) {
+            _ if self.missing.is_some() => "kernel-lacks",
+            Some("not-a-pointer" | "argument-type" | "untrusted-pointer") if has(EventKind::Moved) => {
+                "packet-moved"
+            }
+            Some("not-a-pointer" | "argument-type" | "untrusted-pointer") if has(EventKind::Released) => {
+                "used-after-release"
+            }
+            Some("not-a-pointer" | "argument-type") if has(EventKind::Cut) => "pointer-cut",
+            Some("context-moved") if matches!(subject.insn, Some(Insn::Call(_))) => "argument-copy",
+            Some("loop-endless") if matches!(subject.insn, Some(Insn::Call(_))) => "call-recursion",
+            Some("uninitialised-register") if has(EventKind::Clobbered) => "register-clobbered",
+            Some("uninitialised-register") if matches!(subject.insn, Some(Insn::Exit)) => "no-result",
+            _ => return rule,
+        };
+        rules::by_id(id)
+    }
+
+    fn words(&self, rule: Option<&'static Rule>, subject: Subject<'_>, events: Vec<Event>) -> Found {
+        let mut found = Found { rule, at: subject.at, ..Found::default() };
+        /// Where the register at fault is not what matters.
+        static SILENT: &[&str] = &[
+            "context-field",
+            "division",
+            "dynptr-unset",
+            "frame-pointer",
+            "kernel-lacks",
+            "lock-call",
+            "lock-held",
+            "lock-touched",
+            "loop-endless",
+            "misaligned",
+            "no-result",
+            "not-released",
+            "packet-end",
+            "preempt-held",
+            "rcu-held",
+            "register-clobbered",
+            "shift",
+            "stack-bounds",
+            "too-complex",
+            "used-after-release",
+        ];
+        match (subject.reg, subject.value) {
+            _ if rule.is_some_and(|r| SILENT.contains(&r.id)) => {}
+            (Some(reg), _) if rule.is_some_and(|r| r.id == "packet-moved") => {
+                found.state = format!("r{reg} points nowhere now");
+            }
+            (Some(reg), Some(value)) => found.state = format!("r{reg} is {value}"),
+            _ => {}
+        }
+        match rule {
+            Some(rule) => {
+                found.title = self.fill(rule.title, &subject);
+                found.help = rule.help.iter().map(|h| self.fill(h, &subject)).collect();
+                self.add(rule.id, &subject, &events, &mut found);
+            }
+            None => {
+                found.title = match self.path.messages.last() {
+                    Some(message) => format!("the verifier refuses the program: {message}"),
+                    None => "the kernel refuses the program, and does not say why".into(),
+                };
+            }
+        }
+        found.events = shown(events);
+        found
+    }
+
+    /// Puts words where names in braces stand.
+    fn fill(&self, text: &str, subject: &Subject<'_>) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, after)) = after.split_once('}') else { break };
+            out.push_str(before);
+            out.push_str(&self.word(name, subject));
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn word(&self, name: &str, subject: &Subject<'_>) -> String {
+        let number = |name| subject.holes.number::<i64>(name);
+        let reg = |n: Option<u8>| n.map_or("a register".into(), |n| slot_name(Slot::Reg(n)));
+        match name {
+            "reg" => reg(subject.reg),
+            "what" => subject.value.map_or("what it is".into(), |v| v.to_string()),
+            "call" => subject.call.unwrap_or("this function").into(),
+            "span" => match (number("off"), number("size")) {
+                (Some(off), Some(1)) => format!("byte {off}"),
+                (Some(off), Some(size)) => {
+                    format!("bytes {off} to {}", off.saturating_add(size).saturating_sub(1))
+                }
+                _ => "more".into(),
+            },
+            "verb" => match subject.insn {
+                Some(Insn::Store { .. } | Insn::Atomic { .. }) => "write".into(),
+                _ => "read".into(),
+            },
+            "map_type" => subject.holes.number("n").map_or("such".into(), |n| MapType(n).to_string()),
+            "function_end" => match subject.at {
+                Some(at) => format!("function `{}` ends without a return", self.code.function(at)),
+                None => "a function ends without a return".into(),
+            },
+            "allowed" => self.path.messages.iter().find_map(|m| allowed(m)).unwrap_or("another value".into()),
+            "off" => {
+                number("off").map_or("?".into(), |n| if n < 0 { format!(" - {}", -n) } else { n.to_string() })
+            }
+            other => subject.holes.get(other).unwrap_or("?").into(),
+        }
+    }
+
+    /// What a rule says beyond its row.
+    fn add(&self, id: &str, subject: &Subject<'_>, events: &[Event], found: &mut Found) {
+        let help = |found: &mut Found, text: &str| found.help.push(text.into());
+        match id {
+            "kernel-lacks" => {
+                if let Some(missing) = self.missing {
+                    let (what, test) = missing.split_once(". If ").unwrap_or((missing, ""));
+                    found.notes.push(what.into());
+                    if !test.is_empty() {
+                        found.help.push(format!("if {test}"));
+                    }
+                }
+            }
+            "helper-unknown" => self.unknown_helper(subject, found),
+            "packet-bounds" => self.packet_notes(subject, found),
+            "offset-unbounded" => offset_help(self.operand(subject), found),
+            "memory-bounds" => memory_help(subject, events, found),
+            "stack-bounds" => stack_help(subject, found),
+            "stack-size" => found.notes.push(self.stack_sizes()),
+            "not-released" => {
+                let from = events.first().and_then(|e| self.path.steps.get(e.step)).and_then(callee);
+                if let Some(text) = from.and_then(releaser) {
+                    found.help = vec![text];
+                }
+            }
+            "null-pointer" if self.returned_by_lookup(events) => {
+                help(found, "also for an array: a lookup gives NULL for a key that is not there");
+            }
+            _ => {}
+        }
+    }
+
+    fn returned_by_lookup(&self, events: &[Event]) -> bool {
+        events.iter().any(|e| e.kind == EventKind::Made && e.text.starts_with("bpf_map_lookup_elem"))
+    }
+
+    fn unknown_helper(&self, subject: &Subject<'_>, found: &mut Found) {
+        let called = subject.insn.and_then(|i| match i {
+            Insn::Call(Callee::Helper(helper)) => Some(helper),
+            _ => None,
+        });
+        let helper = subject.holes.number("func").map(Helper).or(called);
+        if let Some((helper, name)) = helper.and_then(|h| Some((h, h.name()?))) {
+            found.title = format!("the program calls {name}, which this kernel does not have");
+            if let Some(since) = helper.since() {
+                found.notes.push(format!("{name} came with Linux {since}"));
+            }
+        }
+    }
+
+    fn packet_notes(&self, subject: &Subject<'_>, found: &mut Found) {
+        let (Some(off), Some(size)) =
+            (subject.holes.number::<i64>("off"), subject.holes.number::<i64>("size"))
+        else {
+            return;
+        };
+        let Some(value) = subject.value else { return };
+        let known = value.number("r").unwrap_or(0);
+        if !value.is_variable() {
+            let needed = off.saturating_add(size);
+            found.notes.push(format!("{needed} bytes must be there; known to be there: {known}"));
+        } else if value.range().umax > 0xffff {
+            found.notes.push("a comparison counts only while the variable part is at most 65535".into());
+            found.help = vec!["bound the offset before it is added: if (offset > 1000) return ...;".into()];
+        } else {
+            found.notes.push(
+                "the pointer has a part that is known at run time only: a comparison counts for pointers made \
+                 from the same sum"
+                    .into(),
+            );
+        }
+    }
+
+    /// The number that is added, or the offset that it became.
+    fn operand(&self, subject: &Subject<'a>) -> Option<Value<'a>> {
+        match subject.insn {
+            Some(Insn::Alu { src: Source::Reg(src), .. }) => {
+                self.path.value_before(subject.step, Slot::Reg(src.number()))
+            }
+            _ => subject.value,
+        }
+    }
+
+    /// How much stack each function uses.
+    fn stack_sizes(&self) -> String {
+        let mut out = Vec::new();
+        for (i, (first, name)) in self.code.functions.iter().enumerate() {
+            let end = self.code.functions.get(i + 1).map_or(self.code.insns.len() as u32, |f| f.0);
+            let depth = (*first..end).filter_map(|at| self.code.insn(at)).filter_map(stack_depth).max();
+            if let Some(depth) = depth {
+                out.push(format!("{name} {}", depth.next_multiple_of(8)));
+            }
+        }
+        format!("bytes of stack that each uses: {}", out.join(", "))
+    }
+}
+
+/// How far below r10 an instruction reaches.
+fn stack_depth(insn: Insn) -> Option<u32> {
+    let below = match insn {
+        Insn::Load { src, .. } if src.base == R10 => i32::from(src.off),
+        Insn::Store { dst, .. } if dst.base == R10 => i32::from(dst.off),
+        // `r2 = r10; r2 += -40`: the addition alone is seen.
+        Insn::Alu { op: crate::insn::AluOp::Add, src: Source::Imm(imm), .. } if (-512..0).contains(&imm) => {
+            imm
+        }
+        _ => return None,
+    };
+    below.checked_neg().and_then(|n| u32::try_from(n).ok())
+}
+
+fn offset_help(operand: Option<Value<'_>>, found: &mut Found) {
+    let range = operand.map(Value::range);
+    let below = range.is_some_and(|r| r.may_be_negative());
+    found.help.push(if below {
+        "make the index unsigned, or test that it is not negative as well: if (i < 0 || i >= N) return 0;"
+            .into()
+    } else {
+        "compare the index before it is used: if (i >= N) return 0;".into()
+    });
+    found
+        .help
+        .push("what is tested must be what is added: not another copy, and not read again in between".into());
+}
+
+fn memory_help(subject: &Subject<'_>, events: &[Event], found: &mut Found) {
+    let changed = events.iter().any(|e| e.kind == EventKind::Changed);
+    let variable = subject.value.is_some_and(Value::is_variable);
+    found.help.push(if changed || variable {
+        "lower the bound of the index: at most the number of elements less one".into()
+    } else {
+        "what is read is larger than the value: make the map's value type as large as the type that is read"
+            .into()
+    });
+}
+
+fn stack_help(subject: &Subject<'_>, found: &mut Found) {
+    let size = subject.holes.get("size").unwrap_or("?");
+    match subject.call {
+        Some(call) => {
+            let there =
+                subject.holes.number::<i64>("off").map_or("less".into(), |n| n.unsigned_abs().to_string());
+            found.title =
+                format!("{call} uses up to {size} bytes of a variable, and at most {there} are there");
+            found.help.push(format!(
+                "pass the address of a variable with {size} bytes, or a smaller size; for maps it is their key's or \
+                 value's size that counts"
+            ));
+        }
+        None => found.help.push("keep large variables in a per-CPU array map of one element".into()),
+    }
+}
+
+/// `[0, 1]`, `(0x0; 0x1)`: what would be allowed, in words.
+fn allowed(message: &str) -> Option<String> {
+    let (_, range) = message.split_once("should have been in ")?;
+    let range = range.trim_matches(|c| "[]() ".contains(c));
+    let (least, most) = range.split_once([',', ';'])?;
+    let number = |text: &str| {
+        let text = text.trim();
+        text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |h| i64::from_str_radix(h, 16).ok())
+    };
+    let (least, most) = (number(least)?, number(most)?);
+    Some(match most.checked_sub(least)? {
+        0 => least.to_string(),
+        1 => format!("{least} or {most}"),
+        _ => format!("{least} to {most}"),
+    })
+}
+
+/// What gives back what a function hands out.
+fn releaser(name: &str) -> Option<String> {
+    static PAIRS: &[(&str, &str)] = &[
+        ("bpf_ringbuf_reserve_dynptr", "bpf_ringbuf_submit_dynptr() or bpf_ringbuf_discard_dynptr()"),
+        ("bpf_ringbuf_reserve", "bpf_ringbuf_submit() or bpf_ringbuf_discard()"),
+        ("bpf_sk_lookup", "bpf_sk_release()"),
+        ("bpf_skc_lookup", "bpf_sk_release()"),
+        ("bpf_task_", "bpf_task_release()"),
+        ("bpf_cgroup_", "bpf_cgroup_release()"),
+        ("bpf_cpumask_", "bpf_cpumask_release()"),
+        ("bpf_obj_new", "bpf_obj_drop()"),
+    ];
+    let by = match name.strip_suffix("_new").filter(|n| n.starts_with("bpf_iter_")) {
+        Some(iter) => format!("{iter}_destroy()"),
+        None => PAIRS.iter().find(|(from, _)| name.starts_with(from))?.1.into(),
+    };
+    Some(format!("call {by} on this path as well"))
+}
+
+/// As many events as fit: the first, and the last ones.
+fn shown(mut events: Vec<Event>) -> Vec<Event> {
+    const MOST: usize = 5;
+    if events.len() > MOST {
+        let cut = events.len() - MOST;
+        events.drain(1..=cut);
+    }
+    events
+}
