@@ -119,8 +119,6 @@ mod table {
     pub(crate) const STRUCT_OPS: Feature = feature("struct_ops", (5, 6), &["BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const STRUCT_OPS_LINK: Feature =
         feature("struct_ops link", (6, 4), &["BPF_JIT", "DEBUG_INFO_BTF"]);
-    pub(crate) const SCHED_EXT: Feature =
-        feature("sched_ext", (6, 12), &["SCHED_CLASS_EXT", "BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const FOR_EACH_MAP_ELEM: Feature = feature("bpf_for_each_map_elem", (5, 13), &["BPF_JIT"]);
     pub(crate) const BPF_LOOP: Feature = feature("bpf_loop", (5, 17), &["BPF_JIT"]);
     pub(crate) const EXCEPTIONS: Feature =
@@ -135,6 +133,8 @@ mod table {
         feature("syscall programs", (5, 14), &["BPF_SYSCALL", "DEBUG_INFO_BTF"]);
     pub(crate) const SLEEPABLE_UPROBE: Feature =
         feature("sleepable uprobes", (6, 0), &["UPROBES", "BPF_EVENTS"]);
+    pub(crate) const SCHED_EXT: Feature =
+        feature("sched_ext", (6, 12), &["SCHED_CLASS_EXT", "BPF_JIT", "DEBUG_INFO_BTF"]);
     pub(crate) const TOKEN: Feature = feature("BPF token", (6, 9), &["BPF_SYSCALL", "USER_NS"]);
     pub(crate) const ARENA: Feature = feature("arena", (6, 9), &["BPF_JIT", "MMU"]);
 }
