@@ -295,6 +295,10 @@ fn directives_are_checked() {
             "variable `y`: it starts at byte 2, and what stands before it ends at byte 4",
         ),
         (".bss\n.var x: u32 = 5", "section `.bss`: what it holds starts as zero"),
+        (
+            ".map m type=prog_array key=4 value=4 max_entries=1\n.slot m, 4294967295, f",
+            "map `m`: its element 4294967295 is too far out to be set in a file",
+        ),
         (".int a 4\n.int a 8", "type `a`: the text has two of this name"),
         (".text\n.core wrong int \"0\"", "function `f`, instruction 0: there is no CO-RE relocation `wrong`"),
     ];
@@ -336,4 +340,121 @@ main:
     let again = Object::parse("a", &object.to_elf().expect("bytes")).expect("an object");
     let globals: Vec<_> = again.globals().into_iter().map(|g| g.name).collect();
     assert_eq!(globals, ["limit", "fmt", "mac", "big", "seen"]);
+}
+
+/// Any directives at all: an answer, no panic, and an object that can be written and read.
+#[test]
+fn no_directive_makes_it_panic() {
+    let words = [
+        ".data",
+        ".bss",
+        ".rodata",
+        ".var",
+        ".bytes",
+        ".space",
+        ".struct",
+        ".union",
+        ".enum",
+        ".typedef",
+        ".int",
+        ".float",
+        ".fwd",
+        ".func",
+        ".map",
+        ".slot",
+        ".ksym",
+        ".kconfig",
+        ".core",
+        ".globl",
+        ".weak",
+        ".hidden",
+        ".endian",
+        "big",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "@",
+        ":",
+        "=",
+        ",",
+        "->",
+        "*",
+        "...",
+        "bit",
+        "fn",
+        "struct",
+        "enum",
+        "const",
+        "tag",
+        "u8",
+        "u32",
+        "int",
+        "s",
+        "x",
+        "f",
+        "m",
+        "0",
+        "1",
+        "8",
+        "4294967295",
+        "\"text\"",
+        "type=array",
+        "key=u32",
+        "value=4",
+        "max_entries=1",
+        "inner={",
+        "static",
+        "weak",
+        "byte_off",
+        "f:",
+        "exit",
+        "r0 = 0",
+        "\n",
+        "\n",
+        "\n",
+        "\n",
+    ];
+    let whole = [
+        ".data\n.var x: u32",
+        ".struct s 8 { a: u32 @0, b: [2]u8 @4 }",
+        ".map m type=array key=struct s value=u64 max_entries=1",
+        ".map p type=prog_array key=4 value=4 max_entries=9",
+        ".slot p, 3, f",
+        ".section \"xdp\"\nf:\nexit",
+        ".typedef u = s",
+        ".func f: fn(ctx: *struct s) -> int",
+        ".ksym k: fn(int) -> void",
+        ".text\n.core byte_off struct s \"0:1\"\ng:\nexit",
+    ];
+    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let mut next = |n: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as usize % n
+    };
+    let (mut built, rounds) = (0, 2_000);
+    for _ in 0..rounds {
+        let mut source = String::new();
+        for _ in 0..next(10) {
+            match next(3) {
+                0 => source.push_str(words[next(words.len())]),
+                _ => source.push_str(&format!("\n{}\n", whole[next(whole.len())])),
+            }
+            source.push(' ');
+        }
+        let Ok(program) = text::assemble("x.s", &source) else { continue };
+        let Ok(object) = Object::from_text("x", &program) else { continue };
+        let said = object.to_text().map(|t| t.to_string());
+        if let Ok(bytes) = object.to_elf() {
+            built += 1;
+            if let Ok(again) = Object::parse("x", &bytes) {
+                assert_eq!(said.ok(), again.to_text().ok().map(|t| t.to_string()), "{source}");
+            }
+        }
+    }
+    assert!(built > 20, "{built} of {rounds}");
 }

@@ -165,7 +165,7 @@ fn a_stack_has_names_on_the_command_line() {
     let stacks = id(&map(&loaded, "stacks"));
     let all = rawbpf_json(&["stack", "id", &stacks]);
     let list = all["stacks"].as_array().expect("a list");
-    let one = list.iter().find(|s| s["id"].to_string() == taken).expect("the one that was taken");
+    let one = list.iter().find(|s| s["id"].as_u64() == taken.parse().ok()).expect("the one that was taken");
     let symbols: Vec<_> =
         one["frames"].as_array().expect("frames").iter().filter_map(|f| f["symbol"].as_str()).collect();
     assert!(symbols.iter().any(|s| s.contains("sys_bpf")), "{one}");

@@ -91,7 +91,7 @@ pub enum BuildError {
         /// `map` or `program`.
         what: &'static str,
     },
-    /// Something of a text that does not fit together.
+    /// Something of a text, or of a map, that does not fit together.
     #[error("{what}: {why}")]
     Text {
         /// What it is: `variable \`limit\``, `map \`hits\``.
@@ -266,9 +266,14 @@ impl ObjectBuilder {
             if object.maps.iter().any(|m| m.name == decl.name) {
                 return Err(BuildError::Twice { what: "map", name: decl.name.clone() });
             }
+            let offset = vars.last().map_or(0, |v: &Secinfo| v.offset + v.size);
+            let slots = decl.slots.iter().map(|(index, _)| *index).max().unwrap_or(0);
+            if slots >= MAX_SLOTS || offset >= MAX_SLOTS * 8 {
+                let why = format!("its element {slots} is too far out to be set in a file");
+                return Err(BuildError::Text { what: format!("map `{}`", decl.name), why });
+            }
             let (ty, size) = types.declaration(decl);
             let var = types.btf.var(&decl.name, ty, VarLinkage::Global);
-            let offset = vars.last().map_or(0, |v: &Secinfo| v.offset + v.size);
             vars.push(Secinfo { ty: var, offset, size });
             object.maps.push(types.definition(decl));
         }
@@ -462,6 +467,9 @@ impl ObjectBuilder {
         Ok(())
     }
 }
+
+/// So many elements of maps can be set from the start: each has its place in the file.
+const MAX_SLOTS: u32 = 1 << 20;
 
 /// What a section of variables is, by its name.
 fn data_kind(section: &str) -> DataKind {
