@@ -3,6 +3,7 @@
 //! The kernel says *what* it refuses, seldom *why*, and never what to do. For the common refusals the
 //! cause can be told from the call and the number alone; rows further down are more general.
 
+use crate::cause;
 use crate::error::Error;
 use crate::sys::{Call, Errno};
 use crate::uapi::Cmd;
@@ -72,6 +73,9 @@ static TABLE: &[Row] = &[
 
 /// The advice for an error, if there is any.
 pub(crate) fn find(error: &Error) -> Option<String> {
+    if let Some(cause) = cause::of(error) {
+        return Some(cause);
+    }
     let failed = error.sys_error()?;
     let cmd = match failed.call {
         Call::Bpf(cmd) => Some(cmd),

@@ -26,6 +26,7 @@
 
 pub mod btf;
 pub mod bytes;
+mod cause;
 pub mod elf;
 mod error;
 pub mod events;

@@ -21,7 +21,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "verifier"]),
     ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
-    ("hint", &["error", "sys", "uapi"]),
+    ("cause", &["error", "sys", "uapi", "kernel", "loader"]),
+    ("hint", &["cause", "error", "sys", "uapi"]),
     (
         "error",
         &[

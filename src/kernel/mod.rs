@@ -29,12 +29,14 @@ use crate::uapi::Release;
 pub mod feature;
 mod kconfig;
 mod ksyms;
+pub mod policy;
 mod probe;
 mod release;
 
 pub use feature::{Answer, Feature};
 pub use kconfig::Kconfig;
 pub use ksyms::{Symbol, Symbols};
+pub use release::release_text;
 
 /// Why something about the kernel could not be found out.
 #[derive(Debug, Clone, thiserror::Error)]

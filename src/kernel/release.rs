@@ -29,6 +29,11 @@ fn uname() -> Option<Release> {
     Release::parse(&uts.release().to_string_lossy())
 }
 
+/// The release as `uname -r` says it.
+pub fn release_text() -> String {
+    nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// Bytes of a page on this machine.
 pub(super) fn page_size() -> u32 {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();

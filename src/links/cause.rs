@@ -8,7 +8,7 @@ use std::fs;
 
 use super::AttachError;
 use super::info::{self, Hook, LinkInfo};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, release_text};
 use crate::progs::{ProgInfo, Program};
 use crate::sys::{self, ObjectKind, SysError};
 use crate::uapi::{ProgType, Release};
@@ -135,11 +135,6 @@ impl Needs {
         }
         None
     }
-}
-
-/// As `uname -r` says it.
-fn release_text() -> String {
-    nix::sys::utsname::uname().map(|u| u.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Those of `caps` that this thread has not, as `CAP_X and CAP_Y`. `CAP_SYS_ADMIN` stands for `CAP_BPF`.

@@ -20,7 +20,7 @@ use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
 use crate::sys::map::{MapFd, flags};
 use crate::sys::{self, ArenaMapping, Errno, ObjectKind, ProgLoadParts, SysError};
-use crate::uapi::MapType;
+use crate::uapi::{MapType, ProgType};
 use crate::verifier::{self, Diagnosis};
 
 /// A loaded object: its maps and programs, each an open descriptor. Dropping it unloads what nothing else
@@ -118,6 +118,8 @@ pub enum LoadError {
     Map {
         /// The map.
         map: String,
+        /// Its type.
+        map_type: MapType,
         /// What was tried.
         what: &'static str,
         /// The error.
@@ -142,6 +144,8 @@ pub enum LoadError {
         program: String,
         /// Its section.
         section: String,
+        /// Its type.
+        prog_type: ProgType,
         /// The error.
         source: SysError,
         /// What the verifier wrote.
@@ -306,7 +310,9 @@ impl Run<'_> {
     }
 
     fn create(&mut self, ix: MapIx, map: &MapPlan) -> Result<(), LoadError> {
-        let fail = |what| move |source| LoadError::Map { map: map.name.clone(), what, source };
+        let fail = |what| {
+            move |source| LoadError::Map { map: map.name.clone(), map_type: map.map_type, what, source }
+        };
         if let Some(path) = &map.pin {
             match sys::obj_get(path, 0) {
                 Ok(fd) => return self.reuse(ix, map, path, fd),
@@ -374,7 +380,12 @@ impl Run<'_> {
     }
 
     fn reuse(&mut self, ix: MapIx, map: &MapPlan, path: &Path, fd: OwnedFd) -> Result<(), LoadError> {
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "ask about the pinned", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "ask about the pinned",
+            source,
+        };
         let info = MapInfo::of(&fd).map_err(fail)?;
         let differences = differences(map, &info);
         if !differences.is_empty() {
@@ -427,7 +438,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) {
             return Ok(());
         }
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "write the callbacks of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "write the callbacks of",
+            source,
+        };
         open.set(&0u32.to_ne_bytes(), &value, 0).map_err(fail)
     }
 
@@ -463,8 +479,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) {
             return Ok(());
         }
-        let fail =
-            |source| LoadError::Map { map: map.name.clone(), what: "write the first contents of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "write the first contents of",
+            source,
+        };
         open.set(&0u32.to_ne_bytes(), contents, 0).map_err(fail)
     }
 
@@ -477,6 +497,7 @@ impl Run<'_> {
                 let source = SysError::other("write beyond the end", Errno::E2BIG);
                 return Err(LoadError::Map {
                     map: map.name.clone(),
+                    map_type: map.map_type,
                     what: "write the first contents of",
                     source,
                 });
@@ -490,7 +511,12 @@ impl Run<'_> {
         match open.freeze() {
             // Before Linux 5.2 there is no freezing, and nothing else to be done.
             Err(e) if e.errno == Errno::EINVAL => Ok(()),
-            other => other.map_err(|source| LoadError::Map { map: map.name.clone(), what: "freeze", source }),
+            other => other.map_err(|source| LoadError::Map {
+                map: map.name.clone(),
+                map_type: map.map_type,
+                what: "freeze",
+                source,
+            }),
         }
     }
 
@@ -498,7 +524,12 @@ impl Run<'_> {
         if self.reused.contains(&ix) && !programs {
             return Ok(());
         }
-        let fail = |source| LoadError::Map { map: map.name.clone(), what: "set an element of", source };
+        let fail = |source| LoadError::Map {
+            map: map.name.clone(),
+            map_type: map.map_type,
+            what: "set an element of",
+            source,
+        };
         let Some(open) = self.map(ix) else { return Ok(()) };
         for (key, target) in &map.slots {
             let fd = match target {
@@ -629,6 +660,7 @@ impl Run<'_> {
                 Err(LoadError::Program {
                     program: program.name.clone(),
                     section: program.section.clone(),
+                    prog_type: program.prog_type,
                     source,
                     missing,
                     diagnosis: diagnosis.map(Box::new),

@@ -14,6 +14,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::kernel::policy::in_user_namespace;
+
 /// The token to make first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenPlan {
@@ -34,13 +36,8 @@ pub(super) fn plan(asked: Option<&Path>, host: bool) -> Option<TokenPlan> {
     }
     match std::env::var_os("LIBBPF_BPF_TOKEN_PATH") {
         Some(dir) => named(dir.into()),
+        // In the initial one the kernel makes no tokens.
         None if in_user_namespace() => Some(TokenPlan { dir: "/sys/fs/bpf".into(), required: false }),
         None => None,
     }
-}
-
-/// The initial user namespace maps all ids to themselves; there the kernel makes no tokens.
-fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !map.split_whitespace().eq(["0", "0", "4294967295"]) && !map.is_empty()
 }

@@ -38,6 +38,9 @@ struct Row {
     /// Why it was refused, in a line.
     #[serde(default)]
     reason: Option<String>,
+    /// The cause and what to do, if that is known and it was not the verifier.
+    #[serde(default)]
+    hint: Option<String>,
     /// Instructions that the verifier looked at.
     insns: Option<u64>,
     /// States that it kept in all.
@@ -214,6 +217,7 @@ impl Row {
         }
         self.reason = Some(reason);
         self.rejection = Rejection::of(&e);
+        self.hint = e.hint().filter(|_| self.rejection.is_none());
         if let Error::Load(rawbpf::loader::LoadError::Program { log, .. }) = &e {
             self.statistics(&log.text);
             self.log = (!log.text.is_empty()).then(|| log.text.clone());
@@ -294,6 +298,9 @@ impl Report for VerifyReport {
             match &row.rejection {
                 Some(rejection) => write!(out, "{}", rejection.screen(color(&io::stdout())))?,
                 None => writeln!(out, "  {}", row.reason.as_deref().unwrap_or("refused"))?,
+            }
+            if let Some(hint) = &row.hint {
+                writeln!(out, "  help: {hint}")?;
             }
         }
         if !self.regressions.is_empty() {

@@ -1,0 +1,180 @@
+//! Why the kernel refused a load, as far as the machine and the call tell it.
+//!
+//! `EPERM` and `EINVAL` say nothing of their cause, but it can be found by elimination: the machine says what it
+//! allows ([`Policy`](crate::kernel::policy::Policy)), the object what it asked for. What is left when all of that
+//! is in order is named as possible, not as certain.
+//!
+//! ```text
+//!   EPERM   in a user namespace?           capabilities there do not count: a token, or outside
+//!           a capability missing?          which, for this very type of program or map
+//!           before 5.11, memory limited?   RLIMIT_MEMLOCK, and only then
+//!           a seccomp filter, an LSM?      they may have refused
+//!   EINVAL  a type newer than the kernel?  which release brought it
+//!   E2BIG   a number that the type         which, and what it must be
+//!           of map does not take?
+//! ```
+
+use crate::error::Error;
+use crate::kernel::policy::{self, Cap, Policy};
+use crate::kernel::{Kernel, release_text};
+use crate::loader::LoadError;
+use crate::sys::Errno;
+use crate::uapi::{MapType, ProgType, Release};
+
+/// The cause of a failed load with what to do, if it can be told.
+pub(crate) fn of(error: &Error) -> Option<String> {
+    let errno = error.errno()?;
+    let kernel = Kernel::host();
+    match error {
+        Error::Load(LoadError::Program { prog_type, log, .. }) if log.text.trim().is_empty() => {
+            let what = format!("a program of type {prog_type}");
+            if errno.is_permission() {
+                let free = policy::is_unprivileged(*prog_type);
+                return permission(&kernel, &what, policy::caps_of_program(*prog_type), free);
+            }
+            newer(&kernel, errno, &what, prog_type.since()).or_else(|| unconfigured(&kernel, *prog_type))
+        }
+        Error::Load(LoadError::Map { map_type, what: "create", .. }) => {
+            let what = format!("a map of type {map_type}");
+            if errno.is_permission() {
+                return permission(&kernel, &what, policy::caps_of_map(*map_type), is_free(*map_type));
+            }
+            newer(&kernel, errno, &what, map_type.since())
+        }
+        Error::Load(LoadError::Btf { .. }) if errno.is_permission() => {
+            permission(&kernel, "an object's types", &[Cap::Bpf], false)
+        }
+        Error::Load(LoadError::Token { .. }) => token(errno),
+        _ => None,
+    }
+}
+
+/// Maps that may be made without a capability, where the machine allows that.
+fn is_free(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::Array
+            | MapType::PercpuArray
+            | MapType::Hash
+            | MapType::PercpuHash
+            | MapType::ProgArray
+            | MapType::PerfEventArray
+            | MapType::CgroupArray
+            | MapType::Ringbuf
+    )
+}
+
+/// What forbids it. `free`: without capabilities it depends on the machine's setting.
+fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<String> {
+    let policy = Policy::here();
+    let release = kernel.release();
+    let needs = join(caps, release);
+    if policy.user_namespace {
+        return Some(format!(
+            "{what} takes {needs} of the machine itself, and this process is in a user namespace, whose capabilities \
+             do not count; run it outside, or with a BPF token (Linux 6.9): a bpffs that root has mounted with \
+             delegate_cmds, delegate_maps and delegate_progs, given by --token DIR"
+        ));
+    }
+    let missing = policy.lacking(caps, release);
+    if !missing.is_empty() {
+        let lacks = missing.iter().map(|c| c.name()).collect::<Vec<_>>().join(" and ");
+        let forbidden = match policy.unprivileged_bpf_disabled {
+            Some(n) if free && n != 0 => {
+                format!(
+                    "; without it the machine forbids all use of bpf(2) (kernel.unprivileged_bpf_disabled = {n})"
+                )
+            }
+            _ => String::new(),
+        };
+        return Some(format!(
+            "{what} takes {needs}, and this process lacks {lacks}{forbidden}; run it as root, or give the file the \
+             capabilities: setcap {} FILE (`rawbpf doctor OBJECT` has the line)",
+            setcap(caps)
+        ));
+    }
+    if let Some(limit) = policy.memlock.filter(|_| release < Release(5, 11, 0)) {
+        return Some(format!(
+            "before Linux 5.11 maps and programs count as locked memory, and RLIMIT_MEMLOCK is {limit} bytes; raise \
+             it: ulimit -l unlimited"
+        ));
+    }
+    if policy.seccomp == Some(2) {
+        return Some(format!(
+            "{what} takes {needs}, which this process has; but it runs under a seccomp filter, as containers do, \
+             which may refuse bpf(2): allow it in the container's profile"
+        ));
+    }
+    let modules = policy.modules_with_rules();
+    (!modules.is_empty()).then(|| {
+        format!(
+            "{what} takes {needs}, which this process has; a security module ({}) may have refused: see its audit \
+             messages (dmesg, journalctl)",
+            modules.join(", ")
+        )
+    })
+}
+
+/// `CAP_BPF and CAP_NET_ADMIN`, as kernels of this release call them.
+fn join(caps: &[Cap], release: Release) -> String {
+    let old = release < Release(5, 8, 0);
+    let mut names: Vec<&str> =
+        caps.iter().map(|c| if old && *c != Cap::NetAdmin { "CAP_SYS_ADMIN" } else { c.name() }).collect();
+    names.dedup();
+    names.join(" and ")
+}
+
+/// `cap_bpf,cap_net_admin+ep`.
+fn setcap(caps: &[Cap]) -> String {
+    let names: Vec<String> = caps.iter().map(|c| c.name().to_lowercase()).collect();
+    format!("{}+ep", names.join(","))
+}
+
+/// The kernel is older than the type.
+fn newer(kernel: &Kernel, errno: Errno, what: &str, since: Option<Release>) -> Option<String> {
+    let since = since.filter(|s| *s > kernel.release() && [Errno::EINVAL, Errno::E2BIG].contains(&errno))?;
+    Some(format!("{what} came with Linux {since}, and this kernel is {}", release_text()))
+}
+
+/// The kernel was built without what the type needs.
+fn unconfigured(kernel: &Kernel, prog_type: ProgType) -> Option<String> {
+    static OPTIONS: &[(ProgType, &str)] = &[
+        (ProgType::Lsm, "CONFIG_BPF_LSM"),
+        (ProgType::Kprobe, "CONFIG_BPF_EVENTS"),
+        (ProgType::Tracepoint, "CONFIG_BPF_EVENTS"),
+        (ProgType::RawTracepoint, "CONFIG_BPF_EVENTS"),
+        (ProgType::PerfEvent, "CONFIG_BPF_EVENTS"),
+        (ProgType::Tracing, "CONFIG_BPF_EVENTS"),
+        (ProgType::Xdp, "CONFIG_NET"),
+        (ProgType::SkReuseport, "CONFIG_INET"),
+        (ProgType::Netfilter, "CONFIG_NETFILTER_BPF_LINK"),
+        (ProgType::CgroupDevice, "CONFIG_CGROUP_BPF"),
+        (ProgType::CgroupSysctl, "CONFIG_CGROUP_BPF"),
+        (ProgType::CgroupSockopt, "CONFIG_CGROUP_BPF"),
+        (ProgType::LircMode2, "CONFIG_BPF_LIRC_MODE2"),
+        (ProgType::StructOps, "CONFIG_BPF_JIT"),
+    ];
+    let (_, option) = OPTIONS.iter().find(|(t, _)| *t == prog_type)?;
+    let config = kernel.kconfig();
+    (config.is_known() && config.get(option).is_none())
+        .then(|| format!("this kernel ({}) was built without {option}", release_text()))
+}
+
+/// Why there is no token.
+fn token(errno: Errno) -> Option<String> {
+    Some(match errno {
+        Errno::ENOENT => {
+            "there is no such bpffs, or nothing is delegated in it: mount it from outside the user \
+             namespace with delegate_cmds=..., delegate_maps=..., delegate_progs=..."
+                .into()
+        }
+        Errno::EOPNOTSUPP => {
+            "tokens are for user namespaces; in the machine's own there is no need of one".into()
+        }
+        Errno::EINVAL => "BPF tokens came with Linux 6.9, or this is not the root of a bpffs".into(),
+        e if e.is_permission() => {
+            "the token's user namespace must be this process's own, with CAP_BPF in it".into()
+        }
+        _ => return None,
+    })
+}
