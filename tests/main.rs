@@ -15,6 +15,7 @@ mod insn_macros;
 mod insn_run;
 mod insn_text;
 mod layers;
+mod live_cause;
 mod live_load;
 mod live_maps;
 mod live_net;

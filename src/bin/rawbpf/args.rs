@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Load each program on its own, and say what the verifier makes of it; leaves nothing behind
     Verify(VerifyArgs),
+    /// Say what this machine allows for eBPF, and what an object needs; needs no privileges
+    Doctor(crate::doctor::DoctorArgs),
     /// Make an object file of assembly text
     Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
@@ -73,6 +75,7 @@ impl Command {
             Command::Inspect(_) => "inspect",
             Command::Plan(_) => "plan",
             Command::Verify(_) => "verify",
+            Command::Doctor(_) => "doctor",
             Command::Asm(_) => "asm",
             Command::Disasm(_) => "disasm",
             Command::Map(command) => command.name(),

@@ -6,6 +6,7 @@
 //!   load      Loaded     the calls are made, the hook runs, pins keep it
 //!   unload               and all of it is gone
 //!   verify    Loaded     each program alone, then dropped: what the verifier says of it
+//!   doctor               what the machine allows, what an object needs
 //!   map, prog, link      what the kernel has now
 //!   events, trace, stack what programs say
 //! ```
@@ -19,6 +20,7 @@ mod asm;
 mod attach;
 mod bpffs;
 mod disasm;
+mod doctor;
 mod error;
 mod event_type;
 mod events;
@@ -79,6 +81,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Unload(args) => unload::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Plan(args) => plan::run(&args, out),
+        Command::Doctor(args) => doctor::run(&args, out),
         Command::Asm(args) => asm::run(&args, out),
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
