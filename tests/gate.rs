@@ -52,7 +52,7 @@ pub(crate) use table::*;
 /// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
 #[allow(dead_code, reason = "a row may wait for its test")]
 mod table {
-    use super::{Feature, feature, guest, host, root};
+    use super::{Feature, feature, guest, host, little_endian, root};
 
     const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
 
@@ -62,6 +62,10 @@ mod table {
     /// The developer's machine: for tests that need the sources or a compiler. No kernel's matter: such a test is
     /// neither a pass nor a skip in the ledger of the kernels.
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
+
+    /// For tests of objects that were built for little-endian machines only.
+    pub(crate) const LITTLE_ENDIAN: Feature =
+        feature("little-endian machine", NO_KERNEL, &[]).checked(little_endian);
 
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
     pub(crate) const RINGBUF: Feature = feature("ring buffer", (5, 8), &["BPF_SYSCALL"]);
@@ -121,6 +125,13 @@ mod table {
 
 fn root() -> Result<(), String> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("run as root (sudo -E make test)".into()) }
+}
+fn little_endian() -> Result<(), String> {
+    if cfg!(target_endian = "little") {
+        Ok(())
+    } else {
+        Err("the objects are built for little-endian machines".into())
+    }
 }
 fn guest() -> Result<(), String> {
     if Machine::here().guest { Ok(()) } else { Err("runs in `make test-kernels` only".into()) }
