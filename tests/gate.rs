@@ -55,7 +55,7 @@ const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
 /// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
 #[allow(dead_code, reason = "a row may wait for its test")]
 mod table {
-    use super::{Feature, NO_KERNEL, feature, guest, host, jit, root};
+    use super::{Feature, NO_KERNEL, feature, guest, host, jit, little_endian, root};
 
     pub(crate) const ROOT: Feature = feature("root", (0, 0), &[]).checked(root);
     /// A throw-away kernel: for tests that may harm the kernel they run on, or load objects that nobody here wrote.
@@ -67,6 +67,9 @@ mod table {
     /// What a kernel lacks: for tests of what is said then.
     pub(crate) const NO_TCX: Feature = feature("a kernel without tcx", NO_KERNEL, &[]);
     pub(crate) const NO_FPROBE: Feature = feature("a kernel without FPROBE", NO_KERNEL, &[]);
+    /// For tests of objects that were built for little-endian machines only.
+    pub(crate) const LITTLE_ENDIAN: Feature =
+        feature("little-endian machine", NO_KERNEL, &[]).checked(little_endian);
 
     pub(crate) const BPFFS: Feature = feature("bpffs", (4, 4), &["BPF_SYSCALL"]);
     pub(crate) const NARROW_JUMPS: Feature = feature("32-bit jumps", (5, 1), &["BPF_SYSCALL"]);
@@ -161,6 +164,13 @@ mod table {
 
 fn root() -> Result<(), String> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("run as root (sudo -E make test)".into()) }
+}
+fn little_endian() -> Result<(), String> {
+    if cfg!(target_endian = "little") {
+        Ok(())
+    } else {
+        Err("the objects are built for little-endian machines".into())
+    }
 }
 fn guest() -> Result<(), String> {
     if Machine::here().guest { Ok(()) } else { Err("runs in `make test-kernels` only".into()) }

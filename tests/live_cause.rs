@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::gate::{BTF, HOST, ROOT, require, skip};
+use crate::gate::{BTF, HOST, LITTLE_ENDIAN, ROOT, require, skip};
 use crate::net::object;
 
 const NET_ADMIN: u32 = 12;
@@ -66,6 +66,7 @@ fn release() -> (u8, u8) {
 #[test]
 fn a_missing_capability_is_named_for_the_program_type() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let said = refused("packet_count.o", drop_caps(&[NET_ADMIN, SYS_ADMIN]));
     assert!(said.contains("a program of type xdp takes CAP_BPF and CAP_NET_ADMIN"), "{said}");
     assert!(said.contains("lacks CAP_NET_ADMIN;") && said.contains("cap_bpf,cap_net_admin+ep"), "{said}");
@@ -74,6 +75,7 @@ fn a_missing_capability_is_named_for_the_program_type() {
 #[test]
 fn tracing_takes_perfmon() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let out = rawbpf(
         &["load", &object("kprobe.o"), "--program", "anywhere", "--foreground", "--no-attach"],
         drop_caps(&[PERFMON, SYS_ADMIN]),
@@ -87,6 +89,7 @@ fn tracing_takes_perfmon() {
 #[test]
 fn without_cap_bpf_even_a_map_is_refused() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let said = refused("packet_count.o", drop_caps(&[BPF, SYS_ADMIN]));
     let disabled = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or_default();
     if disabled.trim() == "0" {
@@ -101,6 +104,7 @@ fn without_cap_bpf_even_a_map_is_refused() {
 #[test]
 fn in_a_user_namespace_capabilities_do_not_count() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let enter = || nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map_err(io::Error::from);
     let said = refused("packet_count.o", enter);
     assert!(said.contains("in a user namespace, whose capabilities do not count"), "{said}");
@@ -125,6 +129,7 @@ fn filter_bpf() -> io::Result<()> {
 #[test]
 fn a_filter_of_system_calls_is_suspected_when_all_else_is_there() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let out = rawbpf(&["verify", &object("packet_count.o")], || Ok(()));
     if !out.status.success() {
         return skip(&HOST, "this machine refuses by itself");
@@ -138,6 +143,7 @@ fn a_filter_of_system_calls_is_suspected_when_all_else_is_there() {
 #[test]
 fn locked_memory_is_blamed_where_it_counts() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     let limit = || {
         use nix::sys::resource::{Resource, setrlimit};
         setrlimit(Resource::RLIMIT_MEMLOCK, 4096, 4096).map_err(io::Error::from)?;
@@ -158,6 +164,7 @@ fn locked_memory_is_blamed_where_it_counts() {
 #[test]
 fn a_kernel_that_is_too_old_is_named_with_the_release_that_is_not() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     for (file, since, words) in [
         ("netfilter.o", (6, 4), "a program of type netfilter came with Linux 6.4"),
         ("sk_lookup.o", (5, 9), "a program of type sk_lookup came with Linux 5.9"),
@@ -190,6 +197,7 @@ fn answer<'d>(rows: &'d serde_json::Value, what: &str) -> &'d str {
 #[test]
 fn the_doctor_names_the_least_set_and_what_is_missing() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     require!(BTF, std::path::Path::new("/sys/kernel/btf/vmlinux").exists());
     let (status, document) = doctor("packet_count.o", || Ok(()));
     assert_eq!(status, 0, "{document}");
@@ -220,6 +228,7 @@ fn the_doctor_names_the_least_set_and_what_is_missing() {
 #[test]
 fn the_least_set_is_enough_and_least() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     const ALL: &[u32] = &[
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
         29, 30, 31, 32, 33, 34, 35, 36, 37, 38,

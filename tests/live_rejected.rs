@@ -10,7 +10,7 @@ use rawbpf::loader::LoadError;
 use rawbpf::verifier::{Diagnosis, Screen};
 use rawbpf::{Error, Kernel, Object, Options};
 
-use crate::gate::{BTF, HOST, ROOT, require};
+use crate::gate::{BTF, HOST, LITTLE_ENDIAN, ROOT, require};
 use crate::net::{rawbpf, rawbpf_fails, rawbpf_json};
 
 /// The most lines of a screen.
@@ -161,6 +161,7 @@ fn mended(name: &str) -> Result<(), String> {
 #[test]
 fn every_rejection_is_explained() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     require!(BTF, Path::new("/sys/kernel/btf/vmlinux").exists());
     let slow_here = std::env::var_os("RAWBPF_GUEST").is_some();
     let names: Vec<String> =
@@ -187,6 +188,7 @@ fn there_are_as_many_as_promised() {
 #[test]
 fn the_command_shows_the_screen_and_keeps_the_log() {
     require!(ROOT);
+    require!(LITTLE_ENDIAN);
     require!(BTF, Path::new("/sys/kernel/btf/vmlinux").exists());
     let object = path("null_lookup");
     let said = rawbpf_fails(1, &["load", &object, "--program", "rejected", "--foreground"]);

@@ -13,13 +13,7 @@ use crate::bpffs;
 /// The machine's settings, and what each means.
 pub(super) fn rows(kernel: &Kernel, policy: &Policy) -> Vec<Row> {
     let mut out = vec![
-        Row::new(
-            "types of the kernel (BTF)",
-            match kernel.btf() {
-                Ok(_) => Answer::Yes,
-                Err(e) => Answer::No(e.to_string()),
-            },
-        ),
+        Row::new("types of the kernel (BTF)", types(kernel)),
         Row::new(
             "machine code (JIT)",
             match policy.jit {
@@ -45,6 +39,17 @@ pub(super) fn rows(kernel: &Kernel, policy: &Policy) -> Vec<Row> {
     out.push(seccomp(policy));
     out.push(memlock(kernel, policy));
     out
+}
+
+/// Whether there are any: to read all of them is for those who need them.
+fn types(kernel: &Kernel) -> Answer {
+    if Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Answer::Yes;
+    }
+    match kernel.btf() {
+        Ok(_) => Answer::Yes,
+        Err(e) => Answer::No(e.to_string()),
+    }
 }
 
 fn capability(cap: Cap, policy: &Policy) -> Row {

@@ -92,7 +92,8 @@ pub(crate) fn run(args: &DoctorArgs, out: &Output) -> Result<(), CliError> {
     let report = DoctorReport {
         release: rawbpf::kernel::release_text(),
         machine: machine::rows(&kernel, &policy),
-        features: machine::features(&kernel),
+        // Their probes take time; an object's own needs are asked one by one.
+        features: if object.is_none() { machine::features(&kernel) } else { Vec::new() },
         brief: object.is_some(),
         object,
     };
