@@ -174,7 +174,7 @@ fn bpftool_finds_the_same_features() {
     require!(HOST);
     require!(ROOT);
     let theirs = bpftool_json(&["feature", "probe", "kernel", "full"]);
-    let ours = rawbpf_json(&["feature", "progs", "maps", "helpers"]);
+    let ours = rawbpf_json(&["feature", "progs", "maps"]);
     for (section, field, end) in
         [("progs", "program_types", "_prog_type"), ("maps", "map_types", "_map_type")]
     {
@@ -201,25 +201,21 @@ fn bpftool_finds_the_same_features() {
     // bpftool 7.1 tells a helper's absence by the verifier's words, which have changed since: on a new kernel it
     // takes everything for there. What we take for there, it does as well; for the rest see the next test.
     let (mut same, mut differ) = (0, Vec::new());
-    for (kind, list) in theirs["helpers"].as_object().expect("answers") {
-        let Some(kind) = kind.strip_suffix("_available_helpers") else { continue };
-        // Those it cannot load at all.
-        if ["ext", "tracing", "lsm", "struct_ops"].contains(&kind) {
-            continue;
-        }
-        let theirs: BTreeSet<&str> =
-            list.as_array().expect("names").iter().filter_map(Json::as_str).collect();
+    for kind in ["socket_filter", "xdp", "sched_cls"] {
+        let list = theirs["helpers"][format!("{kind}_available_helpers")].as_array().expect("names");
+        let theirs: BTreeSet<&str> = list.iter().filter_map(Json::as_str).collect();
+        let ours = rawbpf_json(&["feature", "helpers", "--type", kind]);
         let rows = ours["features"].as_array().expect("a list").iter();
         // It is older than the last two.
         let old = |r: &&Json| !r["name"].as_str().is_some_and(|n| n.starts_with("bpf_cgrp_storage_"));
-        for row in rows.filter(old).filter(|r| r["prog_type"] == kind && r["answer"] == "yes") {
+        for row in rows.filter(old).filter(|r| r["answer"] == "yes") {
             match theirs.contains(row["name"].as_str().expect("a name")) {
                 true => same += 1,
                 false => differ.push(format!("{kind}: {row}")),
             }
         }
     }
-    assert!(same > 2000 && differ.is_empty(), "{same} same; {} differ: {differ:#?}", differ.len());
+    assert!(same > 150 && differ.is_empty(), "{same} same; {} differ: {differ:#?}", differ.len());
 }
 
 /// What the verifier says in words, old and new, is what we tell by its number.
@@ -232,7 +228,7 @@ fn the_verifiers_words_agree_about_helpers() {
     require!(ROOT);
     let kernel = rawbpf::Kernel::host();
     let (mut yes, mut no) = (0, 0);
-    for prog_type in [ProgType::SocketFilter, ProgType::Xdp, ProgType::SchedCls, ProgType::Tracepoint] {
+    for prog_type in [ProgType::SocketFilter, ProgType::Xdp] {
         for helper in Helper::ALL {
             let mut a = Asm::new();
             a.call(*helper).mov64(R0, 0).exit();
@@ -261,7 +257,7 @@ fn the_verifiers_words_agree_about_helpers() {
             assert_eq!(answer == Answer::Yes, !denied, "{prog_type} {helper}: {answer}\n{words}");
         }
     }
-    assert!(yes > 100 && no > 100, "{yes} there, {no} not");
+    assert!(yes > 50 && no > 50, "{yes} there, {no} not");
 }
 
 #[test]
