@@ -5,15 +5,15 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// How many functions make 100 MB.
-pub const COUNT: u32 = 1_400_000;
+pub(crate) const COUNT: u32 = 1_400_000;
 
 /// The name of a function.
-pub fn name(n: u32) -> String {
+pub(crate) fn name(n: u32) -> String {
     format!("a_function_with_a_usual_name_{n:07}")
 }
 
 /// An executable with `count` functions: a header, code, symbols, their names, and the section headers.
-pub fn write(path: &Path, count: u32) -> std::io::Result<u64> {
+pub(crate) fn write(path: &Path, count: u32) -> std::io::Result<u64> {
     const CODE: u64 = 0x1000;
     let name = |n: u32| format!("{}\0", name(n));
     let names: u64 = (0..count).map(|n| name(n).len() as u64).sum::<u64>() + 1;
