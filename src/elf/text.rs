@@ -130,8 +130,9 @@ impl Object {
             data.variables.push(TextVar { name, ty, local, at: Some(info.offset), init });
         }
         gap(&mut data, end, contents.len() as u32);
-        let tail = contents.get(end as usize..).is_some_and(|rest| rest.iter().any(|&b| b != 0));
-        data.bytes = if map.value_size > end && !tail { map.value_size } else { 0 };
+        // The text leaves zeros at the end out, so it says the length where it would be shorter without.
+        let last = contents.iter().rposition(|&b| b != 0).map_or(0, |last| last.saturating_add(1) as u32);
+        data.bytes = if map.value_size > end.max(last) { map.value_size } else { 0 };
         Ok(data)
     }
 
