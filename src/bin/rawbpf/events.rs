@@ -81,7 +81,7 @@ impl Tail<'_> {
             fullest = fullest.max(ring.positions().fill());
             while let Some(record) = ring.next() {
                 self.event(None, &record)?;
-                if self.gone || self.left == Some(0) {
+                if self.enough() {
                     break;
                 }
             }
@@ -104,7 +104,7 @@ impl Tail<'_> {
                     PerfEvent::Lost { cpu, count } => self.lost(cpu, count)?,
                     PerfEvent::Other { .. } => {}
                 }
-                if self.gone || self.left == Some(0) {
+                if self.enough() {
                     break;
                 }
             }
@@ -118,6 +118,12 @@ impl Tail<'_> {
     fn done(&self) -> bool {
         let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         self.gone || late || self.left == Some(0) || self.stop.wait(Duration::ZERO)
+    }
+
+    /// The same between two events, where clock and signals are looked at now and then: who sends faster than we
+    /// print must not keep us from ending.
+    fn enough(&self) -> bool {
+        self.gone || self.left == Some(0) || (self.events % 256 == 0 && self.done())
     }
 
     fn event(&mut self, cpu: Option<u32>, data: &[u8]) -> Result<(), CliError> {

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &TraceArgs, out: &Output) -> Result<(), CliError> {
             }
             gone = !out.line(|| json_of(&event), || text_of(&event))?;
             left = left.map(|n| n.saturating_sub(1));
-            if gone || left == Some(0) {
+            // Programs may print faster than we do.
+            if done(left, gone) {
                 break;
             }
         }
