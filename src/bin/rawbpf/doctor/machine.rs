@@ -72,13 +72,14 @@ fn tracing(policy: &Policy) -> Row {
                 .into(),
         ),
         Some(_) => Answer::Yes,
-        None if Path::new("/sys/kernel/security").exists() => Answer::Yes,
-        None => Answer::Unknown("/sys/kernel/security/lockdown cannot be read".into()),
+        // Without the file the kernel has no lockdown; without securityfs nobody can see whether it has.
+        None if std::fs::read_dir("/sys/kernel/security").is_ok_and(|mut d| d.next().is_some()) => Answer::Yes,
+        None => Answer::Unknown("/sys/kernel/security is not mounted, so lockdown cannot be seen".into()),
     })
     .because(match policy.lockdown.as_deref() {
         Some("confidentiality") => "lockdown is confidentiality, which forbids it even to root".to_string(),
         Some(mode) => format!("lockdown is {mode}"),
-        None => "no lockdown is set up, as far as can be seen".into(),
+        None => "this kernel has no lockdown".into(),
     })
 }
 

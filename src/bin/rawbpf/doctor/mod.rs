@@ -50,7 +50,9 @@ impl Row {
     }
 
     fn because(mut self, why: impl Into<String>) -> Row {
-        self.why = why.into();
+        if self.why.is_empty() {
+            self.why = why.into();
+        }
         self
     }
 
