@@ -204,8 +204,11 @@ fn a_run_says_the_verdict_and_what_changed() {
         rawbpf_ok(&["prog", "run", pin, "--data", &path("frame"), "--data-out", &path("out")]);
         let out = std::fs::read(path("out")).expect("it is written");
         assert_eq!((&out[..6], &out[6..12], &out[12..]), (&frame[6..12], &frame[..6], &frame[12..]));
-        let said = rawbpf_fails(2, &["prog", "run", pin, "--hex", "ff"]);
-        assert!(said.contains("at least 14 bytes, and it has 1"), "{said}");
+        // Linux 5.10 runs XDP programs on any length.
+        if rawbpf::Kernel::host().release() >= rawbpf::uapi::Release(6, 1, 0) {
+            let said = rawbpf_fails(2, &["prog", "run", pin, "--hex", "ff"]);
+            assert!(said.contains("at least 14 bytes, and it has 1"), "{said}");
+        }
         assert!(rawbpf_fails(2, &["prog", "run", pin, "--hex", "xy"]).contains("no list of bytes"));
     });
 }
