@@ -19,6 +19,9 @@ cargo_for() (
     cd "$repo"
     arch=$1 linker=CARGO_TARGET_${rust_target^^}_LINKER
     shift
+    # What is emulated runs thirty times slower, so a little optimising costs less than it saves; the checks for
+    # overflow stay. Debug information would be stripped again.
+    export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=0
     # Static, as the guest has no libraries; the symbols stay in, for backtraces and for uprobes.
     export CARGO_BUILD_TARGET=$rust_target RUSTFLAGS='-C target-feature=+crt-static -C strip=debuginfo'
     if [ "$arch" = x86_64 ]; then
