@@ -245,6 +245,7 @@ fn the_verifiers_words_agree_about_helpers() {
                 "unknown func",
                 "cannot use helper",
                 "might sleep in a non-sleepable",
+                "in non-sleepable prog",
                 "not supported for program type",
             ]
             .iter()
