@@ -14,7 +14,7 @@ if [ "${1-}" != inside ]; then
     # Network and mount namespaces of our own: the interface, the bpffs, all of it ends with this script.
     exec unshare -mn --propagation private "$0" inside
 fi
-PATH="$(pwd)/${CARGO_TARGET_DIR:-target}/release:/usr/sbin:/sbin:$PATH"
+PATH="$(realpath "${CARGO_TARGET_DIR:-target}")/release:/usr/sbin:/sbin:$PATH"
 umount /sys/fs/bpf 2>/dev/null || true
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
