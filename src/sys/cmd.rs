@@ -304,20 +304,11 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
     let mut ctx = vec![0; if live { 0 } else { run.ctx.len() }];
     let mut ctx_in = run.ctx.clone();
     let mut attr = attr::ProgTestRun {
-        prog_fd: Fd::of(&prog),
-        data_in: Ptr::to(&run.data),
-        data_size_in: run.data.len() as u32,
         data_size_out: data.len() as u32,
         data_out: PtrMut::to(&mut data),
-        ctx_in: PtrMut::to(&mut ctx_in),
-        ctx_size_in: run.ctx.len() as u32,
         ctx_size_out: ctx.len() as u32,
         ctx_out: PtrMut::to(&mut ctx),
-        repeat: run.repeat,
-        flags: run.flags,
-        cpu: run.cpu,
-        batch_size: run.batch_size,
-        ..Default::default()
+        ..run_attr(&prog, run, &mut ctx_in)
     };
     // SAFETY: every buffer was set together with its length.
     unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
@@ -332,22 +323,27 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
 /// read and written in place, and raw tracepoints (Linux 5.10). `data`, `repeat` and `batch_size` must not be set.
 pub fn prog_run_in_place(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, SysError> {
     let mut ctx = run.ctx.clone();
-    let mut attr = attr::ProgTestRun {
-        prog_fd: Fd::of(&prog),
+    let mut attr = run_attr(&prog, run, &mut ctx);
+    // SAFETY: every buffer was set together with its length, and the one that is written to is borrowed mutably.
+    unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
+    let (retval, duration_ns) = (attr.retval, attr.duration);
+    Ok(TestRunOutput { retval, duration_ns, data: Vec::new(), ctx })
+}
+
+/// What both ways to run a program have in common: what goes in.
+fn run_attr<'a>(prog: &'a impl AsFd, run: &'a TestRun, ctx: &'a mut [u8]) -> attr::ProgTestRun<'a> {
+    attr::ProgTestRun {
+        prog_fd: Fd::of(prog),
         data_in: Ptr::to(&run.data),
         data_size_in: run.data.len() as u32,
-        ctx_size_in: run.ctx.len() as u32,
-        ctx_in: PtrMut::to(&mut ctx),
+        ctx_size_in: ctx.len() as u32,
+        ctx_in: PtrMut::to(ctx),
         repeat: run.repeat,
         flags: run.flags,
         cpu: run.cpu,
         batch_size: run.batch_size,
         ..Default::default()
-    };
-    // SAFETY: every buffer was set together with its length, and the one that is written to is borrowed mutably.
-    unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
-    let (retval, duration_ns) = (attr.retval, attr.duration);
-    Ok(TestRunOutput { retval, duration_ns, data: Vec::new(), ctx })
+    }
 }
 
 /// The four kinds of kernel objects that have ids.
