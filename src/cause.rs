@@ -155,8 +155,9 @@ fn unconfigured(kernel: &Kernel, prog_type: ProgType) -> Option<String> {
         (ProgType::StructOps, "CONFIG_BPF_JIT"),
     ];
     let (_, option) = OPTIONS.iter().find(|(t, _)| *t == prog_type)?;
-    let config = kernel.kconfig();
-    (config.is_known() && config.get(option).is_none())
+    kernel
+        .kconfig()
+        .lacks(option)
         .then(|| format!("this kernel ({}) was built without {option}", release_text()))
 }
 

@@ -56,6 +56,11 @@ impl Kconfig {
         self.values.get(option).map(String::as_str)
     }
 
+    /// True if the kernel is known to be without this option (`CONFIG_X`): neither built in nor a module.
+    pub fn lacks(&self, option: &str) -> bool {
+        self.is_known() && !matches!(self.get(option), Some("y" | "m"))
+    }
+
     /// False if no configuration was found at all.
     pub fn is_known(&self) -> bool {
         !self.values.is_empty()

@@ -145,9 +145,18 @@ impl Policy {
     /// True if the process has this capability, or `CAP_SYS_ADMIN`, which stands for all of them in `bpf(2)`. True as
     /// well if nothing is known.
     pub fn has(&self, cap: Cap) -> bool {
-        let Some(caps) = self.caps else { return true };
-        let bit = |cap: Cap| caps & (1 << cap as u32) != 0;
-        bit(cap) || bit(Cap::SysAdmin)
+        self.has_itself(cap) || self.has_itself(Cap::SysAdmin)
+    }
+
+    /// True if the process has this very capability: netlink takes no other for `CAP_NET_ADMIN`. True as well if
+    /// nothing is known.
+    pub fn has_itself(&self, cap: Cap) -> bool {
+        self.caps.is_none_or(|caps| caps & (1 << cap as u32) != 0)
+    }
+
+    /// The mode that the kernel is locked down in; `None` if it is not, or does not say.
+    pub fn locked_down(&self) -> Option<&str> {
+        self.lockdown.as_deref().filter(|mode| *mode != "none")
     }
 
     /// Those of these that the process lacks, on a kernel of this release.

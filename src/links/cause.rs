@@ -4,21 +4,14 @@
 //! that is too old or an order that makes no sense. So after a refusal the machine is asked what it is: which
 //! capabilities this thread has, which release this is and how it was configured, who stands at the hook.
 
-use std::fs;
-
 use super::AttachError;
 use super::info::{self, Hook, LinkInfo};
+use super::why;
+use crate::kernel::policy::{Cap, Policy};
 use crate::kernel::{Kernel, release_text};
 use crate::progs::{ProgInfo, Program};
 use crate::sys::{self, ObjectKind, SysError};
 use crate::uapi::{ProgType, Release};
-
-/// A capability: its number, and its name in `capabilities(7)`.
-pub(super) type Cap = (u32, &'static str);
-
-pub(super) const NET_ADMIN: Cap = (12, "CAP_NET_ADMIN");
-pub(super) const SYS_ADMIN: Cap = (21, "CAP_SYS_ADMIN");
-const BPF: Cap = (39, "CAP_BPF");
 
 /// A program, and the hook that it was to be attached to: what every refusal names.
 #[derive(Debug)]
@@ -34,15 +27,7 @@ impl<'a> Attempt<'a> {
 
     /// The program has to be of this type.
     pub(super) fn wants(&self, hook: &'static str, wanted: ProgType) -> Result<(), AttachError> {
-        if self.program.prog_type() == wanted {
-            return Ok(());
-        }
-        Err(AttachError::WrongType {
-            program: self.program.name().into(),
-            found: self.program.prog_type(),
-            hook,
-            wanted,
-        })
+        why::check_type(self.program, hook, wanted)
     }
 
     /// Another program is in the way.
@@ -130,7 +115,7 @@ impl Needs {
             ));
         }
         let config = kernel.kconfig();
-        if !self.config.is_empty() && config.is_known() && config.get(self.config).is_none() {
+        if !self.config.is_empty() && config.lacks(self.config) {
             return Some(format!("this kernel ({}) was built without {}", release_text(), self.config));
         }
         None
@@ -139,12 +124,9 @@ impl Needs {
 
 /// Those of `caps` that this thread has not, as `CAP_X and CAP_Y`. `CAP_SYS_ADMIN` stands for `CAP_BPF`.
 pub(super) fn lacking(caps: &[Cap]) -> Option<String> {
-    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
-    let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
-    let effective = u64::from_str_radix(effective.trim(), 16).ok()?;
-    let has = |cap: Cap| effective & (1 << cap.0) != 0;
-    let missing: Vec<&str> =
-        caps.iter().filter(|c| !(has(**c) || **c == BPF && has(SYS_ADMIN))).map(|c| c.1).collect();
+    let policy = Policy::here();
+    let has = |cap: Cap| policy.has_itself(cap) || cap == Cap::Bpf && policy.has_itself(Cap::SysAdmin);
+    let missing: Vec<&str> = caps.iter().filter(|cap| !has(**cap)).map(|cap| cap.name()).collect();
     (!missing.is_empty()).then(|| missing.join(" and "))
 }
 

@@ -27,11 +27,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::cause::{Attempt, NET_ADMIN, Needs, describe_program};
+use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::info::{self, Hook};
 use super::order::{Order, REPLACE, RawOrder, Via};
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
 use crate::sys::{self, Errno, HookPrograms, SysError};
@@ -135,13 +136,13 @@ static LINK: Needs = Needs {
     what: "a link to a cgroup",
     since: Release(5, 7, 0),
     config: "CONFIG_CGROUP_BPF",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 static ORDERED: Needs = Needs {
     what: "an order of the programs of a cgroup",
     since: Release(6, 17, 0),
     config: "CONFIG_CGROUP_BPF",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 
 impl Cgroup {

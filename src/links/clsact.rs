@@ -16,19 +16,24 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::cause::{Attempt, Needs};
 use super::filter::{self, Both, EGRESS, Filter, INGRESS, NewFilter, Qdisc};
 use super::interface::Interface;
 use super::order::{Anchor, Place};
 use super::tc::{Direction, Tc};
 use super::{AttachError, Link, Undo};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::netlink::{Netlink, NetlinkError};
 use crate::sys::{Errno, SysError};
 use crate::uapi::Release;
 
-static NEEDS: Needs =
-    Needs { what: "clsact", since: Release(4, 5, 0), config: "CONFIG_NET_SCH_INGRESS", caps: &[NET_ADMIN] };
+static NEEDS: Needs = Needs {
+    what: "clsact",
+    since: Release(4, 5, 0),
+    config: "CONFIG_NET_SCH_INGRESS",
+    caps: &[Cap::NetAdmin],
+};
 
 /// A filter of ours.
 #[derive(Debug)]

@@ -5,9 +5,10 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::cause::{Attempt, Needs};
 use super::direct::{Direct, How, Spot};
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::{Errno, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
@@ -16,7 +17,7 @@ static NEEDS: Needs = Needs {
     what: "decoding of infrared signals by programs",
     since: Release(4, 18, 0),
     config: "CONFIG_BPF_LIRC_MODE2",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 
 /// Attaches a decoder to a device such as `/dev/lirc0`.

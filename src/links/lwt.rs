@@ -19,8 +19,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::cause::{Attempt, Needs};
 use super::{AttachError, Link, Undo, xdp};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::netlink::{ACK, DUMP, Message, Netlink, NetlinkError, attributes, number};
 use crate::sys::{Errno, SysError};
@@ -162,7 +163,7 @@ static NEEDS: Needs = Needs {
     what: "a route through a program",
     since: Release(4, 10, 0),
     config: "CONFIG_LWTUNNEL_BPF",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 
 /// A route of ours.

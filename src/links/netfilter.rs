@@ -15,9 +15,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::cause::{Attempt, NET_ADMIN, Needs, describe_program, link_at};
+use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::info::Hook;
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
 use crate::sys::{self, Errno};
@@ -154,7 +155,7 @@ static NEEDS: Needs = Needs {
     what: "netfilter programs",
     since: Release(6, 4, 0),
     config: "CONFIG_NETFILTER_BPF_LINK",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 
 /// Attaches a netfilter program.

@@ -13,11 +13,12 @@
 
 use std::fmt;
 
-use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::cause::{Attempt, Needs};
 use super::interface::Interface;
 use super::mprog::List;
 use super::order::{Order, Via};
 use super::{AttachError, Link, xdp};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::Errno;
 use crate::uapi::{AttachType, ProgType, Release};
@@ -81,7 +82,7 @@ impl fmt::Display for NetkitEnd {
 }
 
 static NEEDS: Needs =
-    Needs { what: "netkit", since: Release(6, 7, 0), config: "CONFIG_NETKIT", caps: &[NET_ADMIN] };
+    Needs { what: "netkit", since: Release(6, 7, 0), config: "CONFIG_NETKIT", caps: &[Cap::NetAdmin] };
 
 /// Attaches a netkit program.
 pub(super) fn attach(program: &Program, netkit: &Netkit) -> Result<Link, AttachError> {

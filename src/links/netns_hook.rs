@@ -9,11 +9,12 @@
 
 use std::os::fd::AsFd;
 
-use super::cause::{Attempt, NET_ADMIN, Needs, describe_program};
+use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::netns::{Home, NetNs, OpenNetNs};
 use super::order::Via;
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::{self, Errno, SysError};
@@ -37,10 +38,14 @@ pub(super) fn attach_type(prog_type: ProgType) -> Option<AttachType> {
     }
 }
 
-static FLOW_DISSECTOR: Needs =
-    Needs { what: "a link for the flow dissector", since: Release(5, 8, 0), config: "", caps: &[NET_ADMIN] };
+static FLOW_DISSECTOR: Needs = Needs {
+    what: "a link for the flow dissector",
+    since: Release(5, 8, 0),
+    config: "",
+    caps: &[Cap::NetAdmin],
+};
 static SK_LOOKUP: Needs =
-    Needs { what: "socket lookup by a program", since: Release(5, 9, 0), config: "", caps: &[NET_ADMIN] };
+    Needs { what: "socket lookup by a program", since: Release(5, 9, 0), config: "", caps: &[Cap::NetAdmin] };
 
 impl NetnsHook {
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {

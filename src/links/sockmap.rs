@@ -17,11 +17,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cause::{Attempt, NET_ADMIN, Needs, describe_program, link_at};
+use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::direct::{Direct, How, Spot};
 use super::info::Hook;
 use super::order::Via;
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -98,13 +99,13 @@ static LINK: Needs = Needs {
     what: "a link for a map of sockets",
     since: Release(6, 10, 0),
     config: "CONFIG_NET_SOCK_MSG",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 static DIRECT: Needs = Needs {
     what: "a program for a map of sockets",
     since: Release(4, 14, 0),
     config: "CONFIG_NET_SOCK_MSG",
-    caps: &[NET_ADMIN],
+    caps: &[Cap::NetAdmin],
 };
 
 impl Sockmap {

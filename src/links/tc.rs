@@ -13,10 +13,11 @@
 
 use std::fmt;
 
-use super::cause::{Attempt, NET_ADMIN, Needs};
+use super::cause::{Attempt, Needs};
 use super::mprog::List;
 use super::order::{Order, Via};
 use super::{AttachError, Link, clsact, xdp};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::uapi::{AttachType, ProgType, Release};
 
@@ -104,7 +105,7 @@ impl fmt::Display for Direction {
 
 /// What tcx needs.
 pub(super) static TCX: Needs =
-    Needs { what: "tcx", since: Release(6, 6, 0), config: "CONFIG_NET_XGRESS", caps: &[NET_ADMIN] };
+    Needs { what: "tcx", since: Release(6, 6, 0), config: "CONFIG_NET_XGRESS", caps: &[Cap::NetAdmin] };
 
 /// Attaches a tc program.
 pub(super) fn attach(program: &Program, tc: &Tc) -> Result<Link, AttachError> {

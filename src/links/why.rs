@@ -4,19 +4,13 @@
 //! kernel says of itself: its lockdown mode, what this process may do, `perf_event_paranoid`, how it was
 //! configured, what is mounted. That is done only once something was refused.
 
-use std::fs;
-
 use super::AttachError;
 use crate::elf::section::distance;
 use crate::kernel::Kernel;
+use crate::kernel::policy::{Cap, Policy};
 use crate::progs::Program;
 use crate::sys::{Errno, SysError};
 use crate::uapi::ProgType;
-
-/// A capability by its number.
-const CAP_SYS_ADMIN: u32 = 21;
-/// Linux 5.8.
-const CAP_PERFMON: u32 = 38;
 
 /// The error for a hook that the kernel refused, with the cause as far as the machine tells it.
 /// `options`: what the kernel must have been configured with.
@@ -53,16 +47,16 @@ pub(super) fn permission(errno: Errno) -> Option<String> {
     if !errno.is_permission() {
         return None;
     }
-    if let Some(mode) = lockdown() {
+    let policy = Policy::here();
+    if let Some(mode) = policy.locked_down() {
         return Some(format!(
             "the kernel is locked down ({mode}), which forbids this kind of tracing even to root; see /sys/kernel/security/lockdown"
         ));
     }
-    if !has_capability(CAP_PERFMON) && !has_capability(CAP_SYS_ADMIN) {
-        let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
-        let paranoid = match paranoid.trim() {
-            "" => String::new(),
-            level => format!(" (kernel.perf_event_paranoid is {level})"),
+    if !policy.has(Cap::Perfmon) {
+        let paranoid = match policy.perf_event_paranoid {
+            None => String::new(),
+            Some(level) => format!(" (kernel.perf_event_paranoid is {level})"),
         };
         return Some(format!(
             "this process has neither CAP_PERFMON nor CAP_SYS_ADMIN, which tracing needs{paranoid}"
@@ -71,28 +65,12 @@ pub(super) fn permission(errno: Errno) -> Option<String> {
     None
 }
 
-/// The mode that the kernel is locked down in; `None` if it is not, or does not say.
-fn lockdown() -> Option<String> {
-    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
-    let mode = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))?;
-    (mode != "none").then(|| mode.to_string())
-}
-
-fn has_capability(number: u32) -> bool {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let Some(set) = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()) else { return true };
-    set & (1 << number) != 0
-}
-
 /// The options that the kernel was built without, as a sentence; `None` if it has all, or if nothing is
 /// known about its configuration.
 pub(super) fn unconfigured(kernel: &Kernel, options: &[&str]) -> Option<String> {
     let config = kernel.kconfig();
-    let lacks = |option: &&&str| {
-        config.is_known() && !matches!(config.get(&format!("CONFIG_{option}")), Some("y" | "m"))
-    };
-    let missing: Vec<String> = options.iter().filter(lacks).map(|o| format!("CONFIG_{o}")).collect();
+    let missing: Vec<String> =
+        options.iter().map(|o| format!("CONFIG_{o}")).filter(|option| config.lacks(option)).collect();
     if missing.is_empty() {
         return None;
     }

@@ -6,11 +6,12 @@
 //! packets do not fit a page, receive offloads that are on, channels that are missing. So when the kernel says
 //! no, the same question is put again over netlink, where the answer comes with a sentence.
 
-use super::cause::{NET_ADMIN, describe_program, lacking};
+use super::cause::{describe_program, lacking};
 use super::interface::{Interface, interfaces};
 use super::xdp_features::{XdpFeatures, features as xdp_features};
 use super::xdp_netlink::set;
 use super::{AttachError, Link};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::netlink::Netlink;
@@ -131,7 +132,7 @@ fn explain(program: &Program, xdp: &Xdp, interface: &Interface, source: SysError
         };
         return AttachError::Taken { program: name, hook, holder, advice: advice.into() };
     }
-    if let (true, Some(missing)) = (source.errno.is_permission(), lacking(&[NET_ADMIN])) {
+    if let (true, Some(missing)) = (source.errno.is_permission(), lacking(&[Cap::NetAdmin])) {
         return AttachError::NotPermitted { program: name, hook, missing, source };
     }
     let said = ask_why(program, interface.index, xdp.mode.flags());

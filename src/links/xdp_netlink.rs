@@ -6,10 +6,11 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, NET_ADMIN, Needs, describe_program};
+use super::cause::{Attempt, Needs, describe_program};
 use super::interface::Interface;
 use super::xdp::{self, XdpMode};
 use super::{AttachError, Link, Undo};
+use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::netlink::{ACK, Message, Netlink, NetlinkError};
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -46,7 +47,7 @@ const IF_NOEXIST: u32 = 1;
 const REPLACE: u32 = 1 << 4;
 
 static NEEDS: Needs =
-    Needs { what: "XDP over netlink", since: Release(4, 8, 0), config: "", caps: &[NET_ADMIN] };
+    Needs { what: "XDP over netlink", since: Release(4, 8, 0), config: "", caps: &[Cap::NetAdmin] };
 
 /// An XDP program that is on an interface without a link.
 #[derive(Debug)]
