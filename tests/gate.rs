@@ -55,7 +55,7 @@ const NO_KERNEL: (u32, u32) = (u32::MAX, 0);
 /// The features that tests ask for. Debian's kernels agree with it: a skip where it says "there" is a failure.
 #[allow(dead_code, reason = "a row may wait for its test")]
 mod table {
-    use super::{Feature, NO_KERNEL, feature, guest, host, jit, little_endian, root};
+    use super::{Feature, NO_KERNEL, bpftool, feature, guest, host, jit, little_endian, root};
 
     pub(crate) const ROOT: Feature = feature("root", (0, 0), &[]).checked(root);
     /// A throw-away kernel: for tests that may harm the kernel they run on, or load objects that nobody here wrote.
@@ -63,10 +63,17 @@ mod table {
     /// The developer's machine: for tests that need the sources or a compiler. No kernel's matter: such a test is
     /// neither a pass nor a skip in the ledger of the kernels.
     pub(crate) const HOST: Feature = feature("host", NO_KERNEL, &[]).checked(host);
+    /// Something to compare with. A guest of another architecture has none.
+    pub(crate) const BPFTOOL: Feature = feature("bpftool", NO_KERNEL, &[]).checked(bpftool);
+    /// On Linux 5.10 it lists nothing.
+    pub(crate) const BPFTOOL_TREE: Feature = feature("bpftool cgroup tree", (6, 1), &["CGROUP_BPF"]);
 
     /// What a kernel lacks: for tests of what is said then.
     pub(crate) const NO_TCX: Feature = feature("a kernel without tcx", NO_KERNEL, &[]);
+    pub(crate) const NO_NETKIT: Feature = feature("a kernel without netkit", NO_KERNEL, &[]);
     pub(crate) const NO_FPROBE: Feature = feature("a kernel without FPROBE", NO_KERNEL, &[]);
+    /// Before that maps and programs count as locked memory, which a capability of its own may exceed.
+    pub(crate) const MEMCG_ACCOUNT: Feature = feature("memory counted by cgroup", (5, 11), &["MEMCG"]);
     /// For tests of objects that were built for little-endian machines only.
     pub(crate) const LITTLE_ENDIAN: Feature =
         feature("little-endian machine", NO_KERNEL, &[]).checked(little_endian);
@@ -171,6 +178,10 @@ fn little_endian() -> Result<(), String> {
     } else {
         Err("the objects are built for little-endian machines".into())
     }
+}
+fn bpftool() -> Result<(), String> {
+    let foreign = Machine::here().guest && !cfg!(target_arch = "x86_64");
+    if foreign { Err("foreign guests do without".into()) } else { Ok(()) }
 }
 fn guest() -> Result<(), String> {
     if Machine::here().guest { Ok(()) } else { Err("runs in `make test-kernels` only".into()) }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use crate::gate::{BPFFS, BTF, HOST, ROOT, VETH, require};
+use crate::gate::{BPFFS, BPFTOOL, BPFTOOL_TREE, BTF, HOST, ROOT, VETH, require};
 use crate::net::{
     Veth, in_namespace, mount_bpffs, object, rawbpf, rawbpf_bpffs, rawbpf_fails, rawbpf_json, rawbpf_ok,
 };
@@ -30,9 +30,8 @@ impl Drop for Group {
     }
 }
 
-#[test]
-fn the_tree_has_what_bpftool_has() {
-    require!(ROOT);
+/// A program for devices on a cgroup of its own; the test gets its number and the cgroup's path.
+fn with_cgroup_program(test: impl FnOnce(u32, &str)) {
     let group = require!(BPFFS, Group::new("tree").ok_or("no cgroup2 is mounted, or it cannot be written"));
     let object = Object::open(object("cgroup_host.o")).expect("it is read");
     let loaded =
@@ -45,24 +44,39 @@ fn the_tree_has_what_bpftool_has() {
     let mut target = rawbpf::links::Cgroup::new(&group.0);
     target.attach_type = Some(rawbpf::uapi::AttachType::CgroupDevice);
     let _link = rawbpf::attach(program, &Target::Cgroup(target)).expect("it is attached");
-    let path = group.0.display().to_string();
-    let tree = rawbpf_json(&["cgroup", "tree", &path]);
-    let ours = &tree["cgroups"][0]["programs"];
-    assert_eq!(ours.as_array().map(Vec::len), Some(1), "{tree}");
-    assert_eq!(tree["cgroups"][0]["cgroup"], path);
-    assert_eq!(ours[0]["prog_id"], program.info().expect("it is there").id);
-    assert!(rawbpf_ok(&["cgroup", "tree", &path]).contains("cgroup_device"));
-    assert!(rawbpf_ok(&["cgroup", "tree", &path, "--effective"]).contains("cgroup_device"));
+    test(program.info().expect("it is there").id, &group.0.display().to_string());
+}
+
+#[test]
+fn the_tree_shows_what_is_attached() {
+    require!(ROOT);
+    with_cgroup_program(|id, path| {
+        let tree = rawbpf_json(&["cgroup", "tree", path]);
+        let ours = &tree["cgroups"][0]["programs"];
+        assert_eq!(ours.as_array().map(Vec::len), Some(1), "{tree}");
+        assert_eq!(tree["cgroups"][0]["cgroup"], path);
+        assert_eq!(ours[0]["prog_id"], id);
+        assert!(rawbpf_ok(&["cgroup", "tree", path]).contains("cgroup_device"));
+        assert!(rawbpf_ok(&["cgroup", "tree", path, "--effective"]).contains("cgroup_device"));
+    });
     assert!(rawbpf_fails(5, &["cgroup", "tree", "/no/such/cgroup"]).contains("open the cgroup"));
-    // On Linux 5.10 this bpftool lists nothing.
-    if Kernel::host().release() < rawbpf::uapi::Release(6, 1, 0) {
-        return;
-    }
-    let Ok(theirs) = Command::new("bpftool").args(["-j", "cgroup", "tree", &path]).output() else { return };
-    let theirs: Json = serde_json::from_slice(&theirs.stdout).expect("JSON");
-    let theirs = &theirs[0]["programs"][0];
-    assert_eq!((&ours[0]["prog_id"], &ours[0]["name"]), (&theirs["id"], &theirs["name"]));
-    assert_eq!(ours[0]["attach_type"], theirs["attach_type"]);
+}
+
+#[test]
+fn the_tree_has_what_bpftool_has() {
+    require!(ROOT);
+    require!(BPFTOOL);
+    require!(BPFTOOL_TREE, Kernel::host().release() >= rawbpf::uapi::Release(6, 1, 0));
+    with_cgroup_program(|_, path| {
+        let tree = rawbpf_json(&["cgroup", "tree", path]);
+        let ours = &tree["cgroups"][0]["programs"];
+        let theirs = Command::new("bpftool").args(["-j", "cgroup", "tree", path]).output();
+        let theirs = theirs.expect("bpftool is installed: make deps");
+        let theirs: Json = serde_json::from_slice(&theirs.stdout).expect("JSON");
+        let theirs = &theirs[0]["programs"][0];
+        assert_eq!((&ours[0]["prog_id"], &ours[0]["name"]), (&theirs["id"], &theirs["name"]));
+        assert_eq!(ours[0]["attach_type"], theirs["attach_type"]);
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod relocate;
 mod sanitize;
 mod value;
 
+use crate::gate;
 use rawbpf::btf::Btf;
 use rawbpf::bytes::Endian;
 use std::path::Path;
@@ -23,7 +24,7 @@ fn vmlinux_path() -> String {
     std::env::var("RAWBPF_TEST_BTF").unwrap_or_else(|_| "/sys/kernel/btf/vmlinux".into())
 }
 
-/// The BTF of a kernel, or `None`, with a line that says so.
+/// The BTF of a kernel, or `None` after the skip was recorded.
 fn vmlinux() -> Option<&'static Btf> {
     static BTF: OnceLock<Option<Btf>> = OnceLock::new();
     let btf = BTF.get_or_init(|| {
@@ -31,17 +32,19 @@ fn vmlinux() -> Option<&'static Btf> {
         Some(Btf::parse(bytes).expect("the kernel's BTF parses"))
     });
     if btf.is_none() {
-        println!("SKIP: this kernel has no {}", vmlinux_path());
+        gate::skip(&gate::BTF, &format!("there is no {}", vmlinux_path()));
     }
     btf.as_ref()
 }
 
-/// What a tool prints, or `None` when it is not installed, with a line that says so.
+/// What a tool prints; `None` in a guest, where there are none, after the skip was recorded.
 fn run(program: &str, args: &[&str]) -> Option<String> {
-    let found = Command::new(program).args(args).output();
-    let Ok(out) = found else {
-        println!("SKIP: {program} is not installed");
-        return None;
+    let out = match Command::new(program).args(args).output() {
+        Ok(out) => out,
+        Err(e) => {
+            gate::check(&gate::HOST, gate::HOST.check.expect("it has one")())
+                .map(|()| panic!("{program}: {e}; `make deps` installs it"))?
+        }
     };
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     Some(String::from_utf8_lossy(&out.stdout).into_owned())
