@@ -10,14 +10,16 @@
 //!           before 5.11, memory limited?   RLIMIT_MEMLOCK, and only then
 //!           a seccomp filter, an LSM?      they may have refused
 //!   EINVAL  a type newer than the kernel?  which release brought it
-//!   E2BIG   a number that the type         which, and what it must be
-//!           of map does not take?
+//!           a kernel built without it?     which option it lacks
+//!           a map: a number or flag that   which, and what it must be
+//!           its type does not take?
 //! ```
 
 use crate::error::Error;
 use crate::kernel::policy::{self, Cap, Policy};
 use crate::kernel::{Kernel, release_text};
 use crate::loader::LoadError;
+use crate::maps::{MapError, Shape};
 use crate::sys::Errno;
 use crate::uapi::{MapType, ProgType, Release};
 
@@ -34,12 +36,8 @@ pub(crate) fn of(error: &Error) -> Option<String> {
             }
             newer(&kernel, errno, &what, prog_type.since()).or_else(|| unconfigured(&kernel, *prog_type))
         }
-        Error::Load(LoadError::Map { map_type, what: "create", .. }) => {
-            let what = format!("a map of type {map_type}");
-            if errno.is_permission() {
-                return permission(&kernel, &what, policy::caps_of_map(*map_type), is_free(*map_type));
-            }
-            newer(&kernel, errno, &what, map_type.since())
+        Error::Load(LoadError::Create { shape, .. }) | Error::Map(MapError::Create { shape, .. }) => {
+            map(&kernel, errno, shape)
         }
         Error::Load(LoadError::Btf { .. }) if errno.is_permission() => {
             permission(&kernel, "an object's types", &[Cap::Bpf], false)
@@ -47,6 +45,19 @@ pub(crate) fn of(error: &Error) -> Option<String> {
         Error::Load(LoadError::Token { .. }) => token(errno),
         _ => None,
     }
+}
+
+/// A map could not be made.
+fn map(kernel: &Kernel, errno: Errno, shape: &Shape) -> Option<String> {
+    let map_type = shape.map_type;
+    let what = format!("a map of type {map_type}");
+    if errno.is_permission() {
+        return permission(kernel, &what, policy::caps_of_map(map_type), is_free(map_type));
+    }
+    newer(kernel, errno, &what, map_type.since()).or_else(|| {
+        let unfit = [Errno::EINVAL, Errno::E2BIG, Errno::ENOTSUPP].contains(&errno);
+        shape.broken().filter(|_| unfit).map(|why| format!("{what} {why}"))
+    })
 }
 
 /// Maps that may be made without a capability, where the machine allows that.

@@ -9,6 +9,7 @@ use super::struct_ops::{Callbacks, StructOpsPlan};
 use crate::btf::TypeId;
 use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};
 use crate::kernel::{Answer, Feature, Kernel};
+use crate::maps::Shape;
 use crate::sys::map::flags;
 use crate::uapi::MapType;
 
@@ -56,6 +57,12 @@ pub struct MapPlan {
 }
 
 impl MapPlan {
+    /// What the kernel will be asked for.
+    pub fn shape(&self) -> Shape {
+        let (key_size, value_size, max_entries) = (self.key_size, self.value_size, self.max_entries);
+        Shape { map_type: self.map_type, key_size, value_size, max_entries, flags: self.flags }
+    }
+
     /// True for the constants of an object.
     pub fn is_rodata(&self) -> bool {
         matches!(self.origin, MapOrigin::Data { kind: DataKind::Rodata, .. })

@@ -18,7 +18,7 @@ use super::plan::{FdOf, Plan, Poison, ProgPlan, Step};
 use crate::bytes::Endian;
 use crate::elf::{MapIx, Site};
 use crate::insn::InsnIx;
-use crate::maps::Map;
+use crate::maps::{Map, Shape};
 use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
 use crate::sys::map::MapFd;
@@ -50,6 +50,18 @@ pub enum LoadError {
         log: String,
     },
     /// A map could not be made.
+    #[error("cannot {what} map `{map}`")]
+    Create {
+        /// The map.
+        map: String,
+        /// What was tried: to create it, or its inner map.
+        what: &'static str,
+        /// What was asked for.
+        shape: Shape,
+        /// The error.
+        source: SysError,
+    },
+    /// Something around a map could not be done.
     #[error("cannot {what} map `{map}`")]
     Map {
         /// The map.

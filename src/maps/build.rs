@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
-use super::{Map, MapError, Mismatch, Plain};
+use super::{Map, MapError, Mismatch, Plain, Shape};
 use crate::btf::{BtfBuilder, BtfError, IntEncoding, TypeId};
 use crate::sys::attr::{Fd, MapCreate, ObjName};
 use crate::sys::map::{flags, is_per_cpu};
@@ -290,6 +290,7 @@ impl<'a> Builder<'a> {
             map: self.name.clone(),
             map_type: self.map_type,
             what: self.describe(),
+            shape: self.shape(),
             source,
         };
         let needs_btf = Rule::of(self.map_type).is_some_and(|rule| rule.needs_btf) && self.btf.is_none();
@@ -344,6 +345,13 @@ impl<'a> Builder<'a> {
         let bytes = b.to_bytes().map_err(|_: BtfError| SysError::other("BPF_BTF_LOAD", Errno::EINVAL))?;
         let (fd, _) = sys::btf_load(&bytes, &mut [], Fd::borrow(self.token));
         Ok((fd?, int, value))
+    }
+
+    /// What the kernel will be asked for.
+    pub fn shape(&self) -> Shape {
+        let [_, (_, key), (_, value), (_, entries), (_, flags), _] = self.fields();
+        let (key_size, value_size, max_entries) = (key as u32, value as u32, entries as u32);
+        Shape { map_type: self.map_type, key_size, value_size, max_entries, flags: flags as u32 }
     }
 
     fn describe(&self) -> String {

@@ -1,6 +1,6 @@
 //! What can go wrong with a map, by the map's name.
 
-use super::Map;
+use super::{Map, Shape};
 use crate::sys::SysError;
 use crate::uapi::MapType;
 
@@ -41,6 +41,8 @@ pub enum MapError {
         map_type: MapType,
         /// Its sizes, and the memory that it would take.
         what: String,
+        /// What was asked for.
+        shape: Shape,
         /// The failure.
         source: SysError,
     },

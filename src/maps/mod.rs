@@ -60,6 +60,7 @@ mod sockets;
 mod stack_trace;
 mod storage;
 mod struct_ops;
+mod takes;
 mod typed;
 mod variable;
 mod walk;
@@ -82,6 +83,7 @@ pub use sockets::{ReuseportSockArray, SockHash, SockMap};
 pub use stack_trace::{Frames, StackTraces};
 pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
 pub use struct_ops::{StructOps, StructOpsState};
+pub use takes::Shape;
 pub use variable::{Section, Variable};
 pub use walk::{Elements, Entry, Walk};
 

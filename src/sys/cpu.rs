@@ -11,6 +11,13 @@ pub fn possible_cpus() -> usize {
     possible_cpu_list().len()
 }
 
+/// One more than the highest number that a CPU of this kernel may have (`CONFIG_NR_CPUS`); `None` if the kernel does
+/// not say.
+pub fn cpu_limit() -> Option<u32> {
+    let last = std::fs::read_to_string("/sys/devices/system/cpu/kernel_max").ok()?;
+    last.trim().parse::<u32>().ok()?.checked_add(1)
+}
+
 /// The numbers of the CPUs that can ever be online, ascending: the order of the slots of a per-CPU value. CPU 0,
 /// if the file cannot be read.
 pub fn possible_cpu_list() -> &'static [u32] {

@@ -78,6 +78,17 @@ pub mod flags {
         (NO_USER_CONV, "NO_USER_CONV"),
         (RB_OVERWRITE, "RB_OVERWRITE"),
     ];
+
+    /// The names of those that are set, as `BPF_F_X | BPF_F_Y`; a number for bits without a name.
+    pub fn names(set: u32) -> String {
+        let named = NAMES.iter().filter(|(bit, _)| set & bit != 0);
+        let rest = set & !NAMES.iter().fold(0, |all, (bit, _)| all | bit);
+        let mut names: Vec<String> = named.map(|(_, name)| format!("BPF_F_{name}")).collect();
+        if rest != 0 {
+            names.push(format!("{rest:#x}"));
+        }
+        names.join(" | ")
+    }
 }
 
 /// True for the types whose value is one slot per possible CPU.

@@ -61,7 +61,7 @@ pub mod user_ring;
 pub use arena::ArenaMapping;
 pub use batch::{Batch, Partly};
 pub use cmd::*;
-pub use cpu::{online_cpus, possible_cpu_list, possible_cpus};
+pub use cpu::{cpu_limit, online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use link_info::*;
 pub use mmap::{Mapping, SharedMapping};

@@ -41,10 +41,8 @@ fn vmlinux() -> Option<&'static Btf> {
 fn run(program: &str, args: &[&str]) -> Option<String> {
     let out = match Command::new(program).args(args).output() {
         Ok(out) => out,
-        Err(e) => {
-            gate::check(&gate::HOST, gate::HOST.check.expect("it has one")())
-                .map(|()| panic!("{program}: {e}; `make deps` installs it"))?
-        }
+        Err(e) => gate::check(&gate::HOST, gate::HOST.check.expect("it has one")())
+            .map(|()| panic!("{program}: {e}; `make deps` installs it"))?,
     };
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     Some(String::from_utf8_lossy(&out.stdout).into_owned())

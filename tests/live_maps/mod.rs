@@ -7,6 +7,7 @@ mod iterate;
 mod kinds;
 mod stress;
 mod symbols;
+mod takes;
 mod trace;
 
 use rawbpf::bytes::Endian;

@@ -17,6 +17,10 @@ impl Run<'_> {
         let fail = |what| {
             move |source| LoadError::Map { map: map.name.clone(), map_type: map.map_type, what, source }
         };
+        let refused = |what, made: &MapPlan| {
+            let (map, shape) = (map.name.clone(), made.shape());
+            move |source| LoadError::Create { map, what, shape, source }
+        };
         if let Some(path) = &map.pin {
             match sys::obj_get(path, 0) {
                 Ok(fd) => return self.reuse(ix, map, path, fd),
@@ -25,13 +29,15 @@ impl Run<'_> {
             }
         }
         let inner = match &map.inner {
-            Some(inner) => Some(self.map_create(inner, None).map_err(fail("create the inner map of"))?),
+            Some(inner) => {
+                Some(self.map_create(inner, None).map_err(refused("create the inner map of", inner))?)
+            }
             None => None,
         };
         if let Some(module) = map.struct_ops.as_ref().and_then(|ops| ops.module) {
             self.open_module(module).map_err(fail("find the module of"))?;
         }
-        let fd = self.map_create(map, inner.as_ref()).map_err(fail("create"))?;
+        let fd = self.map_create(map, inner.as_ref()).map_err(refused("create", map))?;
         if map.map_type == MapType::Arena {
             let len = (map.max_entries as usize).saturating_mul(self.plan.page_size as usize);
             let arena = ArenaMapping::new(&fd, map.extra, len).map_err(fail("map the memory of"))?;
