@@ -1,5 +1,5 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build static test test-pure test-gen demo bpf rejected bench doc ci check deps install \
+.PHONY: help build static test test-gen demo bpf rejected bench ci check deps install \
         test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.

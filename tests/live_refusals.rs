@@ -13,10 +13,10 @@ use std::process::Command;
 use rawbpf::{Kernel, Target};
 
 use crate::gate::{
-    GUEST, KPROBE, NO_FPROBE, NO_TCX, PERF_EVENT, RAW_TRACEPOINT, ROOT, UPROBE, VETH, require,
+    GUEST, KPROBE, NO_FPROBE, NO_TCX, PERF_EVENT, RAW_TRACEPOINT, ROOT, TRACEPOINT, UPROBE, VETH, require,
 };
 use crate::live_net::world::{chain, has_tcx, in_world, load, program};
-use crate::net::{Veth, in_namespace, mount_bpffs, object, rawbpf_ok, set_mtu};
+use crate::net::{Veth, in_namespace, mount_bpffs, object, rawbpf, rawbpf_fails, rawbpf_ok, set_mtu};
 
 const BETWEEN: &str = "~\n";
 
@@ -116,6 +116,29 @@ fn the_drivers_own_words() {
             4,
             &["load", &object("packet_count.o"), "--xdp", "lo", "--xdp-mode", "native"],
         );
+    });
+}
+
+#[test]
+fn what_is_no_bpf_call_is_explained_too() {
+    require!(ROOT);
+    in_network(|veth| {
+        for end in [veth.near, veth.far] {
+            set_mtu(end, 9000).expect("a large MTU");
+        }
+        let load = ["--explain", "load", &object("packet_count.o"), "--xdp", "near0", "--xdp-mode", "native"];
+        let said = rawbpf_fails(1, &load);
+        let request = said.lines().find(|line| line.starts_with("netlink({nlmsg_type=RTM_SETLINK"));
+        let request = request.unwrap_or_else(|| panic!("no request in:\n{said}"));
+        assert!(request.contains("ifindex=") && request.contains("IFLA_XDP="), "{request}");
+        assert!(request.contains("= -1 E") && request.to_lowercase().contains("mtu"), "{request}");
+        let out = rawbpf(&["--explain", "load", &object("tracepoint.o"), "--program", "syscall_entry"]);
+        require!(TRACEPOINT, out.status.success());
+        rawbpf_ok(&["unload", "tracepoint"]);
+        let said = String::from_utf8_lossy(&out.stderr);
+        for call in ["perf_event_open({type=2, config=0x", "ioctl(PERF_EVENT_IOC_ENABLE, {fd="] {
+            assert!(said.lines().any(|line| line.starts_with(call)), "no {call} in:\n{said}");
+        }
     });
 }
 

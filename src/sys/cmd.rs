@@ -4,40 +4,13 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attr::{self, Attr, Fd, Ptr, PtrMut};
-use super::errno::{Errno, SysError};
+use super::errno::{Call, Errno, SysError};
 use super::fd;
 use super::info::{Pod, RawBtfInfo, RawMapInfo, RawProgInfo};
+use super::observe;
 use crate::uapi::Cmd;
-
-type Observer = Box<dyn Fn(&Observed) + Send + Sync>;
-
-static OBSERVED: AtomicBool = AtomicBool::new(false);
-static OBSERVER: RwLock<Option<Observer>> = RwLock::new(None);
-
-/// One `bpf(2)` call that was made, as an observer sees it.
-#[derive(Debug)]
-pub struct Observed {
-    /// The command.
-    pub cmd: Cmd,
-    /// The fields that were set, by their UAPI names, as they stood before the call.
-    pub fields: Vec<(&'static str, String)>,
-    /// What the kernel returned: a descriptor, 0, or an error number.
-    pub result: Result<i32, Errno>,
-}
-
-/// Calls `observer` after every `bpf(2)` call of this process; `None` stops it.
-///
-/// Costs one relaxed load a call while nothing observes.
-pub fn observe(observer: Option<Observer>) {
-    OBSERVED.store(observer.is_some(), Ordering::Relaxed);
-    if let Ok(mut slot) = OBSERVER.write() {
-        *slot = observer;
-    }
-}
 
 /// The system call.
 ///
@@ -45,17 +18,11 @@ pub fn observe(observer: Option<Observer>) {
 /// `A` must be what the kernel expects for `cmd`, and every buffer that `attr` points to must be as long as
 /// the kernel will read or write, which for some commands is more than `attr` itself says.
 pub(super) unsafe fn call<A: Attr>(cmd: Cmd, attr: &mut A) -> Result<i32, SysError> {
-    let observed = OBSERVED.load(Ordering::Relaxed).then(|| attr.fields());
+    let fields = observe::before(|| attr.fields());
     // SAFETY: `attr` is a live repr(C) struct of the given size; the caller vouches for its pointers.
     let ret = unsafe { libc::syscall(libc::SYS_bpf, cmd.0, std::ptr::from_mut(attr), size_of::<A>()) };
     let result = if ret < 0 { Err(Errno::last()) } else { Ok(ret as i32) };
-    if let Some(fields) = observed {
-        if let Ok(observer) = OBSERVER.read() {
-            if let Some(observer) = observer.as_ref() {
-                observer(&Observed { cmd, fields, result });
-            }
-        }
-    }
+    observe::after(Call::Bpf(cmd), fields, result, "");
     result.map_err(|errno| SysError::bpf(cmd, errno))
 }
 

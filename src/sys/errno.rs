@@ -72,6 +72,10 @@ impl Errno {
         if self == Errno::ENOTSUPP {
             return "Operation not supported by the kernel";
         }
+        // The C library speaks of sockets, whatever was asked for.
+        if self == Errno::EOPNOTSUPP {
+            return "Operation not supported";
+        }
         nix::errno::Errno::from_raw(self.0).desc()
     }
 

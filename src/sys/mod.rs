@@ -29,8 +29,8 @@
 //!   per-CPU maps that size is not the map's `value_size`. [`map::MapFd`] owns a descriptor together with its
 //!   sizes and checks the length of every buffer.
 //!
-//! Every call passes through one function, `cmd`'s `call`. An observer can be set there
-//! ([`observe`]): that is all that `rawbpf --explain` is.
+//! Every call of `bpf(2)` passes through one function, `cmd`'s `call`. An observer can be set there and at the few
+//! other calls that attach programs ([`observe`]): that is all that `rawbpf --explain` is.
 
 #![allow(unsafe_code)]
 
@@ -47,6 +47,7 @@ pub mod map;
 mod mmap;
 pub(crate) mod net;
 pub mod netlink;
+mod observe;
 mod perf;
 pub mod perf_buffer;
 mod pidfd;
@@ -65,6 +66,7 @@ pub use cpu::{cpu_limit, online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use link_info::*;
 pub use mmap::{Mapping, SharedMapping};
+pub use observe::{Observed, observe};
 pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};
 pub use pidfd::pidfd_open;
 pub use plain::Plain;

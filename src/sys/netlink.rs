@@ -16,8 +16,70 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
 
-use super::errno::{Errno, SysError};
+use super::errno::{Call, Errno, SysError};
+use super::observe::{self, Fields};
 use crate::bytes::{Cursor, Endian};
+
+/// How a kind of request is shown.
+struct Kind {
+    kind: u16,
+    name: &'static str,
+    /// Bytes of the family's fixed struct, and whether the number of a device is in it, after 4 bytes.
+    fixed: usize,
+    device: bool,
+    attributes: &'static [(u16, &'static str)],
+}
+
+const LINK: &[(u16, &str)] = &[(3, "IFLA_IFNAME"), (18, "IFLA_LINKINFO"), (43, "IFLA_XDP")];
+const FILTER: &[(u16, &str)] = &[(1, "TCA_KIND"), (2, "TCA_OPTIONS"), (11, "TCA_CHAIN")];
+const ROUTE: &[(u16, &str)] = &[
+    (1, "RTA_DST"),
+    (4, "RTA_OIF"),
+    (5, "RTA_GATEWAY"),
+    (15, "RTA_TABLE"),
+    (21, "RTA_ENCAP_TYPE"),
+    (22, "RTA_ENCAP"),
+];
+
+const fn kind(kind: u16, name: &'static str, attributes: &'static [(u16, &'static str)]) -> Kind {
+    let route = kind >= 24 && kind <= 26;
+    let fixed = match kind {
+        16..=19 => 16,
+        24..=26 => 12,
+        _ => 20,
+    };
+    Kind { kind, name, fixed, device: !route, attributes }
+}
+
+static KINDS: &[Kind] = &[
+    kind(16, "RTM_NEWLINK", LINK),
+    kind(17, "RTM_DELLINK", LINK),
+    kind(18, "RTM_GETLINK", LINK),
+    kind(19, "RTM_SETLINK", LINK),
+    kind(24, "RTM_NEWROUTE", ROUTE),
+    kind(25, "RTM_DELROUTE", ROUTE),
+    kind(26, "RTM_GETROUTE", ROUTE),
+    kind(36, "RTM_NEWQDISC", FILTER),
+    kind(37, "RTM_DELQDISC", FILTER),
+    kind(38, "RTM_GETQDISC", FILTER),
+    kind(42, "RTM_GETTCLASS", FILTER),
+    kind(44, "RTM_NEWTFILTER", FILTER),
+    kind(45, "RTM_DELTFILTER", FILTER),
+    kind(46, "RTM_GETTFILTER", FILTER),
+];
+
+/// The value of an attribute: text, a number, or how long it is.
+fn shown(value: &[u8]) -> String {
+    match value {
+        [text @ .., 0] if !text.is_empty() && text.iter().all(u8::is_ascii_graphic) => {
+            format!("{:?}", String::from_utf8_lossy(text))
+        }
+        _ => match number(value) {
+            Some(n) => n.to_string(),
+            None => format!("[{} bytes]", value.len()),
+        },
+    }
+}
 
 /// A request being built.
 #[derive(Debug, Clone)]
@@ -63,6 +125,24 @@ impl Message {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
+    /// What it asks for, as far as this crate's requests go; the attributes' values where they are short.
+    fn fields(&self) -> Fields {
+        let word = |at: usize| self.bytes.get(at..at + 2).and_then(number).unwrap_or(0) as u16;
+        let row = KINDS.iter().find(|row| row.kind == word(4));
+        let kind = row.map_or_else(|| word(4).to_string(), |row| row.name.to_string());
+        let mut fields = vec![("nlmsg_type", kind), ("nlmsg_flags", format!("{:#x}", word(6)))];
+        let Some(row) = row else { return fields };
+        if row.device {
+            let index = self.bytes.get(20..24).and_then(number).unwrap_or(0);
+            fields.push(("ifindex", index.to_string()));
+        }
+        for (kind, value) in attributes(self.bytes.get(16 + row.fixed..).unwrap_or_default()) {
+            let name = row.attributes.iter().find(|(n, _)| *n == kind).map_or("attribute", |(_, name)| name);
+            fields.push((name, shown(value)));
+        }
+        fields
+    }
+
     fn finish(mut self, sequence: u32) -> Vec<u8> {
         let len = self.bytes.len() as u32;
         for (to, from) in self.bytes.iter_mut().zip(len.to_ne_bytes()) {
@@ -72,6 +152,14 @@ impl Message {
             *to = from;
         }
         self.bytes
+    }
+}
+
+/// Whoever observes is told of an answer: how many messages it has.
+fn told(fields: Option<Fields>, answer: &Answer) {
+    match answer {
+        Ok(messages) => observe::after(Call::Other("netlink"), fields, Ok(messages.len() as i32), ""),
+        Err(e) => observe::after(Call::Other("netlink"), fields, Err(e.source.errno), &e.message),
     }
 }
 
@@ -144,15 +232,18 @@ impl Netlink {
     /// Sends a request and returns the messages of the answer: type and body (after the header).
     pub fn request(&mut self, message: Message) -> Answer {
         self.sequence += 1;
+        let fields = observe::before(|| message.fields());
         let bytes = message.finish(self.sequence);
-        self.send(&bytes)?;
-        self.answer()
+        let answer = self.send(&bytes).map_err(NetlinkError::from).and_then(|()| self.answer());
+        told(fields, &answer);
+        answer
     }
 
     /// Sends two requests at once and returns the answers of both. The kernel works them off within one call, so a
     /// process that is killed has made both or neither; the second is tried though the first failed. Both have to ask
     /// for an [`ACK`].
     pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Answer, Answer), SysError> {
+        let fields = [&first, &second].map(|message| observe::before(|| message.fields()));
         let mut bytes = first.finish(self.sequence + 1);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(second.finish(self.sequence + 2));
@@ -160,7 +251,10 @@ impl Netlink {
         self.sequence += 1;
         let first = self.answer();
         self.sequence += 1;
-        Ok((first, self.answer()))
+        let answers = [first, self.answer()];
+        fields.into_iter().zip(&answers).for_each(|(fields, answer)| told(fields, answer));
+        let [first, second] = answers;
+        Ok((first, second))
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), SysError> {

@@ -5,12 +5,12 @@
 //! descriptor; when the last one is closed, the probe is gone.
 
 use std::ffi::CStr;
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use super::attr::Ptr;
-use super::errno::{Errno, SysError};
+use super::errno::{Call, Errno, SysError};
 use super::fd;
+use super::observe::{self, Fields};
 
 /// What kind of event (`perf_event_attr.type`) that is the same on every machine. Those of probes are
 /// numbers that the kernel tells in `/sys/bus/event_source/devices/NAME/type`.
@@ -44,24 +44,43 @@ pub struct PerfEvent<'a> {
     sampling: Sampling,
     config1: u64,
     config2: u64,
-    borrows: PhantomData<&'a CStr>,
+    /// What `config1` points to.
+    name: Option<&'a CStr>,
 }
 
 impl<'a> PerfEvent<'a> {
     /// An event that counts something: hardware, software, or a tracepoint by its number.
     pub fn counter(kind: u32, config: u64, sampling: Sampling) -> PerfEvent<'a> {
-        PerfEvent { kind, config, sampling, config1: 0, config2: 0, borrows: PhantomData }
+        PerfEvent { kind, config, sampling, config1: 0, config2: 0, name: None }
     }
 
     /// A probe at `offset` in the kernel function or file `name`.
     pub fn probe(kind: u32, config: u64, name: &'a CStr, offset: u64) -> PerfEvent<'a> {
         let config1 = Ptr::to_str(name).address();
-        PerfEvent { config1, config2: offset, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+        let name = Some(name);
+        PerfEvent { config1, config2: offset, name, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
     }
 
     /// A probe at an address of the kernel.
     pub fn probe_at(kind: u32, config: u64, address: u64) -> PerfEvent<'a> {
         PerfEvent { config2: address, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+    }
+
+    fn fields(&self, pid: i32, cpu: i32) -> Fields {
+        let sampling = match self.sampling {
+            Sampling::Period(period) => ("sample_period", period),
+            Sampling::Frequency(hz) => ("sample_freq", hz),
+        };
+        let config1 = match self.name {
+            Some(name) => format!("{:?}", name.to_string_lossy()),
+            None => self.config1.to_string(),
+        };
+        let set = |n: u64| if n == 0 { String::new() } else { format!("{n:#x}") };
+        let mut fields = vec![("type", self.kind.to_string()), ("config", format!("{:#x}", self.config))];
+        fields.extend([(sampling.0, set(sampling.1)), ("config1", config1), ("config2", set(self.config2))]);
+        fields.retain(|(_, value)| !value.is_empty() && value != "0");
+        fields.extend([("pid", pid.to_string()), ("cpu", cpu.to_string())]);
+        fields
     }
 }
 
@@ -112,13 +131,13 @@ pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<Owne
         config2: event.config2,
     };
     let fail = |errno| SysError::other("perf_event_open", errno);
+    let fields = observe::before(|| event.fields(pid, cpu));
     // SAFETY: `attr` is as long as it says; the strings that it points to are borrowed by `event`.
     let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &attr, pid, cpu, NO_GROUP, CLOEXEC) };
-    if raw < 0 {
-        return Err(fail(Errno::last()));
-    }
+    let result = if raw < 0 { Err(Errno::last()) } else { Ok(raw as i32) };
+    observe::after(Call::Other("perf_event_open"), fields, result, "");
     // SAFETY: the kernel just returned this descriptor to us.
-    unsafe { fd::own(raw as i32) }.map_err(fail)
+    result.and_then(|raw| unsafe { fd::own(raw) }).map_err(fail)
 }
 
 // The ioctls have no argument, or a plain number: nothing of ours is read or written.
@@ -130,20 +149,36 @@ nix::ioctl_write_int!(set_bpf, b'$', 8);
 pub fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { enable(event.as_fd().as_raw_fd()) };
-    done.map(drop).map_err(|e| SysError::other("ioctl(PERF_EVENT_IOC_ENABLE)", e))
+    told("ioctl(PERF_EVENT_IOC_ENABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_DISABLE`
 pub fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { disable(event.as_fd().as_raw_fd()) };
-    done.map(drop).map_err(|e| SysError::other("ioctl(PERF_EVENT_IOC_DISABLE)", e))
+    told("ioctl(PERF_EVENT_IOC_DISABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_SET_BPF`: puts a program behind the event, until the event is closed. Linux 4.1.
 pub fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
-    let program = program.as_fd().as_raw_fd() as libc::c_ulong;
+    let program = program.as_fd().as_raw_fd();
     // SAFETY: borrowed descriptors, no memory.
-    let done = unsafe { set_bpf(event.as_fd().as_raw_fd(), program) };
-    done.map(drop).map_err(|e| SysError::other("ioctl(PERF_EVENT_IOC_SET_BPF)", e))
+    let done = unsafe { set_bpf(event.as_fd().as_raw_fd(), program as libc::c_ulong) };
+    told("ioctl(PERF_EVENT_IOC_SET_BPF)", event, Some(program), done)
+}
+
+/// The outcome of an ioctl, after whoever observes was told of it.
+fn told(
+    name: &'static str,
+    event: impl AsFd,
+    program: Option<i32>,
+    done: Result<i32, nix::errno::Errno>,
+) -> Result<(), SysError> {
+    let fields = observe::before(|| {
+        let event = ("fd", event.as_fd().as_raw_fd().to_string());
+        [event].into_iter().chain(program.map(|fd| ("prog_fd", fd.to_string()))).collect()
+    });
+    let done = done.map_err(|e| SysError::other(name, e));
+    observe::after(Call::Other(name), fields, done.map_err(|e| e.errno), "");
+    done.map(drop)
 }

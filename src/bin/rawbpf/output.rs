@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
 
-use rawbpf::sys::Observed;
+use rawbpf::sys::{Call, Observed};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -198,14 +198,23 @@ fn paint(code: &str, text: &str) -> String {
     if color(&io::stderr()) { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
 }
 
-/// One line for each `bpf(2)` call: the command, its fields that are set, and what came of it.
+/// One line for each call: the command, its fields that are set, and what came of it.
 pub(crate) fn explain(call: &Observed) {
     let fields: Vec<String> = call.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let result = match call.result {
         Ok(value) => value.to_string(),
         Err(errno) => format!("-1 {errno}"),
     };
-    let _ = writeln!(io::stderr(), "bpf({:?}, {{{}}}) = {result}", call.cmd, fields.join(", "));
+    let said = if call.said.is_empty() { String::new() } else { format!(" {:?}", call.said) };
+    let name = match call.call {
+        Call::Bpf(cmd) => format!("bpf({cmd:?}, "),
+        // Such as `ioctl(PERF_EVENT_IOC_ENABLE)`.
+        Call::Other(name) => match name.strip_suffix(')') {
+            Some(open) => format!("{open}, "),
+            None => format!("{name}("),
+        },
+    };
+    let _ = writeln!(io::stderr(), "{name}{{{}}}) = {result}{said}", fields.join(", "));
 }
 
 /// A table with aligned columns, in the manner of `ip` and `docker ps`: no lines, two spaces between.
