@@ -5,6 +5,7 @@
 
 use crate::cause;
 use crate::error::Error;
+use crate::loader::LoadError;
 use crate::sys::{Call, Errno};
 use crate::uapi::Cmd;
 
@@ -49,6 +50,63 @@ static TABLE: &[Row] = &[
         "the kernel does not know this type of map, or the type does not allow these sizes or flags",
     ),
     row(Some(Cmd::MapUpdateElem), Errno::E2BIG, "the map is full, or there is no such index"),
+    row(
+        Some(Cmd::MapUpdateElem),
+        Errno::EINVAL,
+        "a flag, or a value, that this type of map does not take: for maps of descriptors, one of the right kind",
+    ),
+    row(Some(Cmd::MapUpdateElem), Errno::ENOENT, "there is no such key: the flag is to change what is there"),
+    row(
+        Some(Cmd::MapLookupElem),
+        Errno::ENOENT,
+        "there is no such key; `rawbpf map dump` lists those that are there",
+    ),
+    row(
+        Some(Cmd::MapDeleteElem),
+        Errno::ENOENT,
+        "there is no such key; `rawbpf map dump` lists those that are there",
+    ),
+    row(
+        Some(Cmd::MapLookupElem),
+        Errno::EPERM,
+        "the map is write-only for user space (`rawbpf map show`), or it takes root",
+    ),
+    row(
+        Some(Cmd::MapFreeze),
+        Errno::EBUSY,
+        "it is mapped writable into memory, or written to at this moment",
+    ),
+    row(
+        Some(Cmd::ProgTestRun),
+        Errno::EINVAL,
+        "an input that this type of program does not take: packets need at least 14 bytes, a context must be of the \
+         program type's size, and tracing programs take a context only",
+    ),
+    row(
+        Some(Cmd::ObjGet),
+        Errno::ENOENT,
+        "nothing is pinned there; `rawbpf prog list` and `rawbpf map list` show what is pinned, and where",
+    ),
+    row(
+        Some(Cmd::ObjGet),
+        Errno::EACCES,
+        "this file is no pin (pins are files of a bpffs, as under /sys/fs/bpf), or it takes root",
+    ),
+    row(Some(Cmd::ObjGet), Errno::EINVAL, "this file is no pin: pins are files of a bpffs (/sys/fs/bpf)"),
+    row(Some(Cmd::ProgGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf prog list` shows what is there"),
+    row(Some(Cmd::MapGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf map list` shows what is there"),
+    row(Some(Cmd::LinkGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf link list` shows what is there"),
+    row(Some(Cmd::BtfGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf btf list` shows what is there"),
+    row(
+        Some(Cmd::LinkUpdate),
+        Errno::EINVAL,
+        "a link takes programs of its own type and attach type only, and not every kind of link can be updated",
+    ),
+    row(
+        Some(Cmd::LinkDetach),
+        Errno::EOPNOTSUPP,
+        "links of this kind go when their last pin and descriptor go",
+    ),
     row(Some(Cmd::MapDeleteElem), Errno::EINVAL, "elements of an array cannot be deleted; write zeros"),
     row(Some(Cmd::MapUpdateElem), Errno::EEXIST, "the key is there already"),
     row(
@@ -71,6 +129,23 @@ static TABLE: &[Row] = &[
     row(None, Errno::ENOSYS, "this kernel was built without the bpf system call (CONFIG_BPF_SYSCALL)"),
 ];
 
+/// The next step for a number of which no row knows more, where the error itself gives none.
+static ANY: &[(Errno, &str)] = &[
+    (Errno::EINVAL, "run it again with --explain: that shows each field that the kernel was asked with"),
+    (Errno::E2BIG, "run it again with --explain: a number among the fields is too large for this kernel"),
+    (Errno::ENOMEM, "the machine, or this process's cgroup (memory.max), is short of memory"),
+    (Errno::EMFILE, "this process has too many open files; raise the limit: ulimit -n"),
+    (Errno::ENFILE, "the machine has too many open files; raise the limit: sysctl fs.file-max"),
+    (Errno::EAGAIN, "the kernel was interrupted or is busy; try again"),
+    (
+        Errno::EBUSY,
+        "another process uses it at this moment; `rawbpf attachments` shows who is attached where",
+    ),
+    (Errno::ENOSPC, "there is no room for more of it"),
+    (Errno::EOPNOTSUPP, "this kernel has no such operation here; `rawbpf feature` shows what it has"),
+    (Errno::ENOTSUPP, "this kernel has no such operation here; `rawbpf feature` shows what it has"),
+];
+
 /// The advice for an error, if there is any.
 pub(crate) fn find(error: &Error) -> Option<String> {
     if let Some(cause) = cause::of(error) {
@@ -81,6 +156,12 @@ pub(crate) fn find(error: &Error) -> Option<String> {
         Call::Bpf(cmd) => Some(cmd),
         Call::Other(_) => None,
     };
-    let row = TABLE.iter().find(|row| row.errno == failed.errno && (row.cmd.is_none() || row.cmd == cmd))?;
-    Some(row.advice.into())
+    let row = TABLE.iter().find(|row| row.errno == failed.errno && (row.cmd.is_none() || row.cmd == cmd));
+    if let Some(row) = row {
+        return Some(row.advice.into());
+    }
+    // What refuses an attachment or a program says itself what to do.
+    let explained = matches!(error, Error::Attach(_) | Error::Load(LoadError::Program { .. }));
+    let (_, step) = ANY.iter().find(|(errno, _)| *errno == failed.errno && !explained)?;
+    Some((*step).into())
 }

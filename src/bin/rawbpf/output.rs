@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
 
-use rawbpf::sys::{Call, Observed};
+use rawbpf::sys::{Call, Errno, Observed};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -183,7 +183,9 @@ fn causes(e: &CliError) -> Vec<String> {
     let mut out = Vec::new();
     let mut at = std::error::Error::source(e);
     while let Some(cause) = at {
-        out.push(cause.to_string());
+        // The standard library gives a number where the name is what people search for.
+        let raw = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        out.push(raw.map_or_else(|| cause.to_string(), |errno| Errno(errno).to_string()));
         at = cause.source();
     }
     out
