@@ -127,6 +127,18 @@ fn the_plan_for_programs() {
 }
 
 #[test]
+fn sections_are_listed_and_the_help_that_names_them_is_there() {
+    let all = rawbpf_json(&["sections"]);
+    let all = all["sections"].as_array().expect("a list");
+    assert_eq!(all.len(), rawbpf::elf::section::TABLE.len());
+    let xdp = all.iter().find(|s| s["name"] == "xdp").expect("it is there");
+    assert_eq!((&xdp["prog_type"], &xdp["attached"]), (&"xdp".into(), &"--xdp".into()));
+    let text = rawbpf_ok(&["sections", "kprobe.multi"]);
+    assert!(text.contains("kprobe.multi[/...]") && text.contains("5.18"), "{text}");
+    assert!(rawbpf_ok(&["sections", "nothing_such"]).contains("no section of this name"));
+}
+
+#[test]
 fn exit_statuses() {
     let file = object("packet_count.o");
     assert_eq!(rawbpf(&["inspect", &file]).status.code(), Some(0));

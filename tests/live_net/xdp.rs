@@ -157,6 +157,9 @@ fn a_driver_says_what_it_can_do() {
         assert!(names.contains(&"basic") && names.contains(&"redirect"), "{names:?}");
         let lo = rawbpf::links::xdp_features(1).expect("netlink answers").expect("as before");
         assert!(!lo.is_native(), "{lo:?}");
+        let told = crate::net::rawbpf_json(&["feature", "devices", "--name", "near0"]);
+        assert_eq!(told["features"][0]["answer"], "yes", "{told}");
+        assert!(told["features"][0]["reason"].as_str().is_some_and(|can| can.contains("redirect")), "{told}");
         let e = rawbpf::links::xdp_features(7777).expect_err("there is none");
         assert_eq!(e.source.errno, rawbpf::sys::Errno::ENODEV);
     });

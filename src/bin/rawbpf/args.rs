@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Show what can be traced here, in names for SEC()
     Probes(ProbesArgs),
+    /// List the names that a program's section may have, and what each means
+    Sections(crate::sections::SectionsArgs),
     /// Show what this kernel can do, and why not
     Feature(FeatureArgs),
     /// Show and manage links: attachments that are objects of their own
@@ -127,6 +129,7 @@ impl Command {
             Command::Stack(_) => "stack",
             Command::Prog(command) => command.name(),
             Command::Btf(command) => command.name(),
+            Command::Sections(_) => "sections",
             Command::Feature(_) => "feature",
             Command::Cgroup(command) => command.name(),
             Command::StructOps(command) => command.name(),

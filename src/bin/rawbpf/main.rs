@@ -51,6 +51,7 @@ mod rejection;
 mod replace;
 mod schema;
 mod screen;
+mod sections;
 mod select;
 mod shell;
 mod stack;
@@ -125,6 +126,7 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::StructOps(command) => struct_ops::run(&command, out),
         Command::Token(command) => token::run(&command, out),
         Command::Gc(args) => gc::run(&args, out),
+        Command::Sections(args) => sections::run(&args, out),
         Command::Feature(args) => feature::run(&args, out),
         Command::Link(LinkCommand::List(args)) => link::list(&args, out),
         Command::Link(LinkCommand::Show(args)) => link::show(&args, out),

@@ -12,6 +12,7 @@ use rawbpf::Kernel;
 use rawbpf::insn::Helper;
 use rawbpf::kernel::feature::TABLE;
 use rawbpf::kernel::{Answer, survey};
+use rawbpf::links::{interfaces, xdp_features};
 use rawbpf::uapi::{AttachType, LinkType, MapType, ProgType, Release};
 use serde::Serialize;
 
@@ -35,6 +36,8 @@ pub(crate) enum Section {
     Helpers,
     /// Functions of the kernel that programs may call by name
     Kfuncs,
+    /// What the drivers of the network interfaces here can do with XDP
+    Devices,
 }
 
 /// Those that are shown if none is named: what is quick, and fits on a few screens.
@@ -42,7 +45,7 @@ const USUAL: &[Section] = &[Section::General, Section::Progs, Section::Maps, Sec
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FeatureArgs {
-    /// What to ask about; all but helpers and kfuncs if not given
+    /// What to ask about; all but helpers, kfuncs and devices if not given
     #[arg(value_name = "SECTION")]
     sections: Vec<Section>,
     /// Only names that contain this text
@@ -150,6 +153,7 @@ impl Section {
                     .map(|t| Row::new("links", t.to_string(), survey::link_type(kernel, *t), t.since())),
             ),
             Section::Helpers => helpers(kernel, only, out),
+            Section::Devices => devices(out),
             Section::Kfuncs => match survey::kfuncs(kernel) {
                 Err(why) => out.push(Row::new("kfuncs", "(all)", Answer::Unknown(why), None)),
                 Ok(list) => out.extend(list.into_iter().map(|f| Row {
@@ -159,6 +163,26 @@ impl Section {
                 })),
             },
         }
+    }
+}
+
+/// Native XDP or not, and what else the driver says of itself.
+fn devices(out: &mut Vec<Row>) {
+    let interfaces = match interfaces() {
+        Ok(list) => list,
+        Err(e) => return out.push(Row::new("devices", "(all)", Answer::Unknown(e.to_string()), None)),
+    };
+    for interface in interfaces {
+        let (answer, can) = match xdp_features(interface.index) {
+            Ok(Some(can)) if can.is_native() => (Answer::Yes, can.names().collect::<Vec<_>>().join(" ")),
+            Ok(Some(_)) => (Answer::No("generic XDP only".into()), String::new()),
+            Ok(None) => {
+                (Answer::Unknown("drivers say what they can do since Linux 6.3".into()), String::new())
+            }
+            Err(e) => (Answer::Unknown(e.to_string()), String::new()),
+        };
+        let row = Row::new("devices", interface.name, answer, None);
+        out.push(Row { reason: row.reason.or_else(|| (!can.is_empty()).then_some(can)), ..row });
     }
 }
 
