@@ -147,6 +147,10 @@ impl CliError {
             CliError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
             }
+            CliError::NoSuch { what: what @ ("program" | "map" | "link"), near, .. } if near.is_empty() => {
+                let command = if *what == "program" { "prog" } else { what };
+                Some(format!("`rawbpf {command} list` shows what is there"))
+            }
             CliError::NetNs(_) if self.kind() == "not permitted" => {
                 Some("run it as root, or with the capability CAP_SYS_ADMIN".into())
             }
