@@ -45,6 +45,7 @@ mod rules;
 mod screen;
 mod trace;
 mod value;
+mod words;
 
 pub use code::{Code, LineAt};
 pub use diagnosis::{Diagnosis, Happened, Place};
