@@ -70,6 +70,9 @@ fn of_kernel(args: &ProbesArgs, out: &Output) -> Vec<Row> {
     // `category/name` can only be a tracepoint.
     if !args.tracepoints && !args.pattern.contains('/') {
         rows.extend(probes::kernel_functions(&kernel, &args.pattern).into_iter().map(function));
+        if kernel.kconfig().lacks("CONFIG_KPROBES") && !rows.is_empty() {
+            out.note("note: this kernel was built without CONFIG_KPROBES: what names a kprobe cannot be attached here");
+        }
     }
     if !args.functions {
         match probes::tracepoints(&kernel, &args.pattern) {
