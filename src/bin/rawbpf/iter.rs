@@ -79,7 +79,7 @@ fn over<'m>(args: &IterArgs, own: impl Iterator<Item = &'m Map>) -> Result<Iter,
 
 /// A map by its id, the path of its pin, or its name: one of the object's own, or any.
 fn map_id<'m>(wanted: &str, mut own: impl Iterator<Item = &'m Map>) -> Result<u32, CliError> {
-    if let Ok(id) = wanted.parse() {
+    if let Ok(id) = wanted.strip_prefix("id:").unwrap_or(wanted).parse() {
         return Ok(id);
     }
     if wanted.starts_with('/') {

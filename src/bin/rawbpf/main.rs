@@ -47,6 +47,7 @@ mod plan;
 mod printer;
 mod probes;
 mod prog;
+mod progress;
 mod rejection;
 mod replace;
 mod schema;

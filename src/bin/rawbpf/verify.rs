@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::VerifyArgs;
 use crate::error::CliError;
 use crate::output::{Output, Report, Table, color, count};
+use crate::progress::Progress;
 use crate::rejection::Rejection;
 
 #[derive(Debug, Serialize)]
@@ -120,14 +121,18 @@ pub(crate) fn run(args: &VerifyArgs, out: &Output) -> Result<(), CliError> {
     }
     let kernel = args.tune.kernel()?;
     let mut programs = Vec::new();
+    let mut progress = Progress::new(out);
+    let all: usize = objects.iter().map(|(_, object)| object.programs.len()).sum();
     for (path, object) in &mut objects {
         detach_from_the_world(object);
         for program in object.programs.iter().map(|p| (p.name(), p.section.as_str())) {
             if args.programs.is_empty() || args.programs.iter().any(|name| name == program.0) {
+                progress.at(|| format!("{} of {all} programs", programs.len()));
                 programs.push(verify(path, object, program, &kernel, args.tune.options()));
             }
         }
     }
+    drop(progress);
     let regressions = regressions(args, &programs, baseline.as_ref());
     let rejected = programs.iter().any(|row| row.verdict != "success");
     let report = VerifyReport { programs, regressions, verbose: out.is_verbose() };

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 use crate::output::{Output, Report, Table};
+use crate::progress::Progress;
 
 /// What is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -119,16 +120,18 @@ pub(crate) fn run(args: &FeatureArgs, out: &Output) -> Result<(), CliError> {
         some => some,
     };
     let mut features = Vec::new();
+    let mut progress = Progress::new(out);
     for section in sections {
-        section.ask(&kernel, chosen, &mut features);
+        section.ask(&kernel, chosen, &mut features, &mut progress);
     }
+    drop(progress);
     features.retain(|f| args.name.as_ref().is_none_or(|text| f.name.contains(text.as_str())));
     features.retain(|f| !args.missing || f.answer != "yes");
     out.report("feature", &FeatureReport { release: kernel.release().to_string(), features })
 }
 
 impl Section {
-    fn ask(self, kernel: &Kernel, only: Option<ProgType>, out: &mut Vec<Row>) {
+    fn ask(self, kernel: &Kernel, only: Option<ProgType>, out: &mut Vec<Row>, progress: &mut Progress) {
         match self {
             Section::General => out.extend(TABLE.iter().map(|def| Row {
                 without: Some(def.without),
@@ -152,7 +155,7 @@ impl Section {
                     .iter()
                     .map(|t| Row::new("links", t.to_string(), survey::link_type(kernel, *t), t.since())),
             ),
-            Section::Helpers => helpers(kernel, only, out),
+            Section::Helpers => helpers(kernel, only, out, progress),
             Section::Devices => devices(out),
             Section::Kfuncs => match survey::kfuncs(kernel) {
                 Err(why) => out.push(Row::new("kfuncs", "(all)", Answer::Unknown(why), None)),
@@ -187,7 +190,7 @@ fn devices(out: &mut Vec<Row>) {
 }
 
 /// A type that cannot be loaded gets one line instead of two hundred.
-fn helpers(kernel: &Kernel, only: Option<ProgType>, out: &mut Vec<Row>) {
+fn helpers(kernel: &Kernel, only: Option<ProgType>, out: &mut Vec<Row>, progress: &mut Progress) {
     for prog_type in ProgType::ALL.iter().copied().filter(|t| only.is_none_or(|only| only == *t)) {
         let of = |row: Row| Row { prog_type: Some(prog_type.to_string()), ..row };
         let loads = survey::prog_type(kernel, prog_type);
@@ -200,6 +203,7 @@ fn helpers(kernel: &Kernel, only: Option<ProgType>, out: &mut Vec<Row>) {
             continue;
         }
         for helper in Helper::ALL {
+            progress.at(|| format!("asking for {helper} in {prog_type} programs"));
             let answer = survey::helper(kernel, prog_type, *helper);
             out.push(of(Row::new("helpers", helper.to_string(), answer, helper.since())));
         }

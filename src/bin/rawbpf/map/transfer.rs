@@ -18,6 +18,7 @@ use super::dump::unreadable;
 use super::find;
 use crate::error::CliError;
 use crate::output::{Output, Report, count};
+use crate::progress::Progress;
 use crate::values::Codec;
 
 pub(crate) fn export(args: &ExportArgs, out: &Output) -> Result<(), CliError> {
@@ -91,8 +92,10 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
         None => Box::new(io::stdin().lock()),
     };
     let (mut keys, mut values, mut done) = (Vec::new(), Vec::new(), 0);
+    let mut progress = Progress::new(out);
     for (nth, line) in input.lines().enumerate() {
         let line = line.map_err(CliError::io("read the input"))?;
+        progress.at(|| format!("{done} elements"));
         if line.trim().is_empty() {
             continue;
         }
@@ -111,6 +114,7 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
         }
     }
     done += write(&map, &mut keys, &mut values)?;
+    drop(progress);
     out.report("map import", &Imported { map: map.name().into(), elements: done })
 }
 
