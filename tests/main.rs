@@ -20,6 +20,7 @@ mod kernel_features;
 mod layers;
 mod libbpf_bugs;
 mod live_asm;
+mod live_beside;
 mod live_cause;
 mod live_examples;
 mod live_lessons;

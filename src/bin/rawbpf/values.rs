@@ -3,62 +3,97 @@
 use std::sync::Arc;
 
 use rawbpf::Map;
-use rawbpf::btf::{Btf, TypeId, Value, decode};
+use rawbpf::btf::{Btf, BtfBuilder, IntEncoding, TypeId, Value, decode};
+use rawbpf::uapi::MapType;
 use serde_json::{Map as JsonMap, Number, Value as Json, json};
 
 use crate::input::Shape;
 use crate::printer::Printer;
 
+/// The types of maps whose key is an index.
+const INDEXED: &[MapType] = &[
+    MapType::Array,
+    MapType::PercpuArray,
+    MapType::ProgArray,
+    MapType::PerfEventArray,
+    MapType::CgroupArray,
+    MapType::ArrayOfMaps,
+    MapType::Devmap,
+    MapType::Cpumap,
+    MapType::Xskmap,
+    MapType::Sockmap,
+    MapType::ReuseportSockarray,
+    MapType::StructOps,
+];
+
 /// How the keys and values of one map are read and written.
 pub(crate) struct Codec {
+    key: Form,
+    value: Form,
+}
+
+/// What a key or a value is: a type of some BTF, and its size. Without a type it is bytes.
+struct Form {
     btf: Option<Arc<Btf>>,
-    key: (TypeId, usize),
-    value: (TypeId, usize),
+    ty: TypeId,
+    size: usize,
+}
+
+impl Form {
+    fn shape(&self, what: &'static str) -> Shape<'_> {
+        let ty = self.btf.as_deref().filter(|_| self.ty != TypeId(0)).map(|btf| (btf, self.ty));
+        Shape { what, size: self.size, ty }
+    }
+
+    /// The index of an array whose key has no type, as that of global variables.
+    fn index() -> Form {
+        let mut b = BtfBuilder::new();
+        let ty = b.int("unsigned int", 4, IntEncoding::UNSIGNED);
+        let btf = b.to_bytes().ok().and_then(|bytes| Btf::parse(bytes).ok());
+        Form { btf: btf.map(Arc::new), ty, size: 4 }
+    }
 }
 
 impl Codec {
     pub(crate) fn of(map: &Map) -> Codec {
         let info = map.info();
-        Codec {
-            btf: map.btf().cloned(),
-            key: (info.key_type, info.key_size as usize),
-            value: (info.value_type, info.value_size as usize),
-        }
+        let form = |ty: TypeId, size: u32| Form { btf: map.btf().cloned(), ty, size: size as usize };
+        let is_index = INDEXED.contains(&info.map_type);
+        let key = match info.key_type {
+            TypeId(0) if is_index => Form::index(),
+            ty => form(ty, info.key_size),
+        };
+        Codec { key, value: form(info.value_type, info.value_size) }
     }
 
     /// A key, for people and for programs.
     pub(crate) fn key(&self, bytes: &[u8]) -> (String, Json) {
-        read(self.btf.as_ref(), self.key.0, bytes)
+        read(self.key.btf.as_ref(), self.key.ty, bytes)
     }
 
     /// A value, for people and for programs.
     pub(crate) fn value(&self, bytes: &[u8]) -> (String, Json) {
-        read(self.btf.as_ref(), self.value.0, bytes)
+        read(self.value.btf.as_ref(), self.value.ty, bytes)
     }
 
     /// How keys are written.
     pub(crate) fn key_shape(&self) -> Shape<'_> {
-        self.shape("key", self.key)
+        self.key.shape("key")
     }
 
     /// How values are written.
     pub(crate) fn value_shape(&self) -> Shape<'_> {
-        self.shape("value", self.value)
-    }
-
-    fn shape(&self, what: &'static str, (ty, size): (TypeId, usize)) -> Shape<'_> {
-        let ty = self.btf.as_deref().filter(|_| ty != TypeId(0)).map(|btf| (btf, ty));
-        Shape { what, size, ty }
+        self.value.shape("value")
     }
 
     /// How many keys are printed.
     pub(crate) fn key_printer(&self) -> Printer {
-        Printer::of(self.btf.as_ref(), self.key.0)
+        Printer::of(self.key.btf.as_ref(), self.key.ty)
     }
 
     /// How many values are printed.
     pub(crate) fn value_printer(&self) -> Printer {
-        Printer::of(self.btf.as_ref(), self.value.0)
+        Printer::of(self.value.btf.as_ref(), self.value.ty)
     }
 }
 
