@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use super::*;
 use crate::gate::{
-    FENTRY, GUEST, ITER, KPROBE, KPROBE_MULTI, PERF_LINK, RAW_TRACEPOINT, ROOT, UPROBE, require,
+    BPFFS, FENTRY, GUEST, ITER, KPROBE, KPROBE_MULTI, PERF_LINK, RAW_TRACEPOINT, ROOT, UPROBE, require,
 };
 
 fn rawbpf(args: &[&str]) -> Output {
@@ -207,6 +207,29 @@ fn several_links_of_one_attachment_are_pinned() {
         assert!(said.contains("perf_event/cpu-clock,freq=10"), "{said}");
         assert_eq!(pins(name.0).len(), rawbpf::sys::online_cpus().len(), "{:?}", pins(name.0));
         ok(&["unload", name.0]);
+    });
+}
+
+#[test]
+fn several_links_are_pinned_all_or_none() {
+    require!(ROOT);
+    require!(PERF_LINK, Kernel::host().has(rawbpf::kernel::Feature::PerfLink).allows());
+    require!(BPFFS, rawbpf::sys::online_cpus().len() > 1 && crate::net::rawbpf_bpffs());
+    leaves_nothing(|| {
+        let loaded = load("perf_event", &["sample"]).expect("it loads");
+        let link = attach(&loaded, "sample", "perf_event/cpu-clock,freq=10").expect("it is attached");
+        let path = format!("/sys/fs/bpf/rawbpf_half_{}", std::process::id());
+        let taken = format!("{path}+1");
+        loaded.program("sample").expect("it is there").pin(&taken).expect("the name is free");
+        let pinned = link.pin(&path);
+        let half = fs::exists(&path);
+        fs::remove_file(&taken).expect("it was there");
+        assert!(pinned.is_err_and(|e| e.errno == rawbpf::sys::Errno::EEXIST));
+        assert!(!half.expect("it can be asked"), "one of several was left");
+        link.pin(&path).expect("both names are free");
+        for path in [path, taken] {
+            fs::remove_file(path).expect("it was pinned");
+        }
     });
 }
 
