@@ -97,7 +97,24 @@ impl Ring {
 
     /// Finds the next record that is ready, and skips discarded ones. `None` if there is none now: then the
     /// kernel has been told so and will wake a poller when there is one.
+    ///
+    /// What is done for each record is inlined into the loop around it: a call would cost more than the record.
+    #[inline]
     pub fn next_record(&mut self) -> Option<Ready> {
+        if self.copy.is_none() && self.at != self.seen {
+            if let Some(header) = self.header() {
+                let record = self.record(header);
+                if header & DISCARD == 0 && record.total <= self.seen.wrapping_sub(self.at) {
+                    return Some(record);
+                }
+            }
+        }
+        self.search()
+    }
+
+    /// The same where there is more to do than to read a header.
+    #[inline(never)]
+    fn search(&mut self) -> Option<Ready> {
         if self.copy.is_some() {
             return self.next_copied();
         }
@@ -125,11 +142,13 @@ impl Ring {
     }
 
     /// The header of the record at the consumer's position, unless it is still being written.
+    #[inline]
     fn header(&self) -> Option<u32> {
         let header = self.shared.load_u32(self.page + (self.at & (self.size - 1)))?;
         (header & BUSY == 0).then_some(header)
     }
 
+    #[inline]
     fn record(&self, header: u32) -> Ready {
         let len = (header & !(BUSY | DISCARD)) as usize;
         let offset = (self.at & (self.size - 1)) + HEADER;
@@ -169,6 +188,7 @@ impl Ring {
     }
 
     /// The data of a record that [`Ring::next_record`] returned, until the ring is advanced.
+    #[inline]
     pub fn data(&self, record: Ready) -> &[u8] {
         match &self.copy {
             Some(copy) => copy,
@@ -180,6 +200,7 @@ impl Ring {
 
     /// Goes past a record. The kernel is told at once if it was the last one seen, and else now and then: each
     /// write of the position takes its cache line away from the producers.
+    #[inline]
     pub fn advance(&mut self, record: Ready) {
         self.at = self.at.wrapping_add(record.total);
         if self.at == self.seen || self.at.wrapping_sub(self.told) >= self.size / 8 {
