@@ -123,7 +123,7 @@ impl SharedMapping {
 
     /// The address of `len` bytes at `offset`, if they are inside and aligned to `align`.
     #[inline]
-    fn place(&self, offset: usize, len: usize, align: usize) -> Option<NonNull<u8>> {
+    pub(super) fn place(&self, offset: usize, len: usize, align: usize) -> Option<NonNull<u8>> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
         // SAFETY: inside the mapping, as was just checked.
         (inside && offset % align == 0).then(|| unsafe { self.at.cast::<u8>().add(offset) })

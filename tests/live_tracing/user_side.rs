@@ -1,7 +1,7 @@
 //! Hooks in user space. This test binary probes itself: it has functions and probes of its own.
 
 use super::*;
-use crate::gate::{PERF_LINK, ROOT, UPROBE, UPROBE_MULTI, UPROBE_SESSION, require};
+use crate::gate::{PERF_LINK, ROOT, TRACEFS, UPROBE, UPROBE_MULTI, UPROBE_SESSION, require};
 use rawbpf::links::{MultiKind, ProbeVia, Spots, Uprobe, UprobeMulti};
 use std::hint::black_box;
 

@@ -83,7 +83,8 @@ pub fn run(dir: &str) -> Fallible<()> {
 
 fn drained(theirs: &Side, reader: &mut libbpf::Ring, ours: &Side, set: &mut RingSet) -> Fallible<()> {
     let expected = u64::from(RECORDS - RECORDS / 8);
-    let check = |seen: Seen| assert!(seen.events.abs_diff(expected) <= 1, "{seen:?} of {expected}");
+    // Of each CPU every eighth; and the writer may be moved from one to another.
+    let check = |seen: Seen| assert!(seen.events.abs_diff(expected) <= 8, "{seen:?} of {expected}");
     let libbpf = || {
         theirs.send(RECORDS)?;
         let start = CpuTime::now();
@@ -101,7 +102,7 @@ fn drained(theirs: &Side, reader: &mut libbpf::Ring, ours: &Side, set: &mut Ring
         check(seen);
         Ok(took)
     };
-    let result = race(41, libbpf, rawbpf)?;
+    let result = race(21, libbpf, rawbpf)?;
     let rate = |took: Duration| expected as f64 / took.as_secs_f64() / 1e6;
     println!(
         "ring buffer, {expected} events drained    libbpf {:>6.1} M/s   rawbpf {:>6.1} M/s   as many: {:.2}",
@@ -156,7 +157,7 @@ fn live(theirs: &Side, reader: &mut libbpf::Ring, ours: &Side, set: &mut RingSet
         lost.1 += dropped;
         Ok(Duration::from_secs_f64(1000.0 / rate))
     };
-    const ROUNDS: u32 = 15;
+    const ROUNDS: u32 = 9;
     let result = race(ROUNDS, libbpf, rawbpf)?;
     let rate = |took: Duration| 1000.0 / took.as_secs_f64() / 1e3;
     println!(

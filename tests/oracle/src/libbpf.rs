@@ -138,14 +138,15 @@ impl Program {
         }
     }
 
-    /// Attaches to these functions of the kernel.
-    pub fn kprobe_multi_at(&self, addresses: &[u64]) -> Result<Link<'_>, i32> {
-        // SAFETY: as above; the addresses are as many as said.
+    /// Attaches to these functions of the kernel, by their names.
+    pub fn kprobe_multi_named(&self, names: &[CString]) -> Result<Link<'_>, i32> {
+        let mut names: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: as above; the names are as many as said, and outlive the call.
         unsafe {
             let mut options: b::bpf_kprobe_multi_opts = std::mem::zeroed();
             options.sz = size_of::<b::bpf_kprobe_multi_opts>() as _;
-            options.addrs = addresses.as_ptr().cast();
-            options.cnt = addresses.len() as _;
+            options.syms = names.as_mut_ptr();
+            options.cnt = names.len() as _;
             self.link(b::bpf_program__attach_kprobe_multi_opts(self.program, ptr::null(), &options))
         }
     }
@@ -203,8 +204,7 @@ impl Ring {
         let mut seen = Box::new(Seen::default());
         let at = ptr::from_mut(seen.as_mut()).cast();
         // SAFETY: `seen` lives as long as the ring, in its box.
-        let ring =
-            unsafe { b::ring_buffer__new(map.as_fd().as_raw_fd(), Some(on_record), at, ptr::null()) };
+        let ring = unsafe { b::ring_buffer__new(map.as_fd().as_raw_fd(), Some(on_record), at, ptr::null()) };
         if ring.is_null() { Err(last_errno()) } else { Ok(Ring { ring, seen }) }
     }
 

@@ -111,7 +111,7 @@ fn per_cpu() -> Fallible<()> {
             Ok(())
         })
     };
-    say("per-CPU array, get", TIMES, race(41, raw(&array, LOOKUP, 0), ours)?);
+    say("per-CPU array, get", TIMES, race(21, raw(&array, LOOKUP, 0), ours)?);
     let ours = || {
         let values = rawbpf::maps::PerCpu::all(7u64);
         timed(|| {
@@ -121,7 +121,7 @@ fn per_cpu() -> Fallible<()> {
             Ok(())
         })
     };
-    say("per-CPU array, set", TIMES, race(41, raw(&array, UPDATE, 0), ours)?);
+    say("per-CPU array, set", TIMES, race(21, raw(&array, UPDATE, 0), ours)?);
     let typed = PerCpuHash::<u32, u64>::try_from(&hash)?;
     let ours = || {
         timed(|| {
@@ -131,7 +131,7 @@ fn per_cpu() -> Fallible<()> {
             Ok(())
         })
     };
-    say("per-CPU hash, get", TIMES, race(41, raw(&hash, LOOKUP, 0), ours)?);
+    say("per-CPU hash, get", TIMES, race(21, raw(&hash, LOOKUP, 0), ours)?);
     let ours = || {
         let values = rawbpf::maps::PerCpu::all(7u64);
         timed(|| {
@@ -141,7 +141,7 @@ fn per_cpu() -> Fallible<()> {
             Ok(())
         })
     };
-    say("per-CPU hash, set", TIMES, race(41, raw(&hash, UPDATE, 0), ours)?);
+    say("per-CPU hash, set", TIMES, race(21, raw(&hash, UPDATE, 0), ours)?);
     let ours = || {
         let mut buffer = vec![0; hash.value_len()];
         timed(|| {
@@ -152,13 +152,14 @@ fn per_cpu() -> Fallible<()> {
             Ok(())
         })
     };
-    say("per-CPU hash, get into a buffer", TIMES, race(41, raw(&hash, LOOKUP, 0), ours)?);
+    say("per-CPU hash, get into a buffer", TIMES, race(21, raw(&hash, LOOKUP, 0), ours)?);
     Ok(())
 }
 
 fn batches() -> Fallible<()> {
     const ENTRIES: u32 = 200_000;
-    let map = Builder::new(MapType::Hash, "bench").keys::<u32>().values::<u64>().max_entries(ENTRIES).create()?;
+    let map =
+        Builder::new(MapType::Hash, "bench").keys::<u32>().values::<u64>().max_entries(ENTRIES).create()?;
     let map_fd = fd(&map);
     let keys: Vec<u32> = (0..ENTRIES).collect();
     let values = vec![7u64; keys.len()];
