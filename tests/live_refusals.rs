@@ -223,6 +223,28 @@ fn a_name_that_is_nearly_right() {
     });
 }
 
+/// None of the kernels here is built to decode infrared signals; where one is, there is no such device.
+#[test]
+fn a_machine_without_infrared() {
+    require!(ROOT);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (text, made) = (dir.path().join("lirc.s"), dir.path().join("lirc.o"));
+    let (text, made) = (text.display().to_string(), made.display().to_string());
+    fs::write(&text, ".license \"GPL\"\n.section \"lirc_mode2\"\ndecode:\n    r0 = 0\n    exit\n")
+        .expect("written");
+    rawbpf_ok(&["asm", &text, "-o", &made]);
+    in_namespace(|| {
+        mount_bpffs();
+        let load = ["load", &made, "--lirc", "/dev/no_such_lirc"];
+        let out = crate::net::rawbpf(&load);
+        let said = String::from_utf8_lossy(&out.stderr);
+        match out.status.code() {
+            Some(5) => assert!(said.contains("there is no device /dev/no_such_lirc"), "{said}"),
+            _ => refused("no-lirc", 1, &load),
+        }
+    });
+}
+
 #[test]
 fn a_function_that_is_nearly_right() {
     require!(ROOT);

@@ -162,8 +162,9 @@ impl Ring {
     fn drain_seen(&mut self, each: &mut impl FnMut(&[u8])) -> u64 {
         let (mut count, mut at, seen, mask) = (0, self.at, self.seen, self.size - 1);
         let Some(data) = self.shared.place(self.page, 2 * self.size, 8) else { return 0 };
-        if seen.wrapping_sub(at) > self.size {
-            return 0; // no kernel is so far ahead
+        // The first position is what the last consumer wrote, and that may have been anything.
+        if seen.wrapping_sub(at) > self.size || at % 8 != 0 {
+            return 0;
         }
         let mut tell_at = self.size / 8;
         while at != seen {
