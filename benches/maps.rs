@@ -10,12 +10,21 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rawbpf::Map;
+use rawbpf::btf::{BtfBuilder, IntEncoding};
 use rawbpf::maps::{Builder, ElemFlags, Plain as _};
+use rawbpf::sys::attr::Fd;
 use rawbpf::uapi::MapType;
 
-/// A hash with so many elements, every one of them there.
-fn map(entries: u32) -> Map {
+/// A hash with so many elements, every one of them there, with types (u32 and u64) or without.
+fn map(entries: u32, typed: bool) -> Map {
+    let mut types = BtfBuilder::new();
+    let key = types.int("unsigned int", 4, IntEncoding::UNSIGNED);
+    let value = types.int("unsigned long long", 8, IntEncoding::UNSIGNED);
+    let types = types.to_bytes().expect("two types");
+    let (btf, _) = rawbpf::sys::btf_load(&types, &mut [], Fd::borrow(None));
+    let btf = btf.expect("they are loaded");
     let map = Builder::new(MapType::Hash, "bench_dump").keys::<u32>().values::<u64>().max_entries(entries);
+    let map = if typed { map.types(&btf, key, value) } else { map };
     let map = map.create().expect("a map");
     let keys: Vec<u32> = (0..entries).collect();
     let values: Vec<u64> = keys.iter().map(|k| u64::from(*k) * 1_000_003).collect();
@@ -57,9 +66,9 @@ fn main() {
         return;
     }
     for entries in [100_000, 1_000_000] {
-        let map = map(entries);
-        let id = map.info().id.to_string();
-        for json in [false, true] {
+        for (typed, json) in [(true, false), (true, true), (false, false), (false, true)] {
+            let map = map(entries, typed);
+            let id = map.info().id.to_string();
             let rawbpf = || {
                 let mut command = Command::new(&ours);
                 command.args(["map", "dump", "id", &id]).args(json.then_some("--json"));
@@ -70,7 +79,7 @@ fn main() {
                 command.args(json.then_some("--json")).args(["map", "dump", "id", &id]);
                 command
             };
-            let mut rounds: Vec<(f64, Duration, Duration)> = (0..5)
+            let mut rounds: Vec<(f64, Duration, Duration)> = (0..3)
                 .map(|_| {
                     let (a, b) = (timed(&mut rawbpf()), timed(&mut bpftool()));
                     (b.as_secs_f64() / a.as_secs_f64(), a, b)
@@ -80,8 +89,9 @@ fn main() {
             let (ratio, a, b) = rounds[rounds.len() / 2];
             let (kb, their_kb) = (peak(&mut rawbpf()), peak(&mut bpftool()));
             println!(
-                "map dump{}, {entries:>9} elements  rawbpf {a:>8.2?} {kb:>6} kB   bpftool {b:>8.2?} {their_kb:>6} kB   {ratio:.1} times as fast",
-                if json { " --json" } else { "       " }
+                "map dump{} of {entries:>7} {}  rawbpf {a:>8.2?} {kb:>6} kB   bpftool {b:>8.2?} {their_kb:>6} kB   {ratio:.1} times as fast",
+                if json { " --json" } else { "       " },
+                if typed { "numbers" } else { "bytes  " },
             );
         }
     }
