@@ -199,6 +199,9 @@ fn a_place_that_the_list_does_not_have() {
             rawbpf_ok(&["unload", "tc_count"]);
         }
         refused("no-interface", 5, &["load", &counter, "--tc", "near1:ingress"]);
+        // Others may have named namespaces there; where there is no such directory, there are none.
+        let flags = nix::mount::MsFlags::empty();
+        let _ = nix::mount::mount(Some("none"), "/run/netns", Some("tmpfs"), flags, None::<&str>);
         refused("no-namespace", 5, &["load", &counter, "--tc", "near0:ingress", "--netns", "nowhere"]);
     });
 }
@@ -243,6 +246,30 @@ fn a_name_that_is_nearly_right() {
             "raw_entry=raw_tp/sys_entre",
         ];
         refused("near-tracepoint", 5, &point);
+    });
+}
+
+/// None of the kernels here is built to decode infrared signals; where one is, there is no such device.
+#[test]
+fn a_machine_without_infrared() {
+    require!(ROOT);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (text, made) = (dir.path().join("lirc.s"), dir.path().join("lirc.o"));
+    let (text, made) = (text.display().to_string(), made.display().to_string());
+    fs::write(&text, ".license \"GPL\"\n.section \"lirc_mode2\"\ndecode:\n    r0 = 0\n    exit\n")
+        .expect("written");
+    rawbpf_ok(&["asm", &text, "-o", &made]);
+    in_namespace(|| {
+        mount_bpffs();
+        let load = ["load", &made, "--lirc", "/dev/no_such_lirc"];
+        let out = crate::net::rawbpf(&load);
+        let said = String::from_utf8_lossy(&out.stderr);
+        match out.status.code() {
+            Some(5) => assert!(said.contains("there is no device /dev/no_such_lirc"), "{said}"),
+            // Without its configuration nobody knows what the kernel lacks.
+            _ if Kernel::host().kconfig().is_known() => refused("no-lirc", 1, &load),
+            _ => assert!(said.contains("lirc_mode2"), "{said}"),
+        }
     });
 }
 

@@ -69,12 +69,14 @@ impl Record<'_> {
 
 impl Deref for Record<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.ring.data(self.ready)
     }
 }
 
 impl Drop for Record<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.ring.advance(self.ready);
     }
@@ -103,6 +105,7 @@ impl RingBuf {
     /// After `None` the descriptor becomes readable with the next record: an edge-triggered poller has to come
     /// to `None` before it waits.
     #[allow(clippy::should_implement_trait, reason = "it lends")]
+    #[inline]
     pub fn next(&mut self) -> Option<Record<'_>> {
         let ready = self.ring.next_record()?;
         Some(Record { ring: &mut self.ring, ready })
@@ -110,13 +113,9 @@ impl RingBuf {
 
     /// Calls `each` with every record that is there now, and returns how many. Ends when the ring is empty, so a
     /// fast producer can keep it going.
-    pub fn consume(&mut self, mut each: impl FnMut(&[u8])) -> u64 {
-        let mut count = 0;
-        while let Some(record) = self.next() {
-            each(&record);
-            count += 1;
-        }
-        count
+    #[inline]
+    pub fn consume(&mut self, each: impl FnMut(&[u8])) -> u64 {
+        self.ring.drain(each)
     }
 
     /// Waits until there is something to read; false when the time was over first, or a signal came. Without a

@@ -49,7 +49,7 @@ pub enum ProbeVia {
     #[default]
     Auto,
     /// By a line in tracefs's `kprobe_events` or `uprobe_events`. It is visible there, under the group
-    /// `rawbpf`, and stays behind if this process is killed.
+    /// `rawbpf`, and stays behind if this process is killed; [`left_probes`](super::left_probes) finds it then.
     Tracefs,
 }
 
@@ -283,7 +283,7 @@ fn written(program: &Program, probe: &Kprobe, root: &std::path::Path) -> Result<
         0 => probe.function.clone(),
         offset => format!("{}+{offset:#x}", probe.function),
     };
-    let made = WrittenProbe::create(root, "kprobe_events", "rawbpf", probe.exit, &place)?;
+    let made = WrittenProbe::create(root, "kprobe_events", probe.exit, &place)?;
     attach_written(program, made, root, -1, probe.cookie)
 }
 

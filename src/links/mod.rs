@@ -109,6 +109,7 @@ pub use socket::{attach_reuseport, attach_socket_filter, detach_reuseport, detac
 pub use sockmap::{MapRef, Sockmap};
 pub use tc::{Direction, Tc, TcHook};
 pub use trace::Trace;
+pub use tracefs::{LeftProbe, left_probes};
 pub use tracepoint::Tracepoint;
 pub use tracing_multi::TracingMulti;
 pub use uprobe::{Spot, Uprobe};

@@ -87,6 +87,27 @@ impl PerfEvent {
         Ok(out)
     }
 
+    /// The name of an event by its type and number, as far as it has one: of those that are the same on every machine,
+    /// or of the source in `/sys/bus/event_source` that the type stands for.
+    pub fn name_of(kind: u32, config: u64) -> String {
+        /// The two clocks of the software events have sources of their own, which are the first that the kernel
+        /// registers, and which sysfs does not show: what was opened as `PERF_TYPE_SOFTWARE` comes back as these.
+        const CLOCKS: [(u32, &str); 2] = [(6, "cpu-clock"), (7, "task-clock")];
+        if let Some((name, ..)) = EVENTS.iter().find(|(_, k, c)| (*k, *c) == (kind, config)) {
+            return (*name).into();
+        }
+        let sources = std::fs::read_dir("/sys/bus/event_source/devices").into_iter().flatten().flatten();
+        let mut sources = sources.filter_map(|source| {
+            let number = std::fs::read_to_string(source.path().join("type")).ok()?;
+            (number.trim().parse() == Ok(kind)).then(|| source.file_name().to_string_lossy().into_owned())
+        });
+        match (sources.next(), CLOCKS.iter().find(|(k, _)| *k == kind)) {
+            (Some(source), _) => format!("{source} {config:#x}"),
+            (None, Some((_, clock))) if config <= 1 => (*clock).into(),
+            _ => format!("type {kind} config {config:#x}"),
+        }
+    }
+
     /// The event's type and number.
     fn numbers(&self) -> Option<(u32, u64)> {
         if let Some((_, kind, config)) = EVENTS.iter().find(|(name, ..)| *name == self.event) {
@@ -157,4 +178,16 @@ fn explain(kernel: &Kernel, program: &Program, event: &PerfEvent, source: SysErr
         _ => "",
     };
     why::refused_because(kernel, program, event, source, &["PERF_EVENTS", "BPF_EVENTS"], guess)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PerfEvent;
+
+    #[test]
+    fn an_event_is_named_by_its_numbers() {
+        assert_eq!(PerfEvent::name_of(1, 0), "cpu-clock");
+        assert_eq!(PerfEvent::name_of(0, 0), "cycles");
+        assert_eq!(PerfEvent::name_of(4_000_000_000, 0x1c2), "type 4000000000 config 0x1c2");
+    }
 }

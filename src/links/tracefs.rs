@@ -34,12 +34,16 @@ pub(super) fn list(root: &Path, category: &str) -> Vec<String> {
     entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// The group of all probes that are made here.
+const GROUP: &str = "rawbpf";
+/// The files in which probes are written.
+const FILES: [&str; 2] = ["kprobe_events", "uprobe_events"];
+
 /// A probe that was made by writing its definition: it has to be removed by name.
 #[derive(Debug)]
 pub(super) struct WrittenProbe {
     /// `kprobe_events` or `uprobe_events`.
     file: PathBuf,
-    group: &'static str,
     name: String,
 }
 
@@ -48,33 +52,101 @@ impl WrittenProbe {
     pub(super) fn create(
         root: &Path,
         file: &'static str,
-        group: &'static str,
         exit: bool,
         what: &str,
     ) -> Result<WrittenProbe, SysError> {
         let name = unique_name(what);
         let kind = if exit { 'r' } else { 'p' };
-        let probe = WrittenProbe { file: root.join(file), group, name };
-        probe.write(&format!("{kind}:{group}/{} {what}\n", probe.name))?;
+        let probe = WrittenProbe { file: root.join(file), name };
+        write(&probe.file, &format!("{kind}:{GROUP}/{} {what}\n", probe.name))?;
         Ok(probe)
     }
 
     /// Its number, for `perf_event_open`.
     pub(super) fn id(&self, root: &Path) -> Result<u64, SysError> {
-        event_id(root, self.group, &self.name)
-    }
-
-    fn write(&self, line: &str) -> Result<(), SysError> {
-        let file = OpenOptions::new().append(true).open(&self.file);
-        file.and_then(|mut f| f.write_all(line.as_bytes()))
-            .map_err(|e| SysError::other("write to tracefs's list of probes", e))
+        event_id(root, GROUP, &self.name)
     }
 }
 
 impl Undo for WrittenProbe {
     fn undo(&mut self) -> Result<(), SysError> {
-        self.write(&format!("-:{}/{}\n", self.group, self.name))
+        remove(&self.file, &self.name)
     }
+}
+
+fn remove(file: &Path, name: &str) -> Result<(), SysError> {
+    write(file, &format!("-:{GROUP}/{name}\n"))
+}
+
+fn write(file: &Path, line: &str) -> Result<(), SysError> {
+    let file = OpenOptions::new().append(true).open(file);
+    file.and_then(|mut f| f.write_all(line.as_bytes()))
+        .map_err(|e| SysError::other("write to tracefs's list of probes", e))
+}
+
+/// A probe in tracefs whose process was killed before it could remove it: a [`ProbeVia::Tracefs`](super::ProbeVia) that
+/// nobody has any more. It does nothing, and it stays until somebody removes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftProbe {
+    /// Its name in the group `rawbpf`.
+    pub name: String,
+    /// Where it is: `FUNCTION`, `PATH:0xOFFSET`.
+    pub place: String,
+    /// The process that made it.
+    pub pid: u32,
+    file: PathBuf,
+}
+
+impl LeftProbe {
+    /// Removes it.
+    ///
+    /// # Errors
+    /// `EBUSY` if it is in use after all: the kernel does not let go of a probe that somebody has open, such as a process
+    /// of another pid namespace, which cannot be seen from here.
+    pub fn remove(&self) -> Result<(), SysError> {
+        remove(&self.file, &self.name)
+    }
+}
+
+/// The probes in tracefs that processes of this crate left when they were killed. Their names hold the process and when
+/// it began, so that a later process with the same number is not taken for it.
+pub fn left_probes() -> Vec<LeftProbe> {
+    let Some(root) = root() else { return Vec::new() };
+    let mut out = Vec::new();
+    for file in FILES.map(|file| root.join(file)) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for (name, place) in text.lines().filter_map(line) {
+            match maker(name) {
+                Some((pid, since)) if began(pid) != Some(since) => {
+                    let (name, place, file) = (name.into(), place.into(), file.clone());
+                    out.push(LeftProbe { name, place, pid, file });
+                }
+                _ => {}
+            }
+        }
+    }
+    out
+}
+
+/// A probe of our group in a line of the list, and where it is: `p:rawbpf/NAME PLACE`.
+fn line(line: &str) -> Option<(&str, &str)> {
+    let (head, place) = line.split_once(' ')?;
+    let (_, name) = head.split_once(':')?;
+    Some((name.strip_prefix(GROUP)?.strip_prefix('/')?, place.trim()))
+}
+
+/// Which process made a probe of this name, and when that began.
+fn maker(name: &str) -> Option<(u32, u64)> {
+    let mut parts = name.strip_prefix("rawbpf_")?.split('_');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// When a process began, in clock ticks since the machine did; `None` if there is none.
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program stands in brackets and may hold anything; the 22nd field is the 20th behind it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// A name that no other process and no other probe of this one takes, at most 63 letters.
@@ -83,7 +155,27 @@ fn unique_name(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let what = what.rsplit('/').next().unwrap_or(what);
-    let name = format!("rawbpf_{}_{count}_{what}", std::process::id());
+    let pid = std::process::id();
+    let name = format!("rawbpf_{pid}_{}_{count}_{what}", began(pid).unwrap_or(0));
     let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     name.chars().map(word).take(63).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_who_made_it() {
+        let name = unique_name("/usr/lib/libc.so.6:0x1234");
+        assert_eq!(maker(&name), Some((std::process::id(), began(std::process::id()).expect("we run"))));
+        assert_eq!(
+            line(&format!("p:rawbpf/{name} /usr/lib/libc.so.6:0x1234")),
+            Some((name.as_str(), "/usr/lib/libc.so.6:0x1234"))
+        );
+        assert_eq!(line("p:kprobes/mine do_sys_open"), None);
+        assert_eq!(line("r3:rawbpf/rawbpf_7_8_0_f f"), Some(("rawbpf_7_8_0_f", "f")));
+        assert_eq!(maker("rawbpf_7_8_0_f"), Some((7, 8)));
+        assert_eq!(maker("another"), None);
+    }
 }

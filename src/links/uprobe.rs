@@ -239,7 +239,7 @@ pub(super) fn attach_places(
 fn written(program: &Program, probe: &Uprobe, path: &Path, offset: u64) -> Result<Link, SysError> {
     let root = tracefs::root().ok_or(SysError::other("find tracefs", Errno::ENOENT))?;
     let place = format!("{}:{offset:#x}", path.display());
-    let made = WrittenProbe::create(&root, "uprobe_events", "rawbpf", probe.exit, &place)?;
+    let made = WrittenProbe::create(&root, "uprobe_events", probe.exit, &place)?;
     attach_written(program, made, &root, probe.pid.map_or(-1, |pid| pid as i32), probe.cookie)
 }
 

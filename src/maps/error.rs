@@ -113,10 +113,9 @@ fn names(types: &[MapType]) -> String {
 }
 
 impl MapError {
-    /// A failed system call of a map.
+    /// A failed system call of a map. The name is copied only if it comes to that: this stands behind every access.
     pub(crate) fn sys(map: &Map, doing: &'static str) -> impl FnOnce(SysError) -> MapError {
-        let map = map.name().to_string();
-        move |source| MapError::Sys { map, doing, source }
+        move |source| MapError::Sys { map: map.name().into(), doing, source }
     }
 
     pub(crate) fn argument(map: &Map, problem: impl Into<String>) -> MapError {

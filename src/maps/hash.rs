@@ -122,8 +122,7 @@ impl<V: Plain> Array<V> {
 }
 
 pub(super) fn partly(map: &Map, doing: &'static str, of: usize) -> impl FnOnce(Partly) -> MapError {
-    let map = map.name().to_string();
-    move |Partly { done, source }| MapError::Partly { map, doing, done, of, source }
+    move |Partly { done, source }| MapError::Partly { map: map.name().into(), doing, done, of, source }
 }
 
 /// A walk over the elements of a typed map, with copies of them.

@@ -5,6 +5,7 @@
 //!   | CPU 0's, 4 bytes | pad to 8 | CPU 2's, 4 bytes | pad to 8 |
 //! ```
 
+use std::borrow::Cow;
 use std::iter::Sum;
 use std::ops::Deref;
 
@@ -47,12 +48,16 @@ impl<V: Plain> PerCpu<V> {
         PerCpu(bytes.chunks_exact(slot::<V>()).filter_map(V::read).collect())
     }
 
-    fn write(&self) -> Vec<u8> {
+    /// As the kernel reads it: without a copy where no value needs padding.
+    fn write(&self) -> Cow<'_, [u8]> {
+        if size_of::<V>() == slot::<V>() {
+            return Cow::Borrowed(V::slice_bytes(&self.0));
+        }
         let mut out = vec![0; slot::<V>().saturating_mul(self.0.len())];
         for (to, value) in out.chunks_exact_mut(slot::<V>()).zip(&self.0) {
             to.iter_mut().zip(value.bytes()).for_each(|(to, from)| *to = *from);
         }
-        out
+        Cow::Owned(out)
     }
 }
 
@@ -173,7 +178,7 @@ impl<K: Plain, V: Plain> PerCpuHash<K, V> {
 
     /// Writes many elements, in one call where the kernel can. `keys` and `values` have the same length.
     pub fn set_many(&self, keys: &[K], values: &[PerCpu<V>]) -> Result<(), MapError> {
-        let bytes: Vec<u8> = values.iter().flat_map(PerCpu::write).collect();
+        let bytes: Vec<u8> = values.iter().map(PerCpu::write).collect::<Vec<_>>().concat();
         let done = self.map().set_many(K::slice_bytes(keys), &bytes, ElemFlags::ANY);
         done.map_err(partly(self.map(), "write elements of", keys.len()))
     }
@@ -188,7 +193,13 @@ impl<K: Plain, V: Plain> PerCpuHash<K, V> {
     }
 }
 
+/// Reads the values where they will stay, if no value has padding after it.
 fn get<V: Plain>(map: &Map, key: &[u8]) -> Result<Option<PerCpu<V>>, MapError> {
+    if size_of::<V>() == slot::<V>() {
+        let mut values = PerCpu::all(V::zeroed());
+        let found = map.get_into(key, V::slice_bytes_mut(&mut values.0), ElemFlags::ANY);
+        return Ok(found.map_err(MapError::sys(map, "read an element of"))?.then_some(values));
+    }
     let bytes = map.get(key).map_err(MapError::sys(map, "read an element of"))?;
     Ok(bytes.as_deref().map(PerCpu::read))
 }

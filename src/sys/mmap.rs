@@ -122,7 +122,8 @@ impl SharedMapping {
     }
 
     /// The address of `len` bytes at `offset`, if they are inside and aligned to `align`.
-    fn place(&self, offset: usize, len: usize, align: usize) -> Option<NonNull<u8>> {
+    #[inline]
+    pub(super) fn place(&self, offset: usize, len: usize, align: usize) -> Option<NonNull<u8>> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
         // SAFETY: inside the mapping, as was just checked.
         (inside && offset % align == 0).then(|| unsafe { self.at.cast::<u8>().add(offset) })
@@ -143,6 +144,7 @@ impl SharedMapping {
     }
 
     /// Reads the u32 at `offset`; what was written before it by others is seen after it.
+    #[inline]
     pub fn load_u32(&self, offset: usize) -> Option<u32> {
         let at = self.place(offset, 4, 4)?;
         // SAFETY: mapped and aligned; a load needs no right to write.
@@ -204,6 +206,7 @@ impl SharedMapping {
     ///
     /// # Safety
     /// Nobody may write to them while the slice lives.
+    #[inline]
     pub(super) unsafe fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
         let at = self.place(offset, len, 1)?;
         // SAFETY: mapped readable, and unchanging as the caller says.

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::{hash, load, make, map, run};
-use crate::gate::{MAP_BTF, ROOT, TRACE_INSTANCE, require};
+use crate::gate::{JIT, MAP_BTF, ROOT, TRACE_INSTANCE, USER_RINGBUF, require};
 use crate::net::{in_namespace, mount_bpffs, rawbpf_fails, rawbpf_json, rawbpf_ok};
-use rawbpf::maps::Map;
+use rawbpf::events::UserRingBuf;
+use rawbpf::maps::{Builder, Map};
 use rawbpf::sys;
+use rawbpf::uapi::MapType;
 
 /// `words` with the map in place of `MAP`.
 fn on(map: &Map, words: &str) -> Vec<String> {
@@ -161,6 +163,26 @@ fn events_come_with_their_types_and_a_last_word() {
     let nth: Vec<_> = out.iter().filter_map(|l| l["event"]["nth"].as_u64()).collect();
     assert_eq!(nth, [0, 1, 2, 3, 4, 5, 6, 8, 9]);
     assert_eq!(out.last(), Some(&json!({"events": 9, "lost": 0, "dropped": null})));
+}
+
+#[test]
+fn records_are_given_to_programs() {
+    require!(ROOT);
+    require!(USER_RINGBUF, make(&Builder::new(MapType::UserRingbuf, "orders")));
+    require!(JIT);
+    let loaded = load("orders");
+    let orders = map(&loaded, "orders");
+    ok(&orders, "map push MAP 7 --type __u64");
+    let bytes: String = 30u64.to_ne_bytes().iter().map(|b| format!(" {b:02x}")).collect();
+    assert!(ok(&orders, &format!("map push MAP hex{bytes}")).starts_with("put a record of 8 bytes into map"));
+    assert_eq!(run(loaded.program("take_orders").expect("it is there"), 1), 2);
+    let taken = document(&map(&loaded, "taken"), "map dump MAP");
+    assert_eq!(taken["elements"], json!([{"key": 0, "value": 2}, {"key": 1, "value": 37}]));
+    assert!(fails(2, &orders, "map push MAP 7").contains("name it with --type"));
+    assert!(fails(2, &map(&loaded, "taken"), "map push MAP 7").contains("whose elements have keys"));
+    let mut ring = UserRingBuf::new(orders.clone()).expect("mapped");
+    while ring.push(&1u64).expect("push") {}
+    assert!(fails(1, &orders, "map push MAP 7 --type __u64").contains("is full"));
 }
 
 #[test]

@@ -351,6 +351,17 @@ fn a_program_stream_has_the_kernels_reports() {
     require!(STREAMS, if text.is_empty() { Err("the kernel reports nothing") } else { Ok(()) });
     assert!(text.contains("Timeout detected for may_goto"), "{text}");
     assert_eq!(stream.read_now().expect("read"), b"");
+    // And by the command.
+    run(&program, 1);
+    let id = program.info().expect("info").id.to_string();
+    let said = crate::net::rawbpf_ok(&["prog", "stream", "err", "id", &id]);
+    assert!(said.contains("Timeout detected for may_goto"), "{said}");
+    assert_eq!(crate::net::rawbpf_ok(&["prog", "stream", "err", "id", &id, "--json"]), "");
+    run(&program, 1);
+    let said = crate::net::rawbpf_ok(&["prog", "stream", "err", "id", &id, "--json"]);
+    let said: serde_json::Value = serde_json::from_str(said.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(said["stream"], "err");
+    assert!(said["text"].as_str().expect("text").contains("may_goto"), "{said}");
 }
 
 #[test]

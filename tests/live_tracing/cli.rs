@@ -206,6 +206,16 @@ fn several_links_of_one_attachment_are_pinned() {
         ]);
         assert!(said.contains("perf_event/cpu-clock,freq=10"), "{said}");
         assert_eq!(pins(name.0).len(), rawbpf::sys::online_cpus().len(), "{:?}", pins(name.0));
+        // The kernel tells which event it is since 6.6.
+        if Kernel::host().release() >= rawbpf::uapi::Release(6, 6, 0) {
+            let list = ok(&["attachments"]);
+            let ours = list.lines().find(|l| l.contains("cli_perf")).unwrap_or_else(|| panic!("{list}"));
+            assert!(ours.contains("cpu-clock"), "{ours}");
+        }
+        ok(&["unload", name.0]);
+        let one = "sample=perf_event/cpu-clock,freq=10,cpu=0";
+        ok(&["load", "bpf/perf_event.o", "--name", name.0, "--attach", one]);
+        assert_eq!(pins(name.0).len(), 1, "{:?}", pins(name.0));
         ok(&["unload", name.0]);
     });
 }
@@ -273,6 +283,14 @@ fn iter_prints_an_object_and_a_pin() {
             ok(&["iter", "bpf/iter.o", "--program", "dump_elements", "--map", "squares"]),
             "0: 0\n1: 0\n2: 0\n3: 0\n"
         );
+        // One process, if this kernel can (Linux 6.1).
+        let (pid, task) = (pid.to_string(), format!("task {pid} of {pid}\n"));
+        let args = ["iter", "bpf/iter.o", "--program", "dump_task", "--tid", &pid];
+        let one = rawbpf(&args);
+        match Kernel::host().release() >= rawbpf::uapi::Release(6, 1, 0) {
+            true => assert_eq!(text(&one), task),
+            false => assert!(!one.status.success(), "{}", text(&one)),
+        }
         let output = rawbpf(&["iter", "bpf/iter.o"]);
         assert!(
             text(&output).contains("several iterators (dump_task, dump_elements); choose one with --program")
@@ -280,7 +298,7 @@ fn iter_prints_an_object_and_a_pin() {
         let name = Name("cli_iter");
         ok(&["load", "bpf/iter.o", "--name", name.0, "--program", "dump_task"]);
         let said = ok(&["iter", "/sys/fs/bpf/rawbpf/cli_iter/links/dump_task"]);
-        assert!(said.contains(&format!("task {pid} of {pid}\n")), "{said}");
+        assert!(said.contains(&task), "{said}");
         ok(&["unload", name.0]);
     });
 }

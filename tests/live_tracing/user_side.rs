@@ -1,7 +1,7 @@
 //! Hooks in user space. This test binary probes itself: it has functions and probes of its own.
 
 use super::*;
-use crate::gate::{PERF_LINK, ROOT, UPROBE, UPROBE_MULTI, UPROBE_SESSION, require};
+use crate::gate::{PERF_LINK, ROOT, TRACEFS, UPROBE, UPROBE_MULTI, UPROBE_SESSION, require};
 use rawbpf::links::{MultiKind, ProbeVia, Spots, Uprobe, UprobeMulti};
 use std::hint::black_box;
 
@@ -61,6 +61,65 @@ fn a_uprobe_of_one_process_by_offset_and_through_tracefs() {
             assert_eq!(seen(&loaded, 4), 2);
             drop(link);
         }
+    });
+}
+
+/// Started by the test below, as a process of its own, which is killed.
+fn attach_and_wait() {
+    let loaded = load("uprobe", &["anywhere"]).expect("it loads");
+    let program = loaded.program("anywhere").expect("it was loaded");
+    let probe = Uprobe { via: ProbeVia::Tracefs, ..Uprobe::entry(SELF, "rawbpf_test_function") };
+    match links::attach_on(kernel(), program, &Target::Uprobe(probe)) {
+        Ok(_link) => {
+            eprintln!("attached");
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
+        Err(e) => eprintln!("{e}"),
+    }
+}
+
+#[test]
+fn a_probe_in_tracefs_whose_process_was_killed_is_found_and_removed() {
+    use std::io::BufRead as _;
+    const CHILD: &str = "RAWBPF_TEST_ATTACH_AND_WAIT";
+    if std::env::var_os(CHILD).is_some() {
+        return attach_and_wait();
+    }
+    require!(ROOT);
+    require!(TRACEFS, std::path::Path::new("/sys/kernel/tracing/uprobe_events").exists());
+    let _alone = crate::live_tool::alone_with_gc();
+    leaves_nothing(|| {
+        let name = std::thread::current().name().expect("a test has one").to_string();
+        let mut child = std::process::Command::new(SELF)
+            .args(["--exact", &name, "--nocapture"])
+            .env(CHILD, "1")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let said = std::io::BufReader::new(child.stderr.take().expect("a pipe")).lines().next();
+        let said = said.expect("it says something").expect("text");
+        let mine = |all: &[links::LeftProbe]| all.iter().filter(|p| p.pid == child.id()).count();
+        // While the process lives its probe is no waste.
+        let alive = mine(&links::left_probes());
+        let pid = child.id();
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        require!(UPROBE, if said == "attached" { Ok(()) } else { Err(said) });
+        assert_eq!(alive, 0);
+        let left = links::left_probes().into_iter().filter(|p| p.pid == pid).collect::<Vec<_>>();
+        assert_eq!(left.len(), 1, "{left:?}");
+        let told = crate::net::rawbpf_json(&["gc", "--dry-run"]);
+        let row = |garbage: &serde_json::Value| {
+            let dead = garbage["dead"].as_array().expect("a list");
+            dead.iter().find(|r| r["name"] == left[0].name.as_str()).cloned()
+        };
+        let dead = row(&told).unwrap_or_else(|| panic!("{told}"));
+        assert_eq!((&dead["kind"], &dead["removed"]), (&"probe".into(), &false.into()));
+        let done = crate::net::rawbpf(&["gc", "--json"]);
+        let done = serde_json::from_slice(&done.stdout).expect("one document");
+        assert_eq!(row(&done).unwrap_or_else(|| panic!("{done}"))["removed"], true);
+        assert!(links::left_probes().iter().all(|p| p.pid != pid));
     });
 }
 

@@ -69,6 +69,12 @@ pub(crate) enum CliError {
     /// No token could be made, and why is known.
     #[error("cannot make a token: {why}")]
     Token { why: String, source: SysError },
+    /// A ring buffer that no program reads.
+    #[error("map `{map}` is full: programs make room in it when they read, and none did for a second")]
+    Full { map: String },
+    /// What this kernel cannot do.
+    #[error("{0}")]
+    Unsupported(String),
     /// An option that does not fit the object.
     #[error("{0}")]
     Option(String),
@@ -130,12 +136,14 @@ impl CliError {
             | CliError::BadSelector { .. }
             | CliError::Option(_)
             | CliError::Value { .. } => "usage",
+            CliError::Unsupported(_) => "unsupported",
             CliError::NotLoaded { .. } | CliError::NoSuch { .. } | CliError::NoElement { .. } => "not found",
             CliError::Told(e) | CliError::Line { source: e, .. } => e.kind(),
             CliError::Reported(_)
             | CliError::Loaded { .. }
             | CliError::Ambiguous { .. }
             | CliError::NoBpffs { .. }
+            | CliError::Full { .. }
             | CliError::Lost => "failed",
         }
     }

@@ -1,7 +1,7 @@
 //! `rawbpf gc`: what nothing needs any more.
 //!
 //! Two sorts are kept apart. *Dead* is what can never do anything again: a pinned link whose interface, cgroup or
-//! network namespace is gone, and what an interrupted `load` left. *Idle* is what does nothing now and might be
+//! network namespace is gone, a probe in tracefs whose process was killed, and what an interrupted `load` left. *Idle* is what does nothing now and might be
 //! wanted: a pinned program that is attached nowhere, a pinned map that no program uses. Only what is dead is
 //! removed, and with `--dry-run` nothing is.
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use rawbpf::links::inventory::Pins;
-use rawbpf::links::{self, Hook, LinkInfo, Scope, inventory as take_inventory};
+use rawbpf::links::{self, Hook, LeftProbe, LinkInfo, Scope, inventory as take_inventory};
 use rawbpf::maps;
 use rawbpf::progs;
 use serde::Serialize;
@@ -61,10 +61,20 @@ pub(crate) fn run(args: &GcArgs, out: &Output) -> Result<(), CliError> {
         why: "an interrupted `load --replace` left it".into(),
         removed: false,
     }));
+    let probes = links::left_probes();
+    garbage.dead.extend(probes.iter().map(|probe| Row {
+        kind: "probe",
+        id: None,
+        name: probe.name.clone(),
+        path: None,
+        why: format!("process {} was killed and left it in tracefs, at {}", probe.pid, probe.place),
+        removed: false,
+    }));
     garbage.programs(&pins)?;
     garbage.maps(&pins)?;
     if !args.dry_run {
         garbage.remove(&leftovers);
+        garbage.remove_probes(&probes);
     }
     garbage.problems.extend(problems.iter().map(|p| p.to_string()));
     let failed = !garbage.problems.is_empty();
@@ -170,6 +180,20 @@ impl Garbage {
             match done {
                 Ok(()) => row.removed = true,
                 Err(why) => self.problems.push(format!("cannot remove {}: {why}", path.display())),
+            }
+        }
+    }
+}
+
+impl Garbage {
+    fn remove_probes(&mut self, probes: &[LeftProbe]) {
+        for probe in probes {
+            match probe.remove() {
+                Ok(()) => {
+                    let row = self.dead.iter_mut().find(|row| row.kind == "probe" && row.name == probe.name);
+                    row.into_iter().for_each(|row| row.removed = true);
+                }
+                Err(e) => self.problems.push(format!("cannot remove probe rawbpf/{}: {e}", probe.name)),
             }
         }
     }

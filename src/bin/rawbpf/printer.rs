@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rawbpf::btf::{Btf, Kind, TypeId, decode};
 
-use crate::values::{hex, json_of};
+use crate::values::{hex_into, json_of};
 
 /// How the values of a type are printed.
 pub(crate) enum Printer {
@@ -61,9 +61,9 @@ impl Printer {
             }
             Printer::Typed(btf, ty) => match decode(btf, *ty, bytes) {
                 Ok(value) => drop(write!(out, "{value}")),
-                Err(_) => out.extend_from_slice(hex(bytes).as_bytes()),
+                Err(_) => hex_into(bytes, out),
             },
-            Printer::Bytes => out.extend_from_slice(hex(bytes).as_bytes()),
+            Printer::Bytes => hex_into(bytes, out),
         }
     }
 
@@ -93,11 +93,17 @@ impl Printer {
             }
             Printer::Typed(btf, ty) => match decode(btf, *ty, bytes) {
                 Ok(value) => drop(write!(out, "{}", json_of(&value))),
-                Err(_) => drop(write!(out, "\"{}\"", hex(bytes))),
+                Err(_) => quoted_hex(bytes, out),
             },
-            Printer::Bytes => drop(write!(out, "\"{}\"", hex(bytes))),
+            Printer::Bytes => quoted_hex(bytes, out),
         }
     }
+}
+
+fn quoted_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    hex_into(bytes, out);
+    out.push(b'"');
 }
 
 /// The fast way, if the type has one. Names are C identifiers, so they need no quoting in JSON.

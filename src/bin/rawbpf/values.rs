@@ -111,7 +111,20 @@ pub(crate) fn read(btf: Option<&Arc<Btf>>, ty: TypeId, bytes: &[u8]) -> (String,
 
 /// Bytes as pairs of hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+    let mut out = Vec::with_capacity(bytes.len() * 3);
+    hex_into(bytes, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The same at the end of a buffer.
+pub(crate) fn hex_into(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |n: u8| n + if n < 10 { b'0' } else { b'a' - 10 };
+    for (nth, byte) in bytes.iter().enumerate() {
+        if nth > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
 }
 
 /// A value as JSON: numbers as numbers where JSON can hold them exactly, else as text.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::kernel::Kernel;
 use crate::links::info::{Hook, IterOver, PerfHook};
 use crate::links::netfilter::{NfFamily, NfHook};
+use crate::links::perf_event::PerfEvent;
 use crate::progs::Program;
 use crate::sys::LinkTargets;
 
@@ -134,7 +135,7 @@ fn perf(event: &PerfHook) -> (String, String) {
         }
         PerfHook::Tracepoint { name, cookie } => (name.clone(), cookie_text(*cookie)),
         PerfHook::Event { kind, config, cookie } => {
-            (format!("type {kind} config {config:#x}"), cookie_text(*cookie))
+            (PerfEvent::name_of(*kind, *config), cookie_text(*cookie))
         }
         PerfHook::Unknown => ("a perf event".into(), String::new()),
     }

@@ -55,7 +55,10 @@ impl Loaded {
             let at = first.unwrap_or(self.insns.len().min(other.insns.len()));
             out.push(format!(
                 "instructions: {} and {}; first at {at}: {:?} and {:?}",
-                self.insns.len(), other.insns.len(), self.insns.get(at), other.insns.get(at)
+                self.insns.len(),
+                other.insns.len(),
+                self.insns.get(at),
+                other.insns.get(at)
             ));
         }
         let mut field = |name: &str, a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| {
@@ -84,7 +87,15 @@ fn map(id: u32) -> String {
     let sum = contents.iter().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add((*b).into()));
     format!(
         "{} type {} key {} value {} max {} flags {:#x} extra {} types {} {} {} contents {sum:x}",
-        info.name.text(), info.map_type.0, info.key_size, info.value_size, info.max_entries, info.map_flags, info.map_extra,
-        info.btf_key_type_id, info.btf_value_type_id, info.btf_vmlinux_value_type_id
+        info.name.text(),
+        info.map_type.0,
+        info.key_size,
+        info.value_size,
+        info.max_entries,
+        info.map_flags,
+        info.map_extra,
+        info.btf_key_type_id,
+        info.btf_value_type_id,
+        info.btf_vmlinux_value_type_id
     )
 }

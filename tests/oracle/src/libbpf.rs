@@ -1,13 +1,14 @@
 //! Loading with libbpf.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
 use libbpf_sys as b;
 
 use crate::Verdict;
 use crate::dump::Loaded;
+use crate::events::Seen;
 
 /// An open object.
 struct Object(*mut b::bpf_object);
@@ -137,14 +138,15 @@ impl Program {
         }
     }
 
-    /// Attaches to these functions of the kernel.
-    pub fn kprobe_multi_at(&self, addresses: &[u64]) -> Result<Link<'_>, i32> {
-        // SAFETY: as above; the addresses are as many as said.
+    /// Attaches to these functions of the kernel, by their names.
+    pub fn kprobe_multi_named(&self, names: &[CString]) -> Result<Link<'_>, i32> {
+        let mut names: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: as above; the names are as many as said, and outlive the call.
         unsafe {
             let mut options: b::bpf_kprobe_multi_opts = std::mem::zeroed();
             options.sz = size_of::<b::bpf_kprobe_multi_opts>() as _;
-            options.addrs = addresses.as_ptr().cast();
-            options.cnt = addresses.len() as _;
+            options.syms = names.as_mut_ptr();
+            options.cnt = names.len() as _;
             self.link(b::bpf_program__attach_kprobe_multi_opts(self.program, ptr::null(), &options))
         }
     }
@@ -177,5 +179,59 @@ impl Drop for Link<'_> {
     fn drop(&mut self) {
         // SAFETY: it was attached by `Program` and is destroyed once.
         unsafe { b::bpf_link__destroy(self.link) };
+    }
+}
+
+/// A reader of a ring buffer.
+pub struct Ring {
+    ring: *mut b::ring_buffer,
+    seen: Box<Seen>,
+}
+
+/// What is called for each record.
+unsafe extern "C" fn on_record(
+    seen: *mut std::ffi::c_void,
+    data: *mut std::ffi::c_void,
+    size: b::size_t,
+) -> std::ffi::c_int {
+    // SAFETY: `seen` is the box of the `Ring`, which nobody else uses during a call; the record is as long as said.
+    unsafe { (*seen.cast::<Seen>()).add(std::slice::from_raw_parts(data.cast(), size as usize)) };
+    0
+}
+
+impl Ring {
+    pub fn new(map: impl AsFd) -> Result<Ring, i32> {
+        let mut seen = Box::new(Seen::default());
+        let at = ptr::from_mut(seen.as_mut()).cast();
+        // SAFETY: `seen` lives as long as the ring, in its box.
+        let ring = unsafe { b::ring_buffer__new(map.as_fd().as_raw_fd(), Some(on_record), at, ptr::null()) };
+        if ring.is_null() { Err(last_errno()) } else { Ok(Ring { ring, seen }) }
+    }
+
+    /// Reads what is there.
+    pub fn consume(&mut self) -> Result<Seen, i32> {
+        *self.seen = Seen::default();
+        // SAFETY: the ring is open.
+        match unsafe { b::ring_buffer__consume(self.ring) } {
+            0.. => Ok(*self.seen),
+            e => Err(-e),
+        }
+    }
+
+    /// Waits for so many milliseconds at most, and reads what is there.
+    pub fn poll(&mut self, ms: i32) -> Result<Seen, i32> {
+        *self.seen = Seen::default();
+        // SAFETY: the ring is open.
+        match unsafe { b::ring_buffer__poll(self.ring, ms) } {
+            0.. => Ok(*self.seen),
+            e => Err(-e),
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: it was made by `new` and is freed once.
+        unsafe { b::ring_buffer__free(self.ring) };
     }
 }

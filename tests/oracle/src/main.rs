@@ -8,10 +8,13 @@
 mod attach;
 mod cut;
 mod dump;
+mod events;
 #[path = "../../../benches/executable.rs"]
 mod executable;
 mod libbpf;
+mod maps;
 mod ours;
+mod race;
 
 use std::process::ExitCode;
 
@@ -33,14 +36,19 @@ fn main() -> ExitCode {
         return cut_all(&files[1], &files[2..]);
     }
     if let [what, dir] = files.as_slice() {
-        if what == "--bench-attach" {
-            return match attach::run(dir) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(e) => {
-                    eprintln!("{e}");
-                    ExitCode::FAILURE
-                }
-            };
+        let bench = match what.as_str() {
+            "--bench-attach" => Some(attach::run(dir)),
+            "--bench-events" => Some(events::run(dir)),
+            "--bench-maps" => Some(maps::run()),
+            _ => None,
+        };
+        match bench {
+            Some(Ok(())) => return ExitCode::SUCCESS,
+            Some(Err(e)) => {
+                eprintln!("{e}");
+                return ExitCode::FAILURE;
+            }
+            None => {}
         }
     }
     let only = files.iter().position(|a| a == "--program").map(|i| {

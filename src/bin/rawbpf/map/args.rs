@@ -32,7 +32,7 @@ pub(crate) enum MapCommand {
     /// Delete elements
     #[command(after_long_help = VALUES)]
     Del(DelArgs),
-    /// Put a value into a queue, a stack or a bloom filter
+    /// Put a value into a queue, a stack, a bloom filter or a user ring buffer
     #[command(after_long_help = VALUES)]
     Push(PushArgs),
     /// Take the next value out of a queue or a stack
@@ -143,6 +143,10 @@ pub(crate) struct PushArgs {
     /// Drop the oldest value if it is full
     #[arg(long)]
     pub(crate) over: bool,
+    /// User ring buffers: the type of the record, as in `struct order` or `order`; found by itself if the object's types
+    /// say
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "over")]
+    pub(crate) ty: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

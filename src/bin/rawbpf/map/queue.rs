@@ -1,5 +1,8 @@
 //! `rawbpf map push`, `pop` and `peek`: maps whose elements have no keys.
 
+use std::time::Duration;
+
+use rawbpf::events::UserRingBuf;
 use rawbpf::maps::{ElemFlags, Map};
 use rawbpf::uapi::MapType;
 use serde_json::Value as Json;
@@ -8,12 +11,22 @@ use super::args::{MapOnly, PeekArgs, PushArgs};
 use super::edit::{Done, Element, element, failed, no_more};
 use super::{find, selector};
 use crate::error::CliError;
-use crate::output::Output;
+use crate::event_type;
+use crate::input::Shape;
+use crate::output::{Output, count};
 use crate::values::Codec;
 
 pub(crate) fn push(args: &PushArgs, out: &Output) -> Result<(), CliError> {
     let (map, mut words) = selector(&args.words);
     let map = find(map)?;
+    if map.info().map_type == MapType::UserRingbuf {
+        return push_record(map, args.ty.as_deref(), words, out);
+    }
+    if args.ty.is_some() {
+        return Err(CliError::Option(
+            "--type is for user ring buffers: other maps say what they hold".into(),
+        ));
+    }
     keyless(&map)?;
     let value = Codec::of(&map).value_shape().take(&mut words)?;
     no_more(words)?;
@@ -21,6 +34,41 @@ pub(crate) fn push(args: &PushArgs, out: &Output) -> Result<(), CliError> {
     map.set(&[], &value, flags.0).map_err(failed(&map, "put a value into"))?;
     let text = format!("put a value into map `{}`", map.name());
     out.report("map push", &Done { map: map.name().into(), elements: 1, text })
+}
+
+/// Bytes of a record that is written as `hex` are as many as are given.
+fn push_record(map: Map, ty: Option<&str>, mut words: &[String], out: &Output) -> Result<(), CliError> {
+    const WAIT: Duration = Duration::from_secs(1);
+    let ty = match words.first() {
+        Some(word) if word == "hex" => None,
+        _ => event_type::find(&map, ty)?,
+    };
+    let what = "value";
+    let record = match &ty {
+        Some((btf, ty)) => {
+            Shape { what, size: btf.size_of(*ty)? as usize, ty: Some((btf, *ty)) }.take(&mut words)?
+        }
+        None if words.first().is_some_and(|word| word == "hex") => {
+            let digits: usize = words.iter().skip(1).map(String::len).sum();
+            Shape { what, size: digits / 2, ty: None }.take(&mut words)?
+        }
+        None => {
+            let problem =
+                "the type of the records is not known: name it with --type, or write `hex 01 02 ..`";
+            return Err(CliError::Value { what, problem: problem.into() });
+        }
+    };
+    no_more(words)?;
+    let mut ring = UserRingBuf::new(map)?;
+    let name = ring.map().name().to_string();
+    let failed = CliError::sys(format!("write a record into map `{name}`"));
+    let Some(mut slot) = ring.reserve_wait(record.len(), Some(WAIT)).map_err(failed)? else {
+        return Err(CliError::Full { map: name });
+    };
+    slot.copy_from_slice(&record);
+    slot.commit();
+    let text = format!("put a record of {} into map `{name}`", count(record.len(), "byte"));
+    out.report("map push", &Done { map: name, elements: 1, text })
 }
 
 pub(crate) fn pop(args: &MapOnly, out: &Output) -> Result<(), CliError> {

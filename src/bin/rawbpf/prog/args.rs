@@ -30,6 +30,9 @@ pub(crate) enum ProgCommand {
     Stats(StatsArgs),
     /// Show the programs that take the most CPU time, as it changes
     Top(TopArgs),
+    /// Print what a program wrote to its streams (Linux 6.17); what is printed is gone from there
+    #[command(after_long_help = SELECTORS)]
+    Stream(StreamArgs),
 }
 
 impl ProgCommand {
@@ -43,6 +46,7 @@ impl ProgCommand {
             ProgCommand::Run(_) => "prog run",
             ProgCommand::Stats(_) => "prog stats",
             ProgCommand::Top(_) => "prog top",
+            ProgCommand::Stream(_) => "prog stream",
         }
     }
 }
@@ -126,6 +130,29 @@ pub(crate) struct StatsArgs {
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub(crate) time: f64,
+}
+
+/// Which stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamArg {
+    /// What the program prints (bpf_stream_printk)
+    Out,
+    /// What the kernel reports of it: loops without end, faults in an arena
+    Err,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StreamArgs {
+    /// Which stream
+    pub(crate) stream: StreamArg,
+    #[arg(required = true, num_args = 1..=2, value_name = "PROG", help = PROG)]
+    pub(crate) program: Vec<String>,
+    /// Wait for more, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Wait for more, for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<u64>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@ mod pcap;
 mod pin;
 mod run;
 mod stats;
+mod stream;
 mod verdict;
 
 use crate::error::CliError;
@@ -25,5 +26,6 @@ pub(crate) fn run(command: ProgCommand, out: &Output) -> Result<(), CliError> {
         ProgCommand::Run(args) => run::run(&args, out),
         ProgCommand::Stats(args) => stats::stats(&args, out),
         ProgCommand::Top(args) => stats::top(&args, out),
+        ProgCommand::Stream(args) => stream::run(&args, out),
     }
 }
