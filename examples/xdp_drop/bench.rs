@@ -1,8 +1,8 @@
 //! How fast can a packet be dropped, and where? The comparison that the papers about XDP make, on this machine.
 //!
-//! One thread sends 60-byte packets through a pair of veth interfaces, as fast as it can, and what receives them
-//! drops them: XDP, nftables, or a program that reads them from a socket and forgets them. The kernel receives on the
-//! CPU that sends, so every figure but the first has the cost of sending in it.
+//! Packets of 60 bytes go through a pair of veth interfaces, as fast as they can be made, and what receives them drops
+//! them: XDP, nftables, or a program that reads them from a socket and forgets them. The kernel receives on the CPU
+//! that sends, so every figure but the first has the cost of sending in it.
 
 use std::error::Error;
 use std::io::Write;
@@ -32,7 +32,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let time = Duration::from_millis(ms);
     let mut sender = Sender::new()?;
     let native = through_xdp(&mut sender, XdpMode::Native, time)?;
-    println!("dropping UDP packets of {} bytes, on this machine, for {ms} ms each", sender.frame().len());
+    let (bytes, way) = (sender.frame().len(), sender.way());
+    println!("dropping UDP packets of {bytes} bytes that {way} makes, on this machine, for {ms} ms each");
     println!("{:<36} {:>12}  {:>6}", "WHERE", "PACKETS/S", "RATIO");
     let row = |name: &str, rate: Rate| match rate {
         Ok(rate) => println!("{name:<36} {rate:>12.0}  {:>6.2}", rate / native),
@@ -113,7 +114,7 @@ fn through_socket(sender: &mut Sender, time: Duration) -> Rate {
         let sent = sender.send_for(time);
         over.store(true, Ordering::Relaxed);
         let read = reader.join().map_err(|_| "the reader panicked")?;
-        sent.map(|()| read).map_err(Box::<dyn Error>::from)
+        sent.map(|()| read)
     })?;
     Ok(read as f64 / begin.elapsed().as_secs_f64())
 }

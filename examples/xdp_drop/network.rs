@@ -1,29 +1,34 @@
 //! A network for measuring: a namespace of its own, and in it two interfaces that are each other's wire.
 //!
 //! ```text
-//!   packet socket --> out0 ====== in0 --> XDP --> the stack: nftables ... --> a UDP socket
+//!   generator --> out0 ====== in0 --> XDP --> the stack: nftables ... --> a UDP socket
 //! ```
 //!
 //! The machine's own network sees nothing of it, and it is gone with the process.
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockType, bind, socket};
+use rawbpf::insn::prelude::*;
+use rawbpf::sys::TestRun;
 use rawbpf::sys::netlink::{ACK, Message, Netlink, NetlinkError};
+use rawbpf::{Kernel, Loaded, Object, Options};
 
 /// What comes in, and where it is sent to.
 pub(crate) const IN: &str = "in0";
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const PORT: u16 = 9; // "discard"
 
-/// The sending end.
+/// The sending end. The kernel itself makes the packets where it can: it runs a program on a frame again and again,
+/// and sends the frames where the program says (Linux 5.18). A socket would cost more than what is measured.
 pub(crate) struct Sender {
+    generator: Option<Loaded>,
     socket: File,
     frame: Vec<u8>,
 }
@@ -37,28 +42,84 @@ impl Sender {
         // Protocol 0: it only sends.
         let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
         bind(fd.as_raw_fd(), &far)?;
-        Ok(Sender { socket: fd.into(), frame: frame(near.addr().ok_or("an interface without address")?) })
+        let frame = frame(near.addr().ok_or("an interface without address")?);
+        let mut sender = Sender { generator: None, socket: fd.into(), frame };
+        sender.generator = generator(far.ifindex())?;
+        if receive_like_a_driver(near.ifindex()).is_err() || sender.generate(1).is_err() {
+            sender.generator = None;
+        }
+        Ok(sender)
     }
 
     pub(crate) fn frame(&self) -> &[u8] {
         &self.frame
     }
 
+    /// Who makes the packets.
+    pub(crate) fn way(&self) -> &'static str {
+        if self.generator.is_some() { "the kernel" } else { "a packet socket" }
+    }
+
     /// Sends as fast as it can for so long.
-    pub(crate) fn send_for(&mut self, time: Duration) -> io::Result<()> {
+    pub(crate) fn send_for(&mut self, time: Duration) -> Result<(), Box<dyn Error>> {
         let until = Instant::now() + time;
         while Instant::now() < until {
-            for _ in 0..64 {
-                match self.socket.write(&self.frame) {
-                    // The wire is full: what receives is slower than this.
-                    Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => {}
-                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                    other => drop(other?),
-                }
+            match self.generator {
+                Some(_) => self.generate(8192)?,
+                None => (0..64).try_for_each(|_| self.write())?,
             }
         }
         Ok(())
     }
+
+    fn generate(&self, count: u32) -> Result<(), Box<dyn Error>> {
+        /// `BPF_F_TEST_XDP_LIVE_FRAMES`
+        const LIVE_FRAMES: u32 = 2;
+        let program = self.generator.iter().flat_map(Loaded::programs).next().ok_or("no generator")?;
+        let run = TestRun {
+            data: self.frame.clone(),
+            repeat: count,
+            flags: LIVE_FRAMES,
+            batch_size: 64,
+            ..TestRun::default()
+        };
+        Ok(program.test_run(&run).map(drop)?)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        match self.socket.write(&self.frame) {
+            // The wire is full: what receives is slower than this.
+            Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENOBUFS as i32) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// A program of two instructions and a call: send it there. `None` where the kernel cannot load it.
+fn generator(to: usize) -> Result<Option<Loaded>, Box<dyn Error>> {
+    let mut a = Asm::named("generate");
+    a.mov64(R1, i32::try_from(to)?).mov64(R2, 0).call(Helper::Redirect).exit();
+    let object = Object::builder("generator").license("GPL").program("xdp", a.finish()?).finish()?;
+    Ok(object.plan(&Kernel::host(), &Options::default())?.run().ok())
+}
+
+/// Lets a veth interface receive in batches as a network card's driver does, also without XDP: that is what the
+/// feature `rx-gro` means to it, and frames that programs send get in no other way. One request of ethtool's.
+fn receive_like_a_driver(ifindex: usize) -> Result<(), Box<dyn Error>> {
+    const FEATURES_SET: u8 = 12;
+    let mut netlink = Netlink::generic()?;
+    let family = netlink.family("ethtool")?.ok_or("no ethtool over netlink")?;
+    let message = Message::new(family, ACK, &[FEATURES_SET, 1, 0, 0])
+        .nest(1, |header| header.push(1, &(ifindex as u32).to_ne_bytes())) // ..FEATURES_HEADER, ..DEV_INDEX
+        .nest(3, |wanted| {
+            wanted.push_nest(3, |bits| {
+                bits.push_nest(1, |bit| {
+                    bit.push(2, b"rx-gro\0"); // ETHTOOL_A_BITSET_BIT_NAME
+                    bit.push(3, &[]); // ..BIT_VALUE: on
+                });
+            });
+        });
+    Ok(netlink.request(message).map(drop)?)
 }
 
 /// A UDP packet of 60 bytes, the smallest that Ethernet has.
@@ -103,10 +164,7 @@ fn make_pair(near: &str, far: &str) -> Result<(), NetlinkError> {
         .attr(IFLA_IFNAME, &[near.as_bytes(), &[0]].concat())
         .nest(IFLA_LINKINFO, |link| {
             link.push(1, b"veth"); // IFLA_INFO_KIND
-            let mut data = Vec::new(); // IFLA_INFO_DATA with VETH_INFO_PEER in it
-            data.extend([peer.len() as u16 + 4, 1 | NESTED].map(u16::to_ne_bytes).concat());
-            data.extend(&peer);
-            link.push(2 | NESTED, &data);
+            link.push_nest(2, |data| data.push(1 | NESTED, &peer)); // IFLA_INFO_DATA, VETH_INFO_PEER
         });
     netlink.request(pair)?;
     let index = |name: &str| nix::net::if_::if_nametoindex(name).unwrap_or_default();

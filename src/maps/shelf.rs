@@ -56,34 +56,22 @@ impl Shelf {
         let fail = |doing| failed(doing, &dir);
         if !statfs(BPFFS).is_ok_and(|s| s.filesystem_type().0 as u64 & 0xffff_ffff == MAGIC) {
             let none = "no bpffs is mounted there; mount one: mount -t bpf bpf /sys/fs/bpf";
-            return Err(failed("pin maps in", Path::new(BPFFS))(io::Error::new(
-                ErrorKind::Unsupported,
-                none,
-            )));
+            let none = io::Error::new(ErrorKind::Unsupported, none);
+            return Err(failed("pin maps in", Path::new(BPFFS))(none));
         }
         let taken = |by| MapError::Taken { name: name.into(), path: dir.clone(), by };
-        // Who has had the name before may remove the directory at any moment until we have the lock.
-        for _ in 0..100 {
-            match make_dir(Path::new(ROOT)).and_then(|()| make_dir(&dir)) {
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                other => other.map_err(fail("make the directory"))?,
-            }
-            let Ok(open) = File::open(&dir) else { continue };
-            let inode = open.metadata().map_err(fail("open the directory"))?.ino();
-            let Ok(lock) = Flock::lock(open, FlockArg::LockExclusiveNonblock) else {
-                return Err(taken("a process that is running"));
-            };
-            if fs::metadata(&dir).is_ok_and(|now| now.ino() == inode) {
-                // What `rawbpf load` makes has programs, or links, and nobody who holds a lock.
-                if ["progs", "links", "direct"].iter().any(|part| dir.join(part).exists()) {
-                    return Err(taken("an object that `rawbpf load` loaded"));
-                }
-                let shelf = Shelf { dir, _lock: lock };
-                shelf.clear().map_err(failed("clear the directory", &shelf.dir))?;
-                return Ok(shelf);
-            }
+        let _root = lock_root().map_err(failed("lock the directory", Path::new(ROOT)))?;
+        make_dir(&dir).map_err(fail("make the directory"))?;
+        let open = File::open(&dir).map_err(fail("open the directory"))?;
+        let Ok(lock) = Flock::lock(open, FlockArg::LockExclusiveNonblock) else {
+            return Err(taken("a process that is running"));
+        };
+        // What `rawbpf load` makes has programs, or links, and nobody who holds a lock.
+        if ["progs", "links", "direct"].iter().any(|part| dir.join(part).exists()) {
+            return Err(taken("an object that `rawbpf load` loaded"));
         }
-        Err(taken("processes that come and go"))
+        clear(&dir).map_err(fail("clear the directory"))?;
+        Ok(Shelf { dir, _lock: lock })
     }
 
     /// Pins a map under its own name; others can open it by the path.
@@ -107,21 +95,12 @@ impl Shelf {
         Map::open_pin(&path)
             .map_err(|e| failed("open the map", &path)(io::Error::from_raw_os_error(e.errno.0)))
     }
-
-    /// Removes the pins.
-    fn clear(&self) -> io::Result<()> {
-        let maps = self.dir.join("maps");
-        match fs::read_dir(&maps) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            entries => entries?.into_iter().try_for_each(|entry| fs::remove_file(entry?.path()))?,
-        }
-        fs::remove_dir(&maps)
-    }
 }
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        let _ = self.clear();
+        let _root = lock_root();
+        let _ = clear(&self.dir);
         let _ = fs::remove_dir(&self.dir);
         // The last one out removes the common directory; while there are others it is not empty.
         let _ = fs::remove_dir(ROOT);
@@ -135,6 +114,33 @@ fn dir(name: &str) -> Result<PathBuf, MapError> {
         return Err(failed("make the directory", &dir)(problem));
     }
     Ok(dir)
+}
+
+/// Keeps whoever else makes or removes directories there out as long as it lives: other shelves, and `rawbpf`.
+fn lock_root() -> io::Result<Flock<File>> {
+    loop {
+        make_dir(Path::new(ROOT))?;
+        let root = match File::open(ROOT) {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let inode = root.metadata()?.ino();
+        let lock = Flock::lock(root, FlockArg::LockExclusive).map_err(|(_, e)| io::Error::from(e))?;
+        // Who had it before may have removed the directory.
+        if fs::metadata(ROOT).is_ok_and(|now| now.ino() == inode) {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Removes the pins of a shelf.
+fn clear(dir: &Path) -> io::Result<()> {
+    let maps = dir.join("maps");
+    match fs::read_dir(&maps) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?.into_iter().try_for_each(|entry| fs::remove_file(entry?.path()))?,
+    }
+    fs::remove_dir(&maps)
 }
 
 /// Makes a directory that may exist already.
