@@ -1,11 +1,11 @@
 //! Where lines come from: a terminal, where they can be edited and called back, or a pipe.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
-use rustyline::{DefaultEditor, ExternalPrinter};
+use rustyline::DefaultEditor;
 
 /// What happens while the filter runs.
 pub(crate) enum Event {
@@ -20,34 +20,35 @@ pub(crate) enum Event {
 pub(crate) struct Input {
     /// Says that a line was answered, so that the prompt comes again.
     answered: Sender<()>,
-    /// At a terminal: prints above the line that is being edited, and how the terminal was before.
-    terminal: Option<(Box<dyn ExternalPrinter>, Termios)>,
+    /// At a terminal: how it was before.
+    terminal: Option<Termios>,
 }
 
 impl Input {
     /// Sends every line that is read as an event.
     pub(crate) fn start(events: Sender<Event>) -> Result<Input, Box<dyn std::error::Error>> {
         let (answered, go_on) = channel();
-        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        let can_edit = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        if !can_edit || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             thread::spawn(move || read_pipe(&events, &go_on));
             return Ok(Input { answered, terminal: None });
         }
         let before = tcgetattr(io::stdin())?;
         let mut editor = DefaultEditor::new()?;
-        let printer = Box::new(editor.create_external_printer()?);
         thread::spawn(move || read_terminal(&mut editor, &events, &go_on));
-        Ok(Input { answered, terminal: Some((printer, before)) })
+        Ok(Input { answered, terminal: Some(before) })
     }
 
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// Prints while a line may be half written.
-    pub(crate) fn print(&mut self, text: &str) {
-        if let Some((printer, _)) = &mut self.terminal {
-            let _ = printer.print(format!("{text}\n"));
-        }
+    /// Prints one line above the one that is being edited.
+    pub(crate) fn print_above(&self, text: &str) -> io::Result<()> {
+        // Down, so that there is room below, and up again; save the place; insert a line; back to the place, and down.
+        let mut out = io::stdout().lock();
+        write!(out, "\x1bD\x1b[A\x1b7\r\x1b[L{text}\x1b8\x1b[B")?;
+        out.flush()
     }
 
     /// The next line may be read.
@@ -59,7 +60,7 @@ impl Input {
 impl Drop for Input {
     /// The thread may be in the middle of a line, with the terminal in its hands.
     fn drop(&mut self) {
-        if let Some((_, before)) = &self.terminal {
+        if let Some(before) = &self.terminal {
             let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, before);
         }
     }

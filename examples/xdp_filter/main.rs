@@ -105,7 +105,7 @@ fn serve(interface: &str) -> Result<(), Box<dyn Error>> {
         while let Ok(false) = stop.wait(None, Duration::from_secs(60)) {}
         let _ = signals.send(Event::Stop);
     });
-    let mut input = Input::start(send)?;
+    let input = Input::start(send)?;
     let mut due = Instant::now() + EVERY;
     loop {
         match events.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -121,7 +121,7 @@ fn serve(interface: &str) -> Result<(), Box<dyn Error>> {
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if input.is_terminal() {
-                    input.print(&filter.stats()?);
+                    input.print_above(&filter.stats()?)?;
                 }
                 due = Instant::now() + EVERY;
             }

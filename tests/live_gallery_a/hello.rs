@@ -12,6 +12,8 @@ use crate::net::{Veth, in_namespace};
 fn says_who_printed() {
     require!(ROOT);
     require!(LITTLE_ENDIAN);
+    // Only machine code has a symbol in the stack trace.
+    require!(JIT);
     require!(TRACE_INSTANCE, rawbpf::events::TracePipe::private().map(|pipe| pipe.is_private()));
     in_namespace(|| {
         let veth = require!(VETH, Veth::new("near0", "far0"));
@@ -20,13 +22,12 @@ fn says_who_printed() {
         let clone = tool.line_with("hello_clone is");
         veth.send(3);
         let lines: Vec<String> = (0..3).map(|_| tool.line_with("hello, packet of 60 bytes")).collect();
-        // Only machine code has a symbol in the stack trace.
-        require!(JIT);
         require!(STACKTRACE, lines.iter().all(|line| line.contains("  hello_packet  ")));
         match clone.strip_prefix("hello_clone is not attached: ") {
             None => {
                 // fork() is made of clone(2); most others use clone3(2) by now.
-                let mut shell = Command::new("sh").args(["-c", "(:); (:)"]).spawn().expect("there is a shell");
+                let mut shell =
+                    Command::new("sh").args(["-c", "(:); (:)"]).spawn().expect("there is a shell");
                 let line = tool.line_with(&format!("hello, clone by process {}", shell.id()));
                 assert!(line.contains("  hello_clone  "), "{line}");
                 shell.wait().expect("it ends");

@@ -98,7 +98,7 @@ fn counts_every_packet() {
         tool.line_with("dropping everything");
         veth.send(42);
         veth.send_frame(&from("10.0.0.1", 1000));
-        assert!(tool.line_with(" packets, ").starts_with("43 packets"));
+        tool.line_with("43 packets, ");
         assert_eq!(
             tool.end(Signal::SIGINT).last().map(String::as_str),
             Some("dropped 43 packets, 3520 bytes")

@@ -187,7 +187,9 @@ struct Screen(Receiver<u8>);
 impl Screen {
     fn of(master: File) -> Screen {
         let (send, bytes) = channel();
-        std::thread::spawn(move || BufReader::new(master).bytes().map_while(Result::ok).try_for_each(|byte| send.send(byte)));
+        std::thread::spawn(move || {
+            BufReader::new(master).bytes().map_while(Result::ok).try_for_each(|byte| send.send(byte))
+        });
         Screen(bytes)
     }
 
