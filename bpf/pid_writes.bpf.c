@@ -13,10 +13,11 @@ struct {
 } pid_map SEC(".maps");
 
 // LRU: a full table forgets the key that was used the longest time ago. So it never is full, and what it holds
-// are the processes that wrote last. Small here, so that it forgets.
+// are the processes that wrote last. It is small here, so that it forgets; much smaller, and it would forget too
+// early: old kernels hand its elements out to the CPUs by 128 at a time.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 128);
+	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__type(value, __u64);
 } recent_map SEC(".maps");
