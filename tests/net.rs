@@ -85,7 +85,7 @@ impl Veth {
             .attr(IFLA_IFNAME, &c_str(near))
             .nest(IFLA_LINKINFO, |info| {
                 info.push(IFLA_INFO_KIND, b"veth");
-                *info = info.clone().nest(IFLA_INFO_DATA, |data| {
+                info.push_nest(IFLA_INFO_DATA, |data| {
                     // The peer is described as a whole link: its struct, then its attributes.
                     let mut peer = ifinfo(0, 0, 0);
                     let name = c_str(far);

@@ -50,7 +50,7 @@ pub fn features(ifindex: u32) -> Result<Option<XdpFeatures>, NetlinkError> {
     const FEATURES: u16 = 3;
     const ZERO_COPY_SEGMENTS: u16 = 4;
     let mut netlink = Netlink::generic()?;
-    let Some(family) = family(&mut netlink, b"netdev\0")? else { return Ok(None) };
+    let Some(family) = netlink.family("netdev")? else { return Ok(None) };
     let message = Message::new(family, ACK, &[DEV_GET, 1, 0, 0]).attr(IFINDEX, &ifindex.to_ne_bytes());
     for (_, body) in netlink.request(message)? {
         let of = |wanted: u16| {
@@ -65,24 +65,4 @@ pub fn features(ifindex: u32) -> Result<Option<XdpFeatures>, NetlinkError> {
         }
     }
     Err(SysError::other("netlink answer", Errno::EPROTO).into())
-}
-
-/// The number of a family; `None` if there is none of that name.
-fn family(netlink: &mut Netlink, name: &[u8]) -> Result<Option<u16>, NetlinkError> {
-    /// `GENL_ID_CTRL`
-    const CONTROL: u16 = 16;
-    /// `CTRL_CMD_GETFAMILY`
-    const GET_FAMILY: u8 = 3;
-    const FAMILY_ID: u16 = 1;
-    const FAMILY_NAME: u16 = 2;
-    let message = Message::new(CONTROL, ACK, &[GET_FAMILY, 1, 0, 0]).attr(FAMILY_NAME, name);
-    let answer = match netlink.request(message) {
-        Err(e) if e.source.errno == Errno::ENOENT => return Ok(None),
-        other => other?,
-    };
-    let id = answer.iter().find_map(|(_, body)| {
-        let (_, value) = attributes(body.get(4..)?).find(|(kind, _)| *kind == FAMILY_ID)?;
-        u16::try_from(number(value)?).ok()
-    });
-    Ok(id)
 }

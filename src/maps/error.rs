@@ -1,5 +1,7 @@
 //! What can go wrong with a map, by the map's name.
 
+use std::path::PathBuf;
+
 use super::{Map, Shape};
 use crate::sys::SysError;
 use crate::uapi::MapType;
@@ -53,6 +55,26 @@ pub enum MapError {
         map: String,
         /// What is different.
         mismatch: Mismatch,
+    },
+    /// The name of a [`Shelf`](super::Shelf) is in use.
+    #[error("`{name}` is taken by {by}, see {path}")]
+    Taken {
+        /// The name.
+        name: String,
+        /// The directory.
+        path: PathBuf,
+        /// What kind of owner it has.
+        by: &'static str,
+    },
+    /// A file or directory of a [`Shelf`](super::Shelf).
+    #[error("cannot {doing} {path}")]
+    Shelf {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// How it failed.
+        source: std::io::Error,
     },
     /// An argument that no map takes.
     #[error("map `{map}`: {problem}")]

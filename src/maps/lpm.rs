@@ -36,6 +36,22 @@ impl<K: Plain> Prefix<K> {
         Prefix { bits: size_of::<K>() as u32 * 8, data: data.into() }
     }
 
+    /// The same prefix with zeros in all bits that do not count: 10.0.0.0/8 for 10.1.2.3/8. The kernel keeps what it
+    /// is given.
+    ///
+    /// ```
+    /// use rawbpf::maps::{Ip4, Prefix};
+    /// let net: Prefix<Ip4> = "10.1.255.3/15".parse().unwrap();
+    /// assert_eq!(net.network().to_string(), "10.0.0.0/15");
+    /// ```
+    pub fn network(mut self) -> Prefix<K> {
+        for (byte, at) in self.data.bytes_mut().iter_mut().zip((0u32..).step_by(8)) {
+            let counting = self.bits.saturating_sub(at).min(8);
+            *byte &= !(0xff_u32 >> counting) as u8;
+        }
+        self
+    }
+
     /// As the kernel reads it, and how long that is.
     fn key(&self) -> ([u8; MOST], usize) {
         let mut out = [0; MOST];

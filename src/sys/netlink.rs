@@ -108,12 +108,17 @@ impl Message {
 
     /// Appends an attribute that holds attributes.
     pub fn nest(mut self, kind: u16, fill: impl FnOnce(&mut Message)) -> Message {
+        self.push_nest(kind, fill);
+        self
+    }
+
+    /// Appends an attribute that holds attributes in place, for those that hold more of their kind.
+    pub fn push_nest(&mut self, kind: u16, fill: impl FnOnce(&mut Message)) {
         /// `NLA_F_NESTED`
         const NESTED: u16 = 1 << 15;
         let mut inner = Message { bytes: Vec::new() };
         fill(&mut inner);
         self.push(kind | NESTED, &inner.bytes);
-        self
     }
 
     /// Appends an attribute in place.
@@ -205,6 +210,31 @@ impl Netlink {
     /// Opens a socket of generic netlink: families by name, each with commands of its own.
     pub fn generic() -> Result<Netlink, SysError> {
         Netlink::open(SockProtocol::NetlinkGeneric)
+    }
+
+    /// The number that a family of generic netlink has on this machine, such as `netdev`: the type of messages to it.
+    /// `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// Those of the request; the socket has to be one of [`Netlink::generic`].
+    pub fn family(&mut self, name: &str) -> Result<Option<u16>, NetlinkError> {
+        /// `GENL_ID_CTRL`
+        const CONTROL: u16 = 16;
+        /// `CTRL_CMD_GETFAMILY`
+        const GET_FAMILY: u8 = 3;
+        const FAMILY_ID: u16 = 1;
+        const FAMILY_NAME: u16 = 2;
+        let name = [name.as_bytes(), &[0]].concat();
+        let message = Message::new(CONTROL, ACK, &[GET_FAMILY, 1, 0, 0]).attr(FAMILY_NAME, &name);
+        let answer = match self.request(message) {
+            Err(e) if e.source.errno == Errno::ENOENT => return Ok(None),
+            other => other?,
+        };
+        let id = answer.iter().find_map(|(_, body)| {
+            let (_, value) = attributes(body.get(4..)?).find(|(kind, _)| *kind == FAMILY_ID)?;
+            u16::try_from(number(value)?).ok()
+        });
+        Ok(id)
     }
 
     fn open(protocol: SockProtocol) -> Result<Netlink, SysError> {

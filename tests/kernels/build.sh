@@ -1,4 +1,4 @@
-# Sourced: builds the static test binary and the static rawbpf.
+# Sourced: builds the static test binary, the static rawbpf, and the tools of examples/ that tests run.
 # shellcheck shell=bash
 
 # build ARCH: sets $test and $rawbpf, the paths of the two.
@@ -11,6 +11,10 @@ build() {
     test=$(executable test "$lines") rawbpf=$(executable bin "$lines")
     [ -n "$test" ] && [ -n "$rawbpf" ] ||
         die "cargo named no test binary or no rawbpf" "see [[test]] and [[bin]] in Cargo.toml"
+    # They land in examples/ beside the command, where tests look for them.
+    # shellcheck disable=SC2046 # a word a name
+    cargo_for "$1" build --locked --all-features $(examples | sed 's/^/--example=/') ||
+        die "the examples do not build" "see the compiler's messages above"
 }
 executable() { sed -n "s/.*\"target\":{\"kind\":\[\"$1\"\].*\"executable\":\"\([^\"]*\)\".*/\1/p" <<< "$2" | tail -n 1; }
 

@@ -20,6 +20,7 @@ words() { sed -n "s/^$1[[:blank:]]\{1,\}//p" "$list"; }
 # suites ARCH: those for every architecture and those for this one.
 suites() { words suite | awk -v arch="$1" '{ for (i = 2; i <= NF; i++) fits = fits || $i == arch } NF == 1 || fits { print $1 } { fits = 0 }'; }
 modules() { words module; }
+examples() { words example; }
 # series ARCH NEED: the series of an architecture with that need (or any, for `all`), oldest first.
 series() { words kernel | awk -v arch="$1" -v need="$2" '$1 == arch && (need == "all" || $3 == need) { print $2 }'; }
 is_must() { series "$1" must | grep -qxF "$2"; }

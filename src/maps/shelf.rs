@@ -1,0 +1,157 @@
+//! Maps that other processes can open by a path while this one runs, and not longer.
+//!
+//! A pin keeps a map alive when its process ends. That is what `rawbpf load` wants; a tool that runs until Ctrl-C
+//! wants its maps to be readable by others while it runs, and nothing to be left afterwards. A [`Shelf`] is a directory
+//! of pins in the place and the order in which `rawbpf` keeps what it has loaded:
+//!
+//! ```text
+//!   /sys/fs/bpf/rawbpf/NAME/maps/MAP       locked as long as the shelf lives, removed with it
+//! ```
+//!
+//! So `rawbpf map` finds the maps by their full names, too. A process that is killed cannot remove its pins, but it
+//! lets go of the lock: the next one that takes the same name knows by this that they are left over, and clears them.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::statfs;
+
+use super::{Map, MapError};
+
+const BPFFS: &str = "/sys/fs/bpf";
+/// `BPF_FS_MAGIC`
+const MAGIC: u64 = 0xcafe_4a11;
+/// Where `rawbpf` keeps what it has loaded.
+const ROOT: &str = "/sys/fs/bpf/rawbpf";
+
+/// A directory of pinned maps that ends with this value.
+///
+/// ```no_run
+/// use rawbpf::maps::{Map, Shelf};
+/// # fn map() -> Map { unreachable!() }
+/// let shelf = Shelf::take("my_tool")?;
+/// println!("rawbpf map dump {}", shelf.pin(&map())?.display());
+/// // In another process, as long as this one runs:
+/// let counts = Shelf::open("my_tool", "counts")?;
+/// # Ok::<(), rawbpf::maps::MapError>(())
+/// ```
+#[derive(Debug)]
+pub struct Shelf {
+    dir: PathBuf,
+    // Let go of after `drop` has removed the directory.
+    _lock: Flock<File>,
+}
+
+impl Shelf {
+    /// Takes a name. Needs a bpffs at /sys/fs/bpf (Linux 4.4) and the right to write there.
+    ///
+    /// # Errors
+    /// [`MapError::Taken`] if another process has the name, or an object is loaded under it; [`MapError::Shelf`] if
+    /// there is no bpffs, or the directory cannot be made.
+    pub fn take(name: &str) -> Result<Shelf, MapError> {
+        let dir = dir(name)?;
+        let fail = |doing| failed(doing, &dir);
+        if !statfs(BPFFS).is_ok_and(|s| s.filesystem_type().0 as u64 & 0xffff_ffff == MAGIC) {
+            let none = "no bpffs is mounted there; mount one: mount -t bpf bpf /sys/fs/bpf";
+            let none = io::Error::new(ErrorKind::Unsupported, none);
+            return Err(failed("pin maps in", Path::new(BPFFS))(none));
+        }
+        let taken = |by| MapError::Taken { name: name.into(), path: dir.clone(), by };
+        let _root = lock_root().map_err(failed("lock the directory", Path::new(ROOT)))?;
+        make_dir(&dir).map_err(fail("make the directory"))?;
+        let open = File::open(&dir).map_err(fail("open the directory"))?;
+        let Ok(lock) = Flock::lock(open, FlockArg::LockExclusiveNonblock) else {
+            return Err(taken("a process that is running"));
+        };
+        // What `rawbpf load` makes has programs, or links, and nobody who holds a lock.
+        if ["progs", "links", "direct"].iter().any(|part| dir.join(part).exists()) {
+            return Err(taken("an object that `rawbpf load` loaded"));
+        }
+        clear(&dir).map_err(fail("clear the directory"))?;
+        Ok(Shelf { dir, _lock: lock })
+    }
+
+    /// Pins a map under its own name; others can open it by the path.
+    ///
+    /// # Errors
+    /// The map cannot be pinned: two maps have the same name, or the name has a dot in it (`EPERM`).
+    pub fn pin(&self, map: &Map) -> Result<PathBuf, MapError> {
+        let maps = self.dir.join("maps");
+        make_dir(&maps).map_err(failed("make the directory", &maps))?;
+        let path = maps.join(map.name());
+        map.pin(&path).map_err(MapError::sys(map, "pin"))?;
+        Ok(path)
+    }
+
+    /// Opens a map of a shelf that another process has.
+    ///
+    /// # Errors
+    /// [`MapError::Shelf`] if there is no such shelf, or no such map in it.
+    pub fn open(name: &str, map: &str) -> Result<Map, MapError> {
+        let path = dir(name)?.join("maps").join(map);
+        Map::open_pin(&path)
+            .map_err(|e| failed("open the map", &path)(io::Error::from_raw_os_error(e.errno.0)))
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let _root = lock_root();
+        let _ = clear(&self.dir);
+        let _ = fs::remove_dir(&self.dir);
+        // The last one out removes the common directory; while there are others it is not empty.
+        let _ = fs::remove_dir(ROOT);
+    }
+}
+
+fn dir(name: &str) -> Result<PathBuf, MapError> {
+    let dir = Path::new(ROOT).join(name);
+    if name.is_empty() || name.contains(['.', '/', '\0', '~']) || name.len() > 200 {
+        let problem = io::Error::new(ErrorKind::InvalidInput, "no name may have a dot, a slash or `~` in it");
+        return Err(failed("make the directory", &dir)(problem));
+    }
+    Ok(dir)
+}
+
+/// Keeps whoever else makes or removes directories there out as long as it lives: other shelves, and `rawbpf`.
+fn lock_root() -> io::Result<Flock<File>> {
+    loop {
+        make_dir(Path::new(ROOT))?;
+        let root = match File::open(ROOT) {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        let inode = root.metadata()?.ino();
+        let lock = Flock::lock(root, FlockArg::LockExclusive).map_err(|(_, e)| io::Error::from(e))?;
+        // Who had it before may have removed the directory.
+        if fs::metadata(ROOT).is_ok_and(|now| now.ino() == inode) {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Removes the pins of a shelf.
+fn clear(dir: &Path) -> io::Result<()> {
+    let maps = dir.join("maps");
+    match fs::read_dir(&maps) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?.into_iter().try_for_each(|entry| fs::remove_file(entry?.path()))?,
+    }
+    fs::remove_dir(&maps)
+}
+
+/// Makes a directory that may exist already.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MapError {
+    let path = path.to_path_buf();
+    move |source| MapError::Shelf { doing, path, source }
+}
