@@ -44,7 +44,7 @@ pub mod uapi;
 pub mod verifier;
 
 pub use elf::Object;
-pub use error::{Error, ErrorKind};
+pub use error::{Causes, Error, ErrorKind};
 pub use kernel::Kernel;
 pub use links::{Link, Target, Xdp, XdpMode, attach};
 pub use loader::{Loaded, Options, Plan};

@@ -22,6 +22,7 @@ mod libbpf_bugs;
 mod live_asm;
 mod live_cause;
 mod live_examples;
+mod live_gallery_b;
 mod live_lessons;
 mod live_load;
 mod live_maps;

@@ -1,7 +1,8 @@
-# Sourced: builds the static test binary and the static rawbpf.
+# Sourced: builds the static test binary, the static rawbpf and the static tools of examples/.
 # shellcheck shell=bash
 
-# build ARCH: sets $test and $rawbpf, the paths of the two.
+# build ARCH: sets $test and $rawbpf, the paths of the two, and builds the tools of examples/ beside rawbpf: those
+# whose programs are in bpf/. Tests run them as processes.
 build() {
     local lines
     lane "$1"
@@ -11,6 +12,14 @@ build() {
     test=$(executable test "$lines") rawbpf=$(executable bin "$lines")
     [ -n "$test" ] && [ -n "$rawbpf" ] ||
         die "cargo named no test binary or no rawbpf" "see [[test]] and [[bin]] in Cargo.toml"
+    local tool tools=()
+    for tool in "$repo"/examples/*.rs; do
+        tool=$(basename "$tool" .rs)
+        [ ! -f "$repo/bpf/$tool.o" ] || tools+=(--example "$tool")
+    done
+    # Their objects are of this machine's byte order.
+    [ "$1" = s390x ] || [ ${#tools[@]} = 0 ] || cargo_for "$1" build --locked --all-features "${tools[@]}" ||
+        die "the tools of examples/ do not build" "see the compiler's messages above"
 }
 executable() { sed -n "s/.*\"target\":{\"kind\":\[\"$1\"\].*\"executable\":\"\([^\"]*\)\".*/\1/p" <<< "$2" | tail -n 1; }
 
