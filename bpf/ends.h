@@ -27,7 +27,6 @@ struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
-	__u16 skc_num;
 	unsigned short skc_family;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -37,13 +36,18 @@ struct sock {
 	struct sock_common __sk_common;
 } __attribute__((preserve_access_index));
 
+struct inet_sock {
+	__be16 inet_sport;
+} __attribute__((preserve_access_index));
+
 // False if the socket is of another family.
 static __always_inline int read_ends(struct ends *ends, struct sock *sk)
 {
 	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
 	__builtin_memset(ends, 0, sizeof(*ends));
-	ends->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	// Not skc_num, which a connection that was reset has lost.
+	ends->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	ends->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	if (family == AF_INET) {
 		ends->local[10] = ends->local[11] = ends->remote[10] = ends->remote[11] = 0xff;

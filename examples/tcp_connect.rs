@@ -20,9 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use rawbpf::events::RingBuf;
-use rawbpf::links::auto;
 use rawbpf::maps::{HashMap, Plain};
-use rawbpf::{Causes, Kernel, Link, Loaded, Object, Options};
+use rawbpf::{Causes, Kernel, Loaded, Object, Running};
 
 static OBJECT: &[u8] = include_bytes!("../bpf/tcp_connect.o");
 
@@ -80,8 +79,8 @@ impl Event {
     }
 }
 
-/// Loads the programs of one way and attaches them to what their sections name.
-fn attach(args: &Args, programs: &[&str]) -> Result<(Loaded, Vec<Link>), Box<dyn Error>> {
+/// The object with its filters set, attached by the first way that works.
+fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
     let mut object = Object::parse("tcp_connect", OBJECT)?;
     object.global("only_pid")?.set(args.pid.unwrap_or(0))?;
     object.global("only_port")?.set(args.port.unwrap_or(0))?;
@@ -89,30 +88,14 @@ fn attach(args: &Args, programs: &[&str]) -> Result<(Loaded, Vec<Link>), Box<dyn
     if let Some(name) = &args.command {
         object.global("only_command")?.set(format!("{:?}", name.chars().take(15).collect::<String>()))?;
     }
-    let kernel = Kernel::host();
-    let only = programs.iter().map(|p| p.to_string()).collect();
-    let loaded = object.plan(&kernel, &Options { only, ..Options::default() })?.run()?;
-    let links = loaded.programs().map(|p| auto(&kernel, p)?.ok_or_else(|| "no hook".into()));
-    let links = links.collect::<Result<_, Box<dyn Error>>>()?;
-    Ok((loaded, links))
-}
-
-/// The first way that works. What does not is told.
-fn start(args: &Args) -> Result<(Loaded, Vec<Link>), Box<dyn Error>> {
-    let mut failure = "there is no such way".into();
-    for (way, programs) in WAYS.iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way)) {
-        match attach(args, programs) {
-            Ok(started) => {
-                eprintln!("tcp_connect: watching by {way}; Ctrl-C ends it");
-                return Ok(started);
-            }
-            Err(e) => {
-                eprintln!("tcp_connect: not by {way}: {}", Causes(&*e));
-                failure = e;
-            }
-        }
+    let ways = WAYS.into_iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way));
+    let ways: Vec<_> = ways.collect();
+    let (running, way, refused) = Running::first(&Kernel::host(), &object, &ways)?;
+    for (way, why) in refused {
+        eprintln!("tcp_connect: not by {way}: {}", Causes(&why));
     }
-    Err(failure)
+    eprintln!("tcp_connect: watching by {}; Ctrl-C ends it", ways[way].0);
+    Ok(running)
 }
 
 /// Prints connections until a signal comes, then how many there were of each.
@@ -183,12 +166,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
     signals.thread_block()?;
     let end = SignalFd::new(&signals)?;
-    let (loaded, _links) = start(args)?;
+    let running = start(args)?;
     match args.count {
-        Some(seconds) => count(args, &loaded, &end, seconds)?,
-        None => watch(args, &loaded, &end)?,
+        Some(seconds) => count(args, &running.loaded, &end, seconds)?,
+        None => watch(args, &running.loaded, &end)?,
     }
-    match loaded.variable::<u64>("lost")?.get()? {
+    match running.loaded.variable::<u64>("lost")?.get()? {
         0 => Ok(()),
         lost => Err(format!("{lost} found no room and are missing above").into()),
     }

@@ -10,6 +10,7 @@ need llvm-objdump-19 llvm-19
 need bpftool bpftool
 need ip iproute2
 need ping iputils-ping
+need nft nftables
 need gcc gcc
 need bpf-gcc gcc-bpf
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value as Json;
 
-use crate::gate::{FENTRY, Feature, KPROBE, LITTLE_ENDIAN, RINGBUF, ROOT, TRACEPOINT, require};
+use crate::gate::{FENTRY, Feature, HOST, KPROBE, LITTLE_ENDIAN, RINGBUF, ROOT, TRACEPOINT, require};
 use crate::net::{in_namespace, up};
 
 /// How long anything may take, on an emulated machine that is busy.
@@ -68,6 +68,12 @@ impl Tool {
             others.push(line);
         }
         panic!("it did not say that, but {others:#?}");
+    }
+
+    /// Writes a line to its standard input.
+    fn tell(&self, line: &str) {
+        let mut to = self.child.stdin.as_ref().expect("a pipe");
+        to.write_all(format!("{line}\n").as_bytes()).expect("it listens");
     }
 
     fn json(&self) -> Json {
@@ -236,5 +242,338 @@ fn tcp_connect_counts_attempts() {
             }
         }
         assert_eq!((told, refused), (want, 1));
+    });
+}
+
+/// Both ends of a connection.
+fn pair(server: &TcpListener) -> [TcpStream; 2] {
+    let client = TcpStream::connect(server.local_addr().expect("an address")).expect("it connects");
+    [client, server.accept().expect("it is accepted").0]
+}
+
+/// Sends more than there is room for, so that a call takes less than it was given; how many bytes were taken.
+fn stuff(into: &mut TcpStream) -> u64 {
+    into.set_nonblocking(true).expect("it is set");
+    let (chunk, mut sum) = (vec![7; 200_000], 0);
+    loop {
+        match into.write(&chunk) {
+            Ok(n) => sum += n as u64,
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::WouldBlock, "{e}");
+                into.set_nonblocking(false).expect("it is set");
+                return sum;
+            }
+        }
+    }
+}
+
+fn read(from: &mut TcpStream, bytes: u64) {
+    let mut got = vec![0; bytes as usize];
+    from.read_exact(&mut got).expect("it arrives");
+    assert!(got.iter().all(|&b| b == 7));
+}
+
+fn http(address: &str, path: &str) -> String {
+    let mut server = TcpStream::connect(address).expect("it serves");
+    write!(server, "GET {path} HTTP/1.0\r\n\r\n").expect("it is sent");
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
+    assert!(head.contains(" 200 "), "{head}");
+    body.to_string()
+}
+
+/// The rows of a document of tcp_top: local, remote, sent, received.
+fn rows(document: &Json) -> BTreeSet<(String, String, u64, u64)> {
+    let text = |v: &Json| v.as_str().expect("text").to_string();
+    let number = |v: &Json| v.as_u64().expect("a number");
+    let rows = document["connections"].as_array().expect("a list").iter();
+    rows.map(|r| (text(&r["local"]), text(&r["remote"]), number(&r["sent"]), number(&r["received"])))
+        .collect()
+}
+
+fn bytes_are_counted(way: &str, feature: &Feature, programs: &[&str]) {
+    in_network("gal-top", || {
+        let four = listener("127.0.0.1:0");
+        let port = four.local_addr().expect("an address").port();
+        let six = listener(&format!("[::1]:{port}"));
+        let args = [
+            "--json",
+            "--interval",
+            "0.1",
+            "--via",
+            way,
+            "--port",
+            &port.to_string(),
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        let tool = require!(*feature, Tool::start("tcp_top", &args, "watching by"));
+        let serving = tool.line(|l| l.contains("serving http://"));
+        let address =
+            serving.split("//").nth(1).and_then(|a| a.strip_suffix('/')).expect("an address").to_string();
+
+        let mut want = BTreeSet::new();
+        let mut open = Vec::new();
+        for (server, back) in [(&four, 12_345), (&six, 1)] {
+            let [mut client, mut accepted] = pair(server);
+            let there = stuff(&mut client);
+            // Looking is not taking.
+            accepted.peek(&mut [0; 100]).expect("it has come");
+            read(&mut accepted, there);
+            accepted.write_all(&vec![7; back as usize]).expect("it is sent");
+            read(&mut client, back);
+            let ends = [&client, &accepted].map(|s| plain(s.local_addr().expect("an address")));
+            want.insert((ends[0].clone(), ends[1].clone(), there, back));
+            want.insert((ends[1].clone(), ends[0].clone(), back, there));
+            open.push([client, accepted]);
+        }
+        let since = Instant::now();
+        let document =
+            std::iter::repeat_with(|| tool.json()).find(|d| rows(d) == want || since.elapsed() > PATIENCE);
+        let document = document.expect("it goes on");
+        assert_eq!(rows(&document), want);
+        let row = &document["connections"][0];
+        assert_eq!(
+            (row["pid"].as_u64(), row["command"].as_str()),
+            (Some(std::process::id().into()), Some("gal-top"))
+        );
+        // What is served is a look, and may be one older than what was printed.
+        tool.json();
+        assert_eq!(rows(&serde_json::from_str(&http(&address, "/")).expect("a document")), want);
+        let metrics = http(&address, "/metrics");
+        for (local, remote, sent, received) in &want {
+            let labels = format!(
+                "local=\"{local}\",remote=\"{remote}\",pid=\"{}\",command=\"gal-top\"",
+                std::process::id()
+            );
+            assert!(metrics.contains(&format!("tcp_sent_bytes_total{{{labels}}} {sent}\n")), "{metrics}");
+            assert!(
+                metrics.contains(&format!("tcp_received_bytes_total{{{labels}}} {received}\n")),
+                "{metrics}"
+            );
+        }
+        assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+        // What is closed is shown once more, and then no longer.
+        drop(open);
+        let since = Instant::now();
+        while !rows(&tool.json()).is_empty() {
+            assert!(since.elapsed() < PATIENCE, "closed connections stay");
+        }
+        tool.end();
+        assert_gone(programs);
+    });
+}
+
+#[test]
+fn tcp_top_counts_bytes_by_fentry() {
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    bytes_are_counted("fentry", &FENTRY, &["sendmsg_fexit", "cleanup_fentry", "close_fentry"]);
+}
+
+#[test]
+fn tcp_top_counts_bytes_by_kprobe() {
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    let programs = ["sendmsg_kprobe", "sendmsg_return", "cleanup_kprobe", "close_kprobe"];
+    bytes_are_counted("kprobe", &KPROBE, &programs);
+}
+
+/// A cgroup with this thread in it, and those that it starts. A process cannot be in two.
+struct Group {
+    path: PathBuf,
+    home: PathBuf,
+}
+
+impl Group {
+    fn new(name: &str) -> Group {
+        let mount = rawbpf::links::cgroup::mount_point().expect("cgroup2 is mounted");
+        let own = fs::read_to_string("/proc/self/cgroup").expect("procfs is mounted");
+        let own = own.lines().find_map(|l| l.strip_prefix("0::/")).expect("this process is in a cgroup");
+        let home = mount.join(own);
+        let path = home.join(format!("rawbpf-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a cgroup is made");
+        fs::write(path.join("cgroup.type"), "threaded").expect("it takes threads");
+        let group = Group { path, home };
+        group.enter(&group.path);
+        group
+    }
+
+    fn enter(&self, path: &Path) {
+        let thread = nix::unistd::gettid().to_string();
+        fs::write(path.join("cgroup.threads"), thread).expect("the thread is moved");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.enter(&self.home);
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// Serves as long as the process lives: tells its number, and echoes.
+fn backend(number: u8, listener: TcpListener) -> SocketAddr {
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                client.write_all(&[number])?;
+                std::io::copy(&mut client.try_clone()?, &mut client)
+            });
+        }
+    });
+    address
+}
+
+/// Connects to a service so often; how often each backend answered.
+fn answers(service: &str, times: usize) -> [usize; 3] {
+    let service: SocketAddr = service.parse().expect("an address");
+    let mut out = [0; 3];
+    for _ in 0..times {
+        let mut client = TcpStream::connect(service).expect("it connects");
+        assert_eq!(client.peer_addr().expect("an address"), service, "the client sees the service");
+        let mut number = [0];
+        client.read_exact(&mut number).expect("it answers");
+        out[usize::from(number[0])] += 1;
+    }
+    out
+}
+
+const MESH: [&str; 6] = ["bypass", "join", "peer_ip4", "peer_ip6", "connect_ip4", "connect_ip6"];
+
+#[test]
+fn mesh_balances_by_weight_and_skips_the_dead() {
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    in_network("gal-mesh", || {
+        let group = Group::new("mesh-balance");
+        let (service, service6) = ("10.99.0.1:80", "[2001:db8::99]:80");
+        let (heavy, light) = (backend(0, listener("127.0.0.1:0")), backend(1, listener("127.0.0.1:0")));
+        let six = backend(2, listener("[::1]:0"));
+        let add = [
+            format!("add {service} {heavy} 3"),
+            format!("add {service} {light}"),
+            format!("add {service6} {six}"),
+        ];
+        let path = group.path.display().to_string();
+        let tool =
+            Tool::start("mesh", &["--cgroup", &path, "--check", "50", &add[0], &add[1], &add[2]], "steering");
+        let tool = tool.expect("it starts");
+        // The standard deviation is 8.7; five of it.
+        let [heavies, lights, _] = answers(service, 400);
+        assert!(heavies.abs_diff(300) < 44 && heavies + lights == 400, "{heavies} and {lights}");
+        assert_eq!(answers(service6, 3), [0, 0, 3]);
+        // What is no service is left alone.
+        let direct = TcpStream::connect(light).expect("it connects");
+        assert_eq!(direct.peer_addr().expect("an address"), light);
+
+        tool.tell("add nonsense 127.0.0.1:1");
+        tool.line(|l| l.contains("`nonsense` is no ADDRESS:PORT"));
+        tool.tell(&format!("remove {service} {heavy}"));
+        tool.tell("list");
+        let row = tool.line(|l| l.contains(&light.to_string()));
+        let words: Vec<String> = row.split_whitespace().map(String::from).collect();
+        assert_eq!(words[..5], [service, &light.to_string(), "1", "true", &lights.to_string()], "{row}");
+        assert_eq!(answers(service, 20), [0, 20, 0]);
+
+        // A port that nobody has: it is found dead, and taken back when somebody is there.
+        let dead = listener("127.0.0.1:0").local_addr().expect("an address");
+        tool.tell(&format!("add {service} {dead} 60"));
+        tool.line(|l| l.contains(&format!("{dead} is dead")));
+        tool.tell("list");
+        tool.line(|l| l.contains(&dead.to_string()) && l.contains("false"));
+        assert_eq!(answers(service, 20), [0, 20, 0]);
+        backend(0, listener(&dead.to_string()));
+        tool.line(|l| l.contains(&format!("{dead} lives")));
+        tool.tell("list");
+        tool.line(|l| l.contains(&dead.to_string()) && l.contains("true"));
+        assert!(answers(service, 20)[0] > 0);
+        tool.end();
+        assert_gone(&MESH);
+        let address: SocketAddr = service.parse().expect("an address");
+        let after = TcpStream::connect_timeout(&address, Duration::from_millis(50));
+        assert!(after.is_err(), "nothing is steered any more");
+    });
+}
+
+/// Bytes that lo has carried in this network.
+fn carried() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/net/dev").expect("procfs is mounted");
+    let lo = text.lines().find_map(|l| l.trim().strip_prefix("lo:")).expect("there is lo");
+    lo.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
+}
+
+#[test]
+fn mesh_passes_bytes_past_tcp() {
+    const BYTES: u64 = 4 << 20;
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    in_network("gal-bypass", || {
+        let group = Group::new("mesh-bypass");
+        for (service, to) in [("10.99.0.1:80", "127.0.0.1:0"), ("[2001:db8::99]:80", "[::1]:0")] {
+            let to = backend(0, listener(to));
+            let path = group.path.display().to_string();
+            let args = ["--cgroup", &path, "--check", "0", "--json", &format!("add {service} {to}")];
+            let tool = Tool::start("mesh", &args, "steering").expect("it starts");
+            let mut client = TcpStream::connect(service).expect("it connects");
+            client.read_exact(&mut [9]).expect("it answers");
+            let before = carried();
+            let mut sender = client.try_clone().expect("a copy");
+            let sending = std::thread::spawn(move || {
+                (0..64).try_for_each(|_| sender.write_all(&vec![7; BYTES as usize / 64]))
+            });
+            read(&mut client, BYTES);
+            sending.join().expect("it ends").expect("it is sent");
+            let grown = carried() - before;
+            assert!(grown < BYTES / 50, "{grown} bytes went over lo");
+            tool.tell("list");
+            let row = |document: Json| document["backends"][0].clone();
+            let counted = row(tool.json());
+            let number = |name: &str| counted[name].as_u64().expect("a number");
+            assert_eq!((number("connections"), number("open")), (1, 1), "{counted}");
+            // The backend told its number, too.
+            assert_eq!([number("sent"), number("received")], [BYTES, BYTES + 1], "{counted}");
+            assert!(number("bypassed") >= 2 * BYTES, "{counted}");
+            drop(client);
+            let since = Instant::now();
+            loop {
+                tool.tell("list");
+                if row(tool.json())["open"] == 0 {
+                    break;
+                }
+                assert!(since.elapsed() < PATIENCE, "it stays open");
+            }
+            tool.end();
+            assert_gone(&MESH);
+        }
+    });
+}
+
+#[test]
+fn mesh_makes_and_removes_its_cgroup() {
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    let name = format!("rawbpf-gallery-{}", std::process::id());
+    let path = rawbpf::links::cgroup::mount_point().expect("cgroup2 is mounted").join(&name);
+    let tool = Tool::start("mesh", &["--cgroup", &name], "steering").expect("it starts");
+    assert!(path.exists());
+    tool.end();
+    assert!(!path.exists());
+}
+
+/// The ratios are not judged: this machine may be busy. That they are there is.
+#[test]
+fn mesh_measures_itself() {
+    require!(HOST);
+    require!(ROOT);
+    in_network("gal-bench", || {
+        let name = format!("rawbpf-bench-{}", std::process::id());
+        let tool = Tool::start("mesh", &["--cgroup", &name, "--bench"], "ROUND TRIP").expect("it measures");
+        for path in ["plain loopback TCP", "mesh"] {
+            let row = tool.line(|l| l.starts_with(path));
+            assert!(row.contains(" us ") && row.contains(" GB/s "), "{row}");
+        }
     });
 }
