@@ -194,7 +194,8 @@ int peer_ip6(struct bpf_sock_addr *ctx)
 }
 
 // Both kinds of context name the ends alike. The local port is in the order of the machine, the remote one in that of
-// the network.
+// the network. They are read four bytes at a time; volatile, or the compiler would read eight.
+#define WORD(field, n) (((volatile __u32 *)(field))[n])
 #define ENDS_OF(ctx, ends) do { \
 	__builtin_memset(ends, 0, sizeof(*(ends))); \
 	(ends)->local_port = (ctx)->local_port; \
@@ -204,8 +205,10 @@ int peer_ip6(struct bpf_sock_addr *ctx)
 		set_ip4((ends)->remote, (ctx)->remote_ip4); \
 	} else { \
 		__u32 ip[8] = { \
-			(ctx)->local_ip6[0], (ctx)->local_ip6[1], (ctx)->local_ip6[2], (ctx)->local_ip6[3], \
-			(ctx)->remote_ip6[0], (ctx)->remote_ip6[1], (ctx)->remote_ip6[2], (ctx)->remote_ip6[3], \
+			WORD((ctx)->local_ip6, 0), WORD((ctx)->local_ip6, 1), \
+			WORD((ctx)->local_ip6, 2), WORD((ctx)->local_ip6, 3), \
+			WORD((ctx)->remote_ip6, 0), WORD((ctx)->remote_ip6, 1), \
+			WORD((ctx)->remote_ip6, 2), WORD((ctx)->remote_ip6, 3), \
 		}; \
 		__builtin_memcpy((ends)->local, ip, 16); \
 		__builtin_memcpy((ends)->remote, ip + 4, 16); \
