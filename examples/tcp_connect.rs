@@ -90,11 +90,11 @@ fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
     }
     let ways = WAYS.into_iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way));
     let ways: Vec<_> = ways.collect();
-    let (running, way, refused) = Running::first(&Kernel::host(), &object, &ways)?;
-    for (way, why) in refused {
-        eprintln!("tcp_connect: not by {way}: {}", Causes(&why));
+    let running = Running::first(&Kernel::host(), &object, &ways)?;
+    for (way, why) in &running.refused {
+        eprintln!("tcp_connect: not by {way}: {}", Causes(why));
     }
-    eprintln!("tcp_connect: watching by {}; Ctrl-C ends it", ways[way].0);
+    eprintln!("tcp_connect: watching by {}; Ctrl-C ends it", ways[running.way].0);
     Ok(running)
 }
 

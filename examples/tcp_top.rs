@@ -35,8 +35,8 @@ static OBJECT: &[u8] = include_bytes!("../bpf/tcp_top.o");
 
 /// The ways to be called when bytes move, best first, and the programs of each.
 const WAYS: [(&str, &[&str]); 2] = [
-    ("fentry", &["sendmsg_fexit", "cleanup_fentry", "close_fentry"]),
-    ("kprobe", &["sendmsg_kprobe", "sendmsg_return", "cleanup_kprobe", "close_kprobe"]),
+    ("fentry", &["sendmsg_fexit", "recvmsg_fentry", "cleanup_fentry", "close_fentry"]),
+    ("kprobe", &["sendmsg_kprobe", "sendmsg_return", "recvmsg_kprobe", "cleanup_kprobe", "close_kprobe"]),
 ];
 
 /// Bytes sent and received by each TCP connection
@@ -71,7 +71,7 @@ rawbpf::plain! {
     struct Ends { local: [u8; 16], remote: [u8; 16], local_port: u16, remote_port: u16 }
 
     /// `struct traffic` of bpf/tcp_top.bpf.c.
-    struct Traffic { sent: u64, received: u64, pid: u32, closed: u32, command: [u8; 16] }
+    struct Traffic { sent: u64, received: u64, pid: u32, closed: u32, command: [u8; 16], position: u32, pad: u32 }
 }
 
 /// A connection as it is shown.
@@ -118,14 +118,14 @@ fn look(
     seconds: f64,
 ) -> Result<Vec<Row>, Box<dyn Error>> {
     let mut rows = Vec::new();
-    for entry in map.iter().collect::<Result<Vec<_>, _>>()? {
-        let (ends, mut now) = entry;
+    for (ends, mut now) in map.iter().collect::<Result<Vec<_>, _>>()? {
         let before = seen.insert(ends, (now.sent, now.received)).unwrap_or_default();
         if now.closed != 0 {
             now = map.take(&ends)?.unwrap_or(now);
             seen.remove(&ends);
         }
-        rows.push(Row::new(&ends, &now, before, seconds));
+        // One that only waits for bytes is not shown.
+        rows.extend((now.sent + now.received > 0).then(|| Row::new(&ends, &now, before, seconds)));
     }
     let rate = |row: &Row| row.send_rate + row.receive_rate;
     rows.sort_by(|a, b| rate(b).total_cmp(&rate(a)).then((b.sent + b.received).cmp(&(a.sent + a.received))));
@@ -155,11 +155,11 @@ fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
     object.global("only_port")?.set(args.port.unwrap_or(0))?;
     let ways: Vec<_> =
         WAYS.into_iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way)).collect();
-    let (running, way, refused) = Running::first(&Kernel::host(), &object, &ways)?;
-    for (way, why) in refused {
-        eprintln!("tcp_top: not by {way}: {}", Causes(&why));
+    let running = Running::first(&Kernel::host(), &object, &ways)?;
+    for (way, why) in &running.refused {
+        eprintln!("tcp_top: not by {way}: {}", Causes(why));
     }
-    eprintln!("tcp_top: watching by {}; Ctrl-C ends it", ways[way].0);
+    eprintln!("tcp_top: watching by {}; Ctrl-C ends it", ways[running.way].0);
     Ok(running)
 }
 
@@ -168,7 +168,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
     signals.thread_block()?;
     let end = SignalFd::new(&signals)?;
-    let Running { loaded, links: _links } = start(args)?;
+    let Running { loaded, links: _links, .. } = start(args)?;
     let map = HashMap::try_from(loaded.map("connections").ok_or("no map `connections`")?)?;
     let shared = Arc::new(Mutex::new(Vec::new()));
     if let Some(address) = &args.listen {

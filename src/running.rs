@@ -25,6 +25,10 @@ pub struct Running {
     pub links: Vec<Link>,
     /// Its maps and programs.
     pub loaded: Loaded,
+    /// Which of the ways this is, counted from 0.
+    pub way: usize,
+    /// The ways before it, and why they do not work here.
+    pub refused: Vec<(String, Error)>,
 }
 
 /// One way of doing a job: what it is called, and the programs that it takes.
@@ -60,32 +64,27 @@ impl Running {
             auto(kernel, program)?.ok_or_else(|| AttachError::Hook(missing()))
         };
         let links = loaded.programs().map(attach).collect::<Result<_, _>>()?;
-        Ok(Running { links, loaded })
+        Ok(Running { links, loaded, way: 0, refused: Vec::new() })
     }
 
-    /// The first way that works, its number among them, and why those before it do not. All of one way work or none
-    /// is left.
+    /// The first way that works. All of a way works, or none of it is left.
     ///
     /// ```no_run
     /// use rawbpf::{Kernel, Object, Running};
     /// let object = Object::open("tcp_connect.o")?;
     /// let ways = [("fentry", &["connect_fentry"][..]), ("kprobe", &["connect_kprobe"])];
-    /// let (running, way, refused) = Running::first(&Kernel::host(), &object, &ways)?;
-    /// println!("by {} with {} maps; {} were refused", ways[way].0, running.loaded.maps().count(), refused.len());
+    /// let running = Running::first(&Kernel::host(), &object, &ways)?;
+    /// println!("by {}; {} were refused", ways[running.way].0, running.refused.len());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// [`NoWay`] with the reason of each.
-    pub fn first(
-        kernel: &Kernel,
-        object: &Object,
-        ways: &[Way<'_>],
-    ) -> Result<(Running, usize, Vec<(String, Error)>), NoWay> {
+    pub fn first(kernel: &Kernel, object: &Object, ways: &[Way<'_>]) -> Result<Running, NoWay> {
         let mut refused = Vec::new();
         for (number, (way, programs)) in ways.iter().enumerate() {
             match Running::start(kernel, object, programs) {
-                Ok(running) => return Ok((running, number, refused)),
+                Ok(running) => return Ok(Running { way: number, refused, ..running }),
                 Err(e) => refused.push((way.to_string(), e)),
             }
         }

@@ -323,6 +323,9 @@ fn bytes_are_counted(way: &str, feature: &Feature, programs: &[&str]) {
             read(&mut accepted, there);
             accepted.write_all(&vec![7; back as usize]).expect("it is sent");
             read(&mut client, back);
+            // The end of a stream is no byte.
+            client.shutdown(std::net::Shutdown::Write).expect("it is ended");
+            assert_eq!(accepted.read(&mut [0; 9]).expect("it has ended"), 0);
             let ends = [&client, &accepted].map(|s| plain(s.local_addr().expect("an address")));
             want.insert((ends[0].clone(), ends[1].clone(), there, back));
             want.insert((ends[1].clone(), ends[0].clone(), back, there));
@@ -369,14 +372,18 @@ fn bytes_are_counted(way: &str, feature: &Feature, programs: &[&str]) {
 fn tcp_top_counts_bytes_by_fentry() {
     require!(ROOT);
     require!(LITTLE_ENDIAN);
-    bytes_are_counted("fentry", &FENTRY, &["sendmsg_fexit", "cleanup_fentry", "close_fentry"]);
+    bytes_are_counted(
+        "fentry",
+        &FENTRY,
+        &["sendmsg_fexit", "recvmsg_fentry", "cleanup_fentry", "close_fentry"],
+    );
 }
 
 #[test]
 fn tcp_top_counts_bytes_by_kprobe() {
     require!(ROOT);
     require!(LITTLE_ENDIAN);
-    let programs = ["sendmsg_kprobe", "sendmsg_return", "cleanup_kprobe", "close_kprobe"];
+    let programs = ["sendmsg_kprobe", "sendmsg_return", "recvmsg_kprobe", "cleanup_kprobe", "close_kprobe"];
     bytes_are_counted("kprobe", &KPROBE, &programs);
 }
 

@@ -18,7 +18,7 @@ use super::token;
 use crate::elf::{
     DataKind, FuncIx, Function, MapIx, MapOrigin, Object, ProgDef, ProgIx, RelocTarget, SlotTarget, section,
 };
-use crate::kernel::{Feature, Kernel};
+use crate::kernel::{Answer, Feature, Kernel};
 use crate::sys::attr::prog_flags;
 use crate::uapi::{AttachType, ProgType};
 
@@ -326,7 +326,8 @@ impl Planner<'_> {
 
     fn steps(&self, has_btf: bool, maps: &[MapPlan], programs: &[ProgPlan]) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.kernel.has(Feature::MemcgAccount).is_no() {
+        // Also where nobody could ask: where much is locked already, the probe itself is refused.
+        if self.kernel.has(Feature::MemcgAccount) != Answer::Yes {
             steps.push(Step::RaiseMemlock);
         }
         if has_btf {
