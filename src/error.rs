@@ -165,6 +165,29 @@ impl Error {
     }
 }
 
+/// An error with all that caused it, in one line. Each error of this crate says only what its own layer knows; this is
+/// for whoever prints the whole.
+///
+/// ```
+/// let refused = rawbpf::Object::open("/no/such/file").unwrap_err();
+/// let said = rawbpf::Causes(&refused).to_string();
+/// assert!(said.ends_with("No such file or directory (os error 2)"), "{said}");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Causes<'e>(pub &'e (dyn std::error::Error + 'e));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut at = self.0;
+        write!(f, "{at}")?;
+        while let Some(cause) = at.source() {
+            write!(f, ": {cause}")?;
+            at = cause;
+        }
+        Ok(())
+    }
+}
+
 fn of_errno(errno: Errno) -> ErrorKind {
     match errno {
         e if e.is_permission() => ErrorKind::NotPermitted,

@@ -22,6 +22,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
+    ("running", &["elf", "error", "kernel", "links", "loader", "progs"]),
     ("cause", &["error", "sys", "uapi", "kernel", "loader"]),
     ("hint", &["cause", "error", "sys", "uapi"]),
     (

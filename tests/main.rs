@@ -24,6 +24,7 @@ mod live_beside;
 mod live_cause;
 mod live_examples;
 mod live_gallery_a;
+mod live_gallery_b;
 mod live_lessons;
 mod live_load;
 mod live_maps;

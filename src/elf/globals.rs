@@ -73,6 +73,16 @@ pub enum GlobalError {
         /// The size of the value.
         found: usize,
     },
+    /// A loaded variable was asked for as a value of another size.
+    #[error("`{name}` has {expected} bytes, and what it is to be read as has {found}")]
+    As {
+        /// The variable.
+        name: String,
+        /// Its size in bytes.
+        expected: usize,
+        /// The size of the type that was asked for.
+        found: usize,
+    },
     /// There is no such member, or the type is damaged.
     #[error("cannot set `{name}`")]
     Type {
@@ -90,7 +100,7 @@ impl GlobalError {
     }
 
     /// Nothing is called so; the nearest of the `known` names are told.
-    pub(super) fn unknown(what: &'static str, name: &str, mut known: Vec<String>) -> GlobalError {
+    pub(crate) fn unknown(what: &'static str, name: &str, mut known: Vec<String>) -> GlobalError {
         known.sort_by_key(|k| (distance(k, name), k.clone()));
         let total = known.len();
         known.truncate(5);

@@ -23,6 +23,7 @@ use super::info::Hook;
 use super::order::Via;
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
+use crate::maps::Map;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -77,6 +78,15 @@ impl std::fmt::Display for MapRef {
 }
 
 impl MapRef {
+    /// An open map.
+    ///
+    /// # Errors
+    /// The process has no descriptor left for it.
+    pub fn of(map: &Map) -> Result<MapRef, SysError> {
+        let fd = map.as_fd().try_clone_to_owned().map_err(|e| SysError::other("fcntl", e))?;
+        Ok(MapRef::Open(map.name().into(), Arc::new(fd)))
+    }
+
     fn open(&self) -> Result<OwnedFd, SysError> {
         match self {
             MapRef::Id(id) => sys::fd_by_id(ObjectKind::Map, *id),

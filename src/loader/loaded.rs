@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::run::VerifierLog;
-use crate::maps::Map;
+use crate::btf::{BtfKind, Kind};
+use crate::elf::GlobalError;
+use crate::maps::{Map, Plain, Section, Variable};
 use crate::progs::Program;
 use crate::sys::ArenaMapping;
 
@@ -29,6 +31,39 @@ impl Loaded {
     /// The map of this name.
     pub fn map(&self, name: &str) -> Option<&Map> {
         self.maps().find(|m| m.name() == name)
+    }
+
+    /// The global variable of this name, while its programs run: the counterpart of
+    /// [`Object::global`](crate::Object::global), which sets it before they are loaded.
+    ///
+    /// ```no_run
+    /// # fn count(loaded: &rawbpf::Loaded) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lost = loaded.variable::<u64>("lost")?;
+    /// println!("{} were lost", lost.get()?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`GlobalError`]: no such variable (with the nearest names), or one that does not have the size of `V`.
+    pub fn variable<V: Plain>(&self, name: &str) -> Result<Variable<V>, GlobalError> {
+        let mut known = Vec::new();
+        for map in self.maps() {
+            let Some(btf) = map.btf() else { continue };
+            let section = btf.find(map.name(), BtfKind::Datasec).ok().and_then(|id| btf.ty(id).ok());
+            let Some(Kind::Datasec(vars)) = section.map(|s| s.kind) else { continue };
+            for var in vars {
+                let Ok(found) = btf.ty(var.ty) else { continue };
+                if found.name != name {
+                    known.push(found.name.to_string());
+                    continue;
+                }
+                let (expected, found) = (var.size as usize, size_of::<V>());
+                let wrong = || GlobalError::As { name: name.into(), expected, found };
+                let variable = (expected == found).then(|| Section::new(map).variable(var.offset));
+                return variable.and_then(Result::ok).ok_or_else(wrong);
+            }
+        }
+        Err(GlobalError::unknown("global variable", name, known))
     }
 
     /// The program of this name.

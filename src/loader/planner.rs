@@ -326,7 +326,7 @@ impl Planner<'_> {
 
     fn steps(&self, has_btf: bool, maps: &[MapPlan], programs: &[ProgPlan]) -> Vec<Step> {
         let mut steps = Vec::new();
-        // Who has no locked memory left cannot be told: then the probe itself is refused.
+        // Also where nobody could ask: where much is locked already, the probe itself is refused.
         if self.kernel.has(Feature::MemcgAccount) != Answer::Yes {
             steps.push(Step::RaiseMemlock);
         }
