@@ -84,7 +84,7 @@ pub struct Kernel {
     release: Release,
     endian: Endian,
     page_size: u32,
-    possible_cpus: u32,
+    possible_cpus: OnceLock<u32>,
     btf_path: Option<PathBuf>,
     btf: OnceLock<Result<Arc<Btf>, KernelError>>,
     modules: OnceLock<Vec<Module>>,
@@ -112,7 +112,7 @@ impl Kernel {
             release: release::running(),
             endian: Endian::NATIVE,
             page_size: release::page_size(),
-            possible_cpus: sys::possible_cpus() as u32,
+            possible_cpus: OnceLock::new(),
             btf_path: None,
             btf: OnceLock::new(),
             modules: OnceLock::new(),
@@ -130,7 +130,7 @@ impl Kernel {
             host: false,
             release,
             page_size: 4096,
-            possible_cpus: 1,
+            possible_cpus: OnceLock::from(1),
             btf: OnceLock::from(Err(none)),
             modules: OnceLock::from(Vec::new()),
             symbols: OnceLock::from(Symbols::default()),
@@ -195,7 +195,7 @@ impl Kernel {
 
     /// How many CPUs it can ever have.
     pub fn possible_cpus(&self) -> u32 {
-        self.possible_cpus
+        *self.possible_cpus.get_or_init(|| sys::possible_cpus() as u32)
     }
 
     /// Whether it has a feature.

@@ -24,28 +24,25 @@ pub fn programs(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(object.programs.iter().map(|p| p.name().to_string()).collect())
 }
 
-pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
-    let errno = |e: rawbpf::Error| Verdict::Refused(e.errno().map_or(0, |e| e.0), chain(&e));
-    let mut object = match Object::parse(name, bytes) {
-        Ok(object) => object,
-        Err(e) => return errno(e.into()),
-    };
+/// Loads these programs of an object, with a new view of the kernel.
+pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<rawbpf::Loaded, rawbpf::Error> {
+    let mut object = Object::parse(name, bytes)?;
     for map in &mut object.maps {
         map.pin_by_name = false;
         if map.max_entries == 0 && map.map_type.0 != 4 && matches!(map.origin, MapOrigin::Declared) {
             map.max_entries = 1;
         }
     }
-    let options = Options { only: vec![program.to_string()], ..Options::default() };
-    let plan = match object.plan(&Kernel::host(), &options) {
-        Ok(plan) => plan,
-        Err(e) => return errno(e.into()),
-    };
-    match plan.run() {
+    let options = Options { only: programs.to_vec(), ..Options::default() };
+    Ok(object.plan(&Kernel::host(), &options)?.run()?)
+}
+
+pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
+    match load_all(name, bytes, &[program.to_string()]) {
         Ok(loaded) => match loaded.program(program).map(|p| Loaded::of(p.as_fd())) {
             Some(Ok(loaded)) => Verdict::Loaded(Box::new(loaded)),
             other => Verdict::Refused(0, format!("{other:?}")),
         },
-        Err(e) => errno(e.into()),
+        Err(e) => Verdict::Refused(e.errno().map_or(0, |e| e.0), chain(&e)),
     }
 }
