@@ -96,10 +96,27 @@ impl Btf {
         if let (Scope::All, Some(base)) = (scope, self.base()) {
             base.search(scope, wanted, found);
         }
+        if self.starts().len().saturating_mul(wanted.len()) <= FEW {
+            return self.compare_each(wanted, found);
+        }
         match (self.sorted_from(), self.endian()) {
             (Some(first), _) => self.search_sorted(first, wanted, found),
             (None, Endian::Little) => self.pass::<true>(wanted, found),
             (None, Endian::Big) => self.pass::<false>(wanted, found),
+        }
+    }
+
+    /// Compares each own type with each wanted name: for an object's types, a filter would cost more than it saves.
+    fn compare_each(&self, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+        for id in (self.first_id().0..self.type_count()).map(TypeId) {
+            let Some(head) = self.head(id) else { return };
+            for (want, list) in wanted.iter().zip(found.iter_mut()) {
+                if want.kinds.contains(head.kind())
+                    && self.lookup_name(head.name).is_some_and(|name| want.matches(name))
+                {
+                    list.push(id);
+                }
+            }
         }
     }
 
@@ -211,6 +228,9 @@ impl Btf {
         low
     }
 }
+
+/// Up to how many comparisons are made one by one.
+const FEW: usize = 1 << 14;
 
 /// After how many passes it is found out whether the types are sorted, so that searches can do without.
 const SEARCHES_BEFORE_CHECK: u32 = 32;

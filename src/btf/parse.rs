@@ -98,6 +98,25 @@ impl Btf {
         })
     }
 
+    /// The same records with other bytes in them: none may begin elsewhere.
+    pub(super) fn with_bytes(&self, bytes: Vec<u8>) -> Btf {
+        Btf {
+            data: bytes.into(),
+            endian: self.endian,
+            types: self.types.clone(),
+            strings: self.strings.clone(),
+            layout: self.layout.clone(),
+            base: self.base.clone(),
+            first_id: self.first_id,
+            first_str: self.first_str,
+            starts: self.starts.clone(),
+            stop: self.stop.clone(),
+            pointer_size: OnceLock::new(),
+            sorted: OnceLock::new(),
+            searches: AtomicU32::new(0),
+        }
+    }
+
     /// The bytes that were parsed, header included and base excluded.
     pub fn bytes(&self) -> &[u8] {
         self.data.bytes()
@@ -198,6 +217,15 @@ impl Btf {
         let start = *self.starts.get(own)? as usize;
         let end = *self.starts.get(own.checked_add(1)?)? as usize;
         self.own_types().get(start..end)
+    }
+}
+
+impl Btf {
+    /// Where in [`bytes`](Btf::bytes) the record of an own type is.
+    pub(super) fn record_at(&self, id: TypeId) -> Option<Range<usize>> {
+        let own = id.0.checked_sub(self.first_id)? as usize;
+        let at = |n: usize| self.types.start.checked_add(*self.starts.get(n)? as usize);
+        Some(at(own)?..at(own.checked_add(1)?)?)
     }
 }
 

@@ -12,6 +12,20 @@ ln -sf /usr/lib/x86_64-linux-gnu/{libelf,libz}.a "$target/static/"
 (cd "$repo/tests/oracle" && CARGO_TARGET_DIR=$target RUSTFLAGS="-C target-feature=+crt-static -L native=$target/static" \
     cargo build --quiet --release --target x86_64-unknown-linux-gnu)
 
+room=$cache/oracle
+# foreign: the files of real projects' packages, unpacked, and the objects cut out of them into $room/objects. Needs apt.sh.
+foreign() {
+    local package
+    mkdir -p "$room"
+    for package in libbpf-tools libxdp1 systemd; do
+        [ -d "$room/$package" ] || {
+            (cd "$room" && apt-get download -q "$package" > /dev/null 2>&1) || die "$package cannot be downloaded" "run apt-get update"
+            dpkg-deb -x "$room/$package"_*.deb "$room/$package"
+        }
+    done
+    [ -d "$room/objects" ] || find "$room"/{libbpf-tools,libxdp1,systemd} -type f -size +1k -exec "$oracle" --cut "$room/objects" {} +
+}
+
 # stage FILE...: the guests' common part, with these files in /o.
 stage() {
     mkdir -p "$out"

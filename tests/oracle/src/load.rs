@@ -3,7 +3,8 @@
 //!
 //! Each object is loaded by processes of its own, in turns, so that nothing is counted that another load has left
 //! behind, and the memory is that of one load. A process reads the file, and loads all programs of it that libbpf can
-//! load on this kernel. Its CPU time is split: inside of bpf(2), which both need, and all the rest.
+//! load on this kernel. Its CPU time is split: inside of bpf(2), which both need, and all the rest. Then it loads the
+//! same a few times more: that is what the next object of a process costs.
 
 use std::process::Command;
 
@@ -13,6 +14,8 @@ use crate::{Verdict, clock, libbpf, ours};
 
 /// How often each object is loaded by each; the median counts.
 const ROUNDS: usize = 9;
+/// How often a process does it again.
+const AGAIN: usize = 5;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -23,6 +26,8 @@ struct Cost {
     outside: u64,
     /// And inside.
     inside: u64,
+    /// Outside, when the process does it again.
+    again: u64,
     /// The most memory that the process ever had, in kB.
     peak: u64,
 }
@@ -40,6 +45,29 @@ impl Row {
         self.ours.outside as f64 / self.theirs.outside as f64
     }
 
+    fn again(&self) -> f64 {
+        self.ours.again as f64 / self.theirs.again as f64
+    }
+
+    fn print(&self) {
+        let Row { name, core, theirs, ours } = self;
+        println!(
+            "{name:<24} {:>5} {:>7} {:>6} {:>6.3} {:>7} {:>6} {:>6} {:>5} {:>6.3} {:>6} {:>5} {:>6.3}",
+            if *core { "yes" } else { "" },
+            theirs.outside / 1000,
+            ours.outside / 1000,
+            self.time(),
+            theirs.inside / 1000,
+            ours.inside / 1000,
+            theirs.again / 1000,
+            ours.again / 1000,
+            self.again(),
+            theirs.peak,
+            ours.peak,
+            self.memory()
+        );
+    }
+
     fn memory(&self) -> f64 {
         self.ours.peak as f64 / self.theirs.peak as f64
     }
@@ -50,9 +78,10 @@ fn stem(file: &str) -> &str {
     file.rsplit('/').next().unwrap_or(file).split('.').next().unwrap_or("object")
 }
 
-/// Loads a file once and prints what it took: `--load-once libbpf|rawbpf FILE PROGRAM...`.
+/// Loads a file, for the first time and then some more, and prints what it took: `--load-once libbpf|rawbpf FILE
+/// PROGRAM...`.
 pub fn once(who: &str, file: &str, programs: &[String]) -> Fallible<()> {
-    let (loaded, outside, inside) = clock::split(|| -> Fallible<()> {
+    let load = || -> Fallible<()> {
         let bytes = std::fs::read(file)?;
         match who {
             "libbpf" => {
@@ -62,9 +91,12 @@ pub fn once(who: &str, file: &str, programs: &[String]) -> Fallible<()> {
             _ => std::mem::forget(ours::load_all(stem(file), &bytes, programs)?),
         }
         Ok(())
-    });
+    };
+    let (loaded, outside, inside) = clock::split(load);
     loaded?;
-    println!("{outside} {inside} {}", peak()?);
+    let peak = peak()?;
+    let again = (0..AGAIN).map(|_| clock::split(load).1).collect();
+    println!("{outside} {inside} {} {peak}", median::<u64>(again).unwrap_or_default());
     Ok(())
 }
 
@@ -81,7 +113,7 @@ fn child(who: &str, file: &str, programs: &[String]) -> Fallible<Cost> {
     let text = String::from_utf8_lossy(&out.stdout);
     let numbers: Vec<u64> = text.split_whitespace().filter_map(|w| w.parse().ok()).collect();
     match numbers[..] {
-        [outside, inside, peak] => Ok(Cost { outside, inside, peak }),
+        [outside, inside, again, peak] => Ok(Cost { outside, inside, again, peak }),
         _ => Err(format!("{who}: {}", String::from_utf8_lossy(&out.stderr).trim()).into()),
     }
 }
@@ -95,6 +127,7 @@ fn typical(costs: &[Cost]) -> Option<Cost> {
     Some(Cost {
         outside: median(costs.iter().map(|c| c.outside).collect())?,
         inside: median(costs.iter().map(|c| c.inside).collect())?,
+        again: median(costs.iter().map(|c| c.again).collect())?,
         peak: median(costs.iter().map(|c| c.peak).collect())?,
     })
 }
@@ -121,43 +154,41 @@ fn measure(file: &str) -> Fallible<Option<Row>> {
 
 /// Measures all these objects and prints the table.
 pub fn run(files: &[String]) -> Fallible<()> {
-    println!("CPU time outside of bpf(2) in µs, and inside; peak memory in kB; the median of {ROUNDS} processes");
     println!(
-        "{:<28} {:>5} {:>8} {:>8} {:>6} {:>7} {:>7} {:>8} {:>8} {:>6}",
-        "object", "CO-RE", "libbpf", "rawbpf", "ratio", "inside", "inside", "libbpf", "rawbpf", "ratio"
+        "CPU time in µs outside of bpf(2), and inside, of the first load and of the next ones in the same process;"
+    );
+    println!("peak memory in kB; always libbpf, rawbpf, and the ratio; medians of {ROUNDS} processes");
+    println!(
+        "{:<24} {:>5} {:>21} {:>14} {:>19} {:>19}",
+        "object", "CO-RE", "first, outside", "inside", "next, outside", "memory"
     );
     let mut rows = Vec::new();
     for file in files {
         match measure(file) {
             Ok(Some(row)) => {
-                let Row { name, core, theirs, ours } = &row;
-                println!(
-                    "{name:<28} {:>5} {:>8} {:>8} {:>6.3} {:>7} {:>7} {:>8} {:>8} {:>6.3}",
-                    if *core { "yes" } else { "" },
-                    theirs.outside / 1000,
-                    ours.outside / 1000,
-                    row.time(),
-                    theirs.inside / 1000,
-                    ours.inside / 1000,
-                    theirs.peak,
-                    ours.peak,
-                    row.memory()
-                );
+                row.print();
                 rows.push(row);
             }
-            Ok(None) => println!("{:<28} libbpf loads nothing of it here", stem(file)),
-            Err(e) => println!("{:<28} {e}", stem(file)),
+            Ok(None) => println!("{:<24} libbpf loads nothing of it here", stem(file)),
+            Err(e) => println!("{:<24} {e}", stem(file)),
         }
     }
     for (what, core) in [("CO-RE objects", true), ("other objects", false)] {
         let those: Vec<&Row> = rows.iter().filter(|r| r.core == core).collect();
-        let Some(time) = median(those.iter().map(|r| r.time()).collect()) else { continue };
-        let worst = those.iter().map(|r| r.time()).fold(0.0, f64::max);
-        let memory = median(those.iter().map(|r| r.memory()).collect()).unwrap_or_default();
-        println!(
-            "{} {what}: time outside of bpf(2), median ratio {time:.3}, the worst {worst:.3}; peak memory, median ratio {memory:.3}",
-            those.len()
-        );
+        summary(what, &those);
     }
     Ok(())
+}
+
+fn summary(what: &str, rows: &[&Row]) {
+    println!("{} {what}, ratios:", rows.len());
+    for (of, ratio) in [
+        ("first load", Row::time as fn(&Row) -> f64),
+        ("next load", Row::again),
+        ("peak memory", Row::memory),
+    ] {
+        let all: Vec<f64> = rows.iter().map(|r| ratio(r)).collect();
+        let worst = all.iter().copied().fold(0.0, f64::max);
+        println!("  {of:<12} median {:.3}, the worst {worst:.3}", median(all).unwrap_or_default());
+    }
 }
