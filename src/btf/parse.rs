@@ -98,25 +98,6 @@ impl Btf {
         })
     }
 
-    /// The same records with other bytes in them: none may begin elsewhere.
-    pub(super) fn with_bytes(&self, bytes: Vec<u8>) -> Btf {
-        Btf {
-            data: bytes.into(),
-            endian: self.endian,
-            types: self.types.clone(),
-            strings: self.strings.clone(),
-            layout: self.layout.clone(),
-            base: self.base.clone(),
-            first_id: self.first_id,
-            first_str: self.first_str,
-            starts: self.starts.clone(),
-            stop: self.stop.clone(),
-            pointer_size: OnceLock::new(),
-            sorted: OnceLock::new(),
-            searches: AtomicU32::new(0),
-        }
-    }
-
     /// The bytes that were parsed, header included and base excluded.
     pub fn bytes(&self) -> &[u8] {
         self.data.bytes()
@@ -221,11 +202,21 @@ impl Btf {
 }
 
 impl Btf {
-    /// Where in [`bytes`](Btf::bytes) the record of an own type is.
-    pub(super) fn record_at(&self, id: TypeId) -> Option<Range<usize>> {
-        let own = id.0.checked_sub(self.first_id)? as usize;
-        let at = |n: usize| self.types.start.checked_add(*self.starts.get(n)? as usize);
-        Some(at(own)?..at(own.checked_add(1)?)?)
+    /// Writes a word over another one in the record of an own type; nothing if the record ends before it.
+    pub(super) fn overwrite(&mut self, id: TypeId, at: usize, value: u32) {
+        let Some(own) = id.0.checked_sub(self.first_id).map(|own| own as usize) else { return };
+        let place =
+            |n: usize| self.starts.get(n).map(|start| self.types.start.saturating_add(*start as usize));
+        let (Some(start), Some(end)) = (place(own), place(own.saturating_add(1))) else { return };
+        let value = match self.endian {
+            Endian::Little => value.to_le_bytes(),
+            Endian::Big => value.to_be_bytes(),
+        };
+        let record = self.data.bytes_mut().get_mut(start..end);
+        let word = record.and_then(|r| r.get_mut(at..at.saturating_add(value.len())));
+        if let Some(word) = word {
+            word.copy_from_slice(&value);
+        }
     }
 }
 

@@ -7,19 +7,30 @@
 //!
 //! Type numbers never change here, so everything that refers to a type stays right.
 
+use std::sync::Arc;
+
 use object::elf;
 
 use super::read::{ReadError, Tables};
 use super::*;
 use crate::btf::{FuncLinkage, Kind, Patch, Secinfo, VarLinkage};
 
-/// The object's BTF with what the file knows besides; `None` if there is nothing to mend.
-pub(super) fn btf(tables: &Tables, object: &Object) -> Result<Option<Btf>, ReadError> {
-    let Some(btf) = object.btf.as_deref() else { return Ok(None) };
-    let mut patch = Patch::new(btf);
+/// Puts into the object's BTF what the file knows besides.
+pub(super) fn btf(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
+    let patch = changes(tables, object)?;
+    // Nobody else has it yet.
+    if let Some(btf) = object.btf.as_mut().and_then(Arc::get_mut) {
+        patch.apply(btf);
+    }
+    Ok(())
+}
+
+fn changes(tables: &Tables, object: &Object) -> Result<Patch, ReadError> {
+    let mut patch = Patch::default();
+    let Some(btf) = object.btf.as_deref() else { return Ok(patch) };
     for ty in btf.iter_own() {
         // A type that cannot be read: the loader will refuse the object or drop its types later.
-        let Ok(ty) = ty else { return Ok(None) };
+        let Ok(ty) = ty else { return Ok(Patch::default()) };
         match ty.kind {
             // Externs have no storage; what the kernel wants of them is the loader's business.
             Kind::Datasec(_) if ty.name.is(b".ksyms") || ty.name.is(b".kconfig") => {}
@@ -30,19 +41,19 @@ pub(super) fn btf(tables: &Tables, object: &Object) -> Result<Option<Btf>, ReadE
             Kind::Func { linkage: FuncLinkage::Global, .. }
                 if object.functions.iter().any(|f| f.hidden && ty.name.is(f.name.as_bytes())) =>
             {
-                patch.func_linkage(ty.id, FuncLinkage::Static);
+                patch.func_linkage(btf, ty.id, FuncLinkage::Static);
             }
             _ => {}
         }
     }
-    Ok(patch.finish())
+    Ok(patch)
 }
 
 /// A data section: its length, where its variables stand, and which of them are hidden.
 fn section(
     tables: &Tables,
     btf: &Btf,
-    patch: &mut Patch<'_>,
+    patch: &mut Patch,
     (id, name, size): (TypeId, &str, u32),
     mut vars: Vec<Secinfo>,
 ) -> Result<(), ReadError> {

@@ -146,9 +146,7 @@ impl Object {
             return Err(ReadError::LegacyMaps);
         }
         functions(&tables, &mut object)?;
-        if let Some(fixed) = super::fixup::btf(&tables, &object)? {
-            object.btf = Some(Arc::new(fixed));
-        }
+        super::fixup::btf(&tables, &mut object)?;
         let map_symbols = super::maps::read(&tables, &mut object)?;
         let extern_symbols = super::externs::read(&tables, &mut object, &map_symbols)?;
         let relocator = Relocator { tables: &tables, maps: &map_symbols, externs: &extern_symbols };

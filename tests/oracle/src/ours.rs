@@ -33,7 +33,15 @@ pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<rawbpf:
             map.max_entries = 1;
         }
     }
-    let options = Options { only: programs.to_vec(), ..Options::default() };
+    // libbpf loads all callbacks of the tables that it makes, whatever it is asked for.
+    let mut only = programs.to_vec();
+    for map in object.maps.iter().filter(|m| m.autocreate) {
+        if let MapOrigin::StructOps(ops) = &map.origin {
+            let callbacks = ops.programs.iter().filter_map(|(_, ix)| object.programs.get(ix.0));
+            only.extend(callbacks.map(|p| p.name().to_string()));
+        }
+    }
+    let options = Options { only, ..Options::default() };
     Ok(object.plan(&Kernel::host(), &options)?.run()?)
 }
 
