@@ -13,7 +13,9 @@ use super::kind::HEAD;
 use super::name::{essential, until_nul};
 use super::{Btf, BtfError, BtfKind, KindSet, Name, StrOff, TypeId};
 use crate::bytes::Endian;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 /// A name to look for, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +73,30 @@ impl Btf {
     /// # Errors
     /// Nothing was found and there are types that cannot be read.
     pub fn find_all(&self, name: &str, kinds: impl Into<KindSet>) -> Result<Vec<TypeId>, BtfError> {
+        let kinds = kinds.into();
+        if let Some(ids) = self.answers().get(&(name.into(), kinds)) {
+            return Ok(ids.clone());
+        }
         let found = self.find_many(Scope::All, &[Wanted::named(name, kinds)])?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The first type of this name and kind that the base does not have.
+    pub(crate) fn find_own(&self, name: &str, kind: BtfKind) -> Option<TypeId> {
+        self.find_many(Scope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
+    }
+
+    /// Looks all these up in one pass. [`find`](Btf::find) and [`find_all`](Btf::find_all) know them from then on.
+    pub(crate) fn expect(&self, names: &[(String, BtfKind)]) {
+        let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
+        if let Ok(found) = self.find_many(Scope::All, &wanted) {
+            let names = names.iter().map(|(name, kind)| (name.clone(), KindSet::from(*kind)));
+            self.answers().extend(names.zip(found));
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<(String, KindSet), Vec<TypeId>>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for several names in one pass over the types; each list of the result answers the wanted
@@ -233,7 +257,7 @@ impl Btf {
 const FEW: usize = 1 << 14;
 
 /// After how many passes it is found out whether the types are sorted, so that searches can do without.
-const SEARCHES_BEFORE_CHECK: u32 = 32;
+const SEARCHES_BEFORE_CHECK: u32 = 16;
 
 /// Whether one name is not above another, in the order of `strcmp`. Each is followed by other names.
 fn not_above(a: &[u8], b: &[u8]) -> bool {

@@ -7,11 +7,12 @@
 //! names; the 126,000 types of a kernel take about half a millisecond.
 
 use super::kind::{BtfKind, HEAD, KNOWN, Shapes};
-use super::{BtfError, Data, Name, StrOff, TypeId};
+use super::{BtfError, Data, KindSet, Name, StrOff, TypeId};
 use crate::bytes::{Cursor, Endian};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The magic number that BTF and `.BTF.ext` start with, in the byte order of the file.
 pub(super) const MAGIC: u16 = 0xeb9f;
@@ -42,6 +43,8 @@ pub struct Btf {
     pub(super) sorted: OnceLock<Option<u32>>,
     /// How many searches by name there were.
     pub(super) searches: AtomicU32,
+    /// Answers to questions by name that were announced.
+    pub(super) expected: Mutex<HashMap<(String, KindSet), Vec<TypeId>>>,
 }
 
 impl Btf {
@@ -95,6 +98,7 @@ impl Btf {
             pointer_size: OnceLock::new(),
             sorted: OnceLock::new(),
             searches: AtomicU32::new(0),
+            expected: Mutex::default(),
         })
     }
 

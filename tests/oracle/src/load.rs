@@ -12,7 +12,7 @@ use rawbpf::Object;
 
 use crate::{Verdict, clock, libbpf, ours};
 
-/// How often each object is loaded by each; the median counts.
+/// How often each object is loaded by each, if the environment variable ROUNDS does not say; the median counts.
 const ROUNDS: usize = 9;
 /// How often a process does it again.
 const AGAIN: usize = 5;
@@ -132,6 +132,10 @@ fn typical(costs: &[Cost]) -> Option<Cost> {
     })
 }
 
+fn rounds() -> usize {
+    std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS)
+}
+
 /// Measures one object; `None` if libbpf loads nothing of it here.
 fn measure(file: &str) -> Fallible<Option<Row>> {
     let bytes = std::fs::read(file)?;
@@ -144,7 +148,7 @@ fn measure(file: &str) -> Fallible<Option<Row>> {
     let object = Object::parse(&name, bytes.as_slice())?;
     let core = object.ext.as_ref().is_some_and(|ext| ext.core_relo().next().is_some());
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         theirs.push(child("libbpf", file, &programs)?);
         ours.push(child("rawbpf", file, &programs)?);
     }
@@ -157,7 +161,7 @@ pub fn run(files: &[String]) -> Fallible<()> {
     println!(
         "CPU time in µs outside of bpf(2), and inside, of the first load and of the next ones in the same process;"
     );
-    println!("peak memory in kB; always libbpf, rawbpf, and the ratio; medians of {ROUNDS} processes");
+    println!("peak memory in kB; always libbpf, rawbpf, and the ratio; medians of {} processes", rounds());
     println!(
         "{:<24} {:>5} {:>21} {:>14} {:>19} {:>19}",
         "object", "CO-RE", "first, outside", "inside", "next, outside", "memory"
