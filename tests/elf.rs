@@ -179,6 +179,27 @@ fn an_object_without_its_tables_says_which_one_is_missing() {
     assert_eq!(unlicensed.license, None, "no license is not \"GPL\"");
 }
 
+/// A map of variables that are all hidden or static is not for user space, and so is not made to be mapped there.
+#[test]
+fn hidden_variables_are_not_mapped() {
+    let path = object("rewrite.o");
+    let mut bytes = fs::read(path).expect("it can be read");
+    let mapped = |bytes: &[u8], map: &str| {
+        let object = Object::parse("rewrite", bytes).expect("an object");
+        object.map(map).expect(map).flags & rawbpf::sys::map::flags::MMAPABLE != 0
+    };
+    assert!(mapped(&bytes, ".bss") && mapped(&bytes, ".data"));
+    let elf = goblin::elf::Elf::parse(&bytes).expect("an ELF file");
+    let nth = elf.syms.iter().position(|s| elf.strtab.get_at(s.st_name) == Some("frames_seen"));
+    let table = elf.section_headers.iter().find(|s| s.sh_type == goblin::elf::section_header::SHT_SYMTAB);
+    let symbol = table.expect("symbols").sh_offset as usize + 24 * nth.expect("the variable");
+    const ST_OTHER: usize = 5;
+    const HIDDEN: u8 = 2;
+    bytes[symbol + ST_OTHER] = HIDDEN;
+    assert!(!mapped(&bytes, ".bss"), "its only variable is hidden");
+    assert!(mapped(&bytes, ".data"), "and has no part in the others");
+}
+
 #[test]
 fn an_unknown_section_is_an_object_that_cannot_be_planned() {
     let build = |section: &str| Object::builder("x").program(section, nothing()).finish();

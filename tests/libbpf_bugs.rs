@@ -4,6 +4,7 @@
 //! ```text
 //!   arguments of USDT probes in the layout of objects from before 1.7   live_tracing::usdt::arguments_by_the_older_layout
 //!   lists of CPUs that are longer than 128 bytes                        sys::cpu::tests::a_list_of_any_length
+//!   an offset in a library that lies in an archive                      live_tracing::archive::a_function_in_an_archive_is_probed
 //!   kprobe/MODULE:FUNCTION, attached in the module                      live_tracing::kernel_side::a_kprobe_in_a_module
 //! ```
 

@@ -33,6 +33,17 @@ impl Data {
             Bytes::Shared(bytes) => (**bytes).as_ref(),
         }
     }
+
+    /// The bytes, to be changed: a copy of them if they are shared.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        if let Bytes::Shared(bytes) = &self.0 {
+            self.0 = Bytes::Owned(Arc::new((**bytes).as_ref().to_vec()));
+        }
+        match &mut self.0 {
+            Bytes::Owned(bytes) => Arc::make_mut(bytes).as_mut_slice(),
+            Bytes::Shared(_) => &mut [],
+        }
+    }
 }
 
 impl From<Vec<u8>> for Data {

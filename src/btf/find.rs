@@ -13,7 +13,9 @@ use super::kind::HEAD;
 use super::name::{essential, until_nul};
 use super::{Btf, BtfError, BtfKind, KindSet, Name, StrOff, TypeId};
 use crate::bytes::Endian;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 /// A name to look for, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +73,30 @@ impl Btf {
     /// # Errors
     /// Nothing was found and there are types that cannot be read.
     pub fn find_all(&self, name: &str, kinds: impl Into<KindSet>) -> Result<Vec<TypeId>, BtfError> {
+        let kinds = kinds.into();
+        if let Some(ids) = self.answers().get(&(name.into(), kinds)) {
+            return Ok(ids.clone());
+        }
         let found = self.find_many(Scope::All, &[Wanted::named(name, kinds)])?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The first type of this name and kind that the base does not have.
+    pub(crate) fn find_own(&self, name: &str, kind: BtfKind) -> Option<TypeId> {
+        self.find_many(Scope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
+    }
+
+    /// Looks all these up in one pass. [`find`](Btf::find) and [`find_all`](Btf::find_all) know them from then on.
+    pub(crate) fn expect(&self, names: &[(String, BtfKind)]) {
+        let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
+        if let Ok(found) = self.find_many(Scope::All, &wanted) {
+            let names = names.iter().map(|(name, kind)| (name.clone(), KindSet::from(*kind)));
+            self.answers().extend(names.zip(found));
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<(String, KindSet), Vec<TypeId>>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for several names in one pass over the types; each list of the result answers the wanted
@@ -96,10 +120,27 @@ impl Btf {
         if let (Scope::All, Some(base)) = (scope, self.base()) {
             base.search(scope, wanted, found);
         }
+        if self.starts().len().saturating_mul(wanted.len()) <= FEW {
+            return self.compare_each(wanted, found);
+        }
         match (self.sorted_from(), self.endian()) {
             (Some(first), _) => self.search_sorted(first, wanted, found),
             (None, Endian::Little) => self.pass::<true>(wanted, found),
             (None, Endian::Big) => self.pass::<false>(wanted, found),
+        }
+    }
+
+    /// Compares each own type with each wanted name: for an object's types, a filter would cost more than it saves.
+    fn compare_each(&self, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+        for id in (self.first_id().0..self.type_count()).map(TypeId) {
+            let Some(head) = self.head(id) else { return };
+            for (want, list) in wanted.iter().zip(found.iter_mut()) {
+                if want.kinds.contains(head.kind())
+                    && self.lookup_name(head.name).is_some_and(|name| want.matches(name))
+                {
+                    list.push(id);
+                }
+            }
         }
     }
 
@@ -212,8 +253,11 @@ impl Btf {
     }
 }
 
+/// Up to how many comparisons are made one by one.
+const FEW: usize = 1 << 14;
+
 /// After how many passes it is found out whether the types are sorted, so that searches can do without.
-const SEARCHES_BEFORE_CHECK: u32 = 32;
+const SEARCHES_BEFORE_CHECK: u32 = 16;
 
 /// Whether one name is not above another, in the order of `strcmp`. Each is followed by other names.
 fn not_above(a: &[u8], b: &[u8]) -> bool {

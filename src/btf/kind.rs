@@ -54,7 +54,7 @@ open_enum! {
 /// let composites = KindSet::of(&[BtfKind::Struct, BtfKind::Union]);
 /// assert!(composites.contains(BtfKind::Union) && !composites.contains(BtfKind::Func));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KindSet(u128);
 
 impl KindSet {

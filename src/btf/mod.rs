@@ -65,6 +65,7 @@ mod kind;
 mod list;
 mod name;
 mod parse;
+mod patch;
 mod raw;
 mod relocate;
 mod resolve;
@@ -87,6 +88,7 @@ pub use list::{
 };
 pub use name::{Name, essential_name};
 pub use parse::Btf;
+pub(crate) use patch::Patch;
 pub use raw::Raw;
 pub use resolve::Field;
 pub use sanitize::{Support, sanitize};

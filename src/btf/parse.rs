@@ -7,11 +7,12 @@
 //! names; the 126,000 types of a kernel take about half a millisecond.
 
 use super::kind::{BtfKind, HEAD, KNOWN, Shapes};
-use super::{BtfError, Data, Name, StrOff, TypeId};
+use super::{BtfError, Data, KindSet, Name, StrOff, TypeId};
 use crate::bytes::{Cursor, Endian};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The magic number that BTF and `.BTF.ext` start with, in the byte order of the file.
 pub(super) const MAGIC: u16 = 0xeb9f;
@@ -42,6 +43,8 @@ pub struct Btf {
     pub(super) sorted: OnceLock<Option<u32>>,
     /// How many searches by name there were.
     pub(super) searches: AtomicU32,
+    /// Answers to questions by name that were announced.
+    pub(super) expected: Mutex<HashMap<(String, KindSet), Vec<TypeId>>>,
 }
 
 impl Btf {
@@ -95,6 +98,7 @@ impl Btf {
             pointer_size: OnceLock::new(),
             sorted: OnceLock::new(),
             searches: AtomicU32::new(0),
+            expected: Mutex::default(),
         })
     }
 
@@ -198,6 +202,25 @@ impl Btf {
         let start = *self.starts.get(own)? as usize;
         let end = *self.starts.get(own.checked_add(1)?)? as usize;
         self.own_types().get(start..end)
+    }
+}
+
+impl Btf {
+    /// Writes a word over another one in the record of an own type; nothing if the record ends before it.
+    pub(super) fn overwrite(&mut self, id: TypeId, at: usize, value: u32) {
+        let Some(own) = id.0.checked_sub(self.first_id).map(|own| own as usize) else { return };
+        let place =
+            |n: usize| self.starts.get(n).map(|start| self.types.start.saturating_add(*start as usize));
+        let (Some(start), Some(end)) = (place(own), place(own.saturating_add(1))) else { return };
+        let value = match self.endian {
+            Endian::Little => value.to_le_bytes(),
+            Endian::Big => value.to_be_bytes(),
+        };
+        let record = self.data.bytes_mut().get_mut(start..end);
+        let word = record.and_then(|r| r.get_mut(at..at.saturating_add(value.len())));
+        if let Some(word) = word {
+            word.copy_from_slice(&value);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn read(
     _maps: &MapSymbols,
 ) -> Result<HashMap<String, ExternIx>, ReadError> {
     let symbols = tables.symbols.iter().filter(|s| is_extern(s));
-    declare(object, symbols.map(|s| (s.name.as_str(), s.binding == Binding::Weak)))
+    declare(object, symbols.map(|s| (&*s.name, s.binding == Binding::Weak)))
 }
 
 /// Looks symbols of the kernel up in the object's BTF, each a name and whether it may be missing.

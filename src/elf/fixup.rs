@@ -7,98 +7,93 @@
 //!
 //! Type numbers never change here, so everything that refers to a type stays right.
 
+use std::sync::Arc;
+
 use object::elf;
 
 use super::read::{ReadError, Tables};
 use super::*;
-use crate::btf::{BtfBuilder, Def, FuncLinkage, Secinfo, VarLinkage};
+use crate::btf::{FuncLinkage, Kind, Patch, Secinfo, VarLinkage};
 
-/// The object's BTF with what the file knows besides; `None` if there is nothing to mend.
-pub(super) fn btf(tables: &Tables, object: &Object) -> Result<Option<Btf>, ReadError> {
-    let broken = |source| ReadError::Btf { section: ".BTF", source };
-    let Some(btf) = object.btf.as_deref() else { return Ok(None) };
-    // Foreign byte order, or a kind that cannot be edited: the loader will refuse or drop it later.
-    let Ok(edit) = BtfBuilder::edit(btf) else { return Ok(None) };
-    let mut fix = Fixup { tables, edit };
-    for id in fix.edit.ids().collect::<Vec<_>>() {
-        let Some((name, def)) = fix.edit.get(id).map(|(name, def)| (*name, def.clone())) else { continue };
-        let name = fix.edit.name(name).map(|n| n.to_string()).unwrap_or_default();
-        match def {
+/// Puts into the object's BTF what the file knows besides.
+pub(super) fn btf(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
+    let patch = changes(tables, object)?;
+    // Nobody else has it yet.
+    if let Some(btf) = object.btf.as_mut().and_then(Arc::get_mut) {
+        patch.apply(btf);
+    }
+    Ok(())
+}
+
+fn changes(tables: &Tables, object: &Object) -> Result<Patch, ReadError> {
+    let mut patch = Patch::default();
+    let Some(btf) = object.btf.as_deref() else { return Ok(patch) };
+    for ty in btf.iter_own() {
+        // A type that cannot be read: the loader will refuse the object or drop its types later.
+        let Ok(ty) = ty else { return Ok(Patch::default()) };
+        match ty.kind {
             // Externs have no storage; what the kernel wants of them is the loader's business.
-            Def::Datasec { .. } if name == ".ksyms" || name == ".kconfig" => {}
-            Def::Datasec { size, vars } => fix.section(id, &name, size, vars)?,
-            Def::Func { proto, linkage: FuncLinkage::Global } if fix.is_hidden_function(object, &name) => {
-                fix.set(id, Def::Func { proto, linkage: FuncLinkage::Static });
+            Kind::Datasec(_) if ty.name.is(b".ksyms") || ty.name.is(b".kconfig") => {}
+            Kind::Datasec(vars) => {
+                let about = (ty.id, &*ty.name.to_str(), vars.size);
+                section(tables, btf, &mut patch, about, vars.iter().collect())?;
+            }
+            Kind::Func { linkage: FuncLinkage::Global, .. }
+                if object.functions.iter().any(|f| f.hidden && ty.name.is(f.name.as_bytes())) =>
+            {
+                patch.func_linkage(btf, ty.id, FuncLinkage::Static);
             }
             _ => {}
         }
     }
-    let bytes = fix.edit.to_bytes().map_err(broken)?;
-    Btf::parse(bytes).map(Some).map_err(broken)
+    Ok(patch)
 }
 
-struct Fixup<'t, 'a> {
-    tables: &'t Tables<'a>,
-    edit: BtfBuilder,
-}
-
-impl Fixup<'_, '_> {
-    fn set(&mut self, id: TypeId, new: Def) {
-        if let Some((_, def)) = self.edit.get_mut(id) {
-            *def = new;
+/// A data section: its length, where its variables stand, and which of them are hidden.
+fn section(
+    tables: &Tables,
+    btf: &Btf,
+    patch: &mut Patch,
+    (id, name, size): (TypeId, &str, u32),
+    mut vars: Vec<Secinfo>,
+) -> Result<(), ReadError> {
+    let section = tables.named(name);
+    let unsized_section = size == 0;
+    let new_size = match (unsized_section, section) {
+        (true, Some(section)) => u32::try_from(section.size).unwrap_or(u32::MAX),
+        _ => size,
+    };
+    for info in &mut vars {
+        let Ok(var) = btf.ty(info.ty) else { continue };
+        let Kind::Var { linkage, .. } = var.kind else { continue };
+        if linkage == VarLinkage::Static {
+            continue;
+        }
+        let symbol = tables.symbols.iter().find(|s| {
+            s.kind == elf::STT_OBJECT
+                && s.binding != Binding::Local
+                && !s.undefined
+                && var.name.is(s.name.as_bytes())
+        });
+        match symbol {
+            Some(symbol) => {
+                if unsized_section {
+                    info.offset = u32::try_from(symbol.value).unwrap_or(u32::MAX);
+                }
+                if symbol.hidden {
+                    patch.var_linkage(info.ty, VarLinkage::Static);
+                }
+            }
+            None if unsized_section && section.is_some() => {
+                let symbol = Some(var.name.to_string());
+                let site = Site { section: Some(name.into()), symbol, ..Site::default() };
+                let why = "BTF names the variable, but it has no symbol".into();
+                return Err(ReadError::Function { site: Box::new(site), why });
+            }
+            None => {}
         }
     }
-
-    fn def(&self, id: TypeId) -> Option<(String, Def)> {
-        let (name, def) = self.edit.get(id)?;
-        Some((self.edit.name(*name).map(|n| n.to_string()).unwrap_or_default(), def.clone()))
-    }
-
-    fn is_hidden_function(&self, object: &Object, name: &str) -> bool {
-        object.functions.iter().any(|f| f.hidden && f.name == name)
-    }
-
-    /// A data section: its length, where its variables stand, and which of them are hidden.
-    fn section(
-        &mut self,
-        id: TypeId,
-        name: &str,
-        size: u32,
-        mut vars: Vec<Secinfo>,
-    ) -> Result<(), ReadError> {
-        let section = self.tables.named(name);
-        let unsized_section = size == 0;
-        let new_size = match (unsized_section, section) {
-            (true, Some(section)) => u32::try_from(section.size).unwrap_or(u32::MAX),
-            _ => size,
-        };
-        for info in &mut vars {
-            let Some((var, Def::Var { ty, linkage })) = self.def(info.ty) else { continue };
-            if linkage == VarLinkage::Static {
-                continue;
-            }
-            let symbol = self.tables.symbols.iter().find(|s| {
-                s.name == var && s.kind == elf::STT_OBJECT && s.binding != Binding::Local && !s.undefined
-            });
-            match symbol {
-                Some(symbol) => {
-                    if unsized_section {
-                        info.offset = u32::try_from(symbol.value).unwrap_or(u32::MAX);
-                    }
-                    if symbol.hidden {
-                        self.set(info.ty, Def::Var { ty, linkage: VarLinkage::Static });
-                    }
-                }
-                None if unsized_section && section.is_some() => {
-                    let site = Site { section: Some(name.into()), symbol: Some(var), ..Site::default() };
-                    let why = "BTF names the variable, but it has no symbol".into();
-                    return Err(ReadError::Function { site: Box::new(site), why });
-                }
-                None => {}
-            }
-        }
-        vars.sort_by_key(|v| v.offset);
-        self.set(id, Def::Datasec { size: new_size, vars });
-        Ok(())
-    }
+    vars.sort_by_key(|v| v.offset);
+    patch.section(id, new_size, &vars);
+    Ok(())
 }

@@ -4,16 +4,19 @@
 //! (module `maps`, from BTF), the externs (module `externs`), and last the relocations, which need all of those
 //! to say what an instruction refers to.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use object::Endianness;
+use object::SectionIndex;
 use object::elf;
 use object::read::elf::{FileHeader as _, Rel as _, SectionHeader as _, Sym as _};
 
 use super::*;
 use crate::btf::BtfError;
+use crate::bytes::c_str;
 use crate::insn::raw::pseudo;
 
 /// Why a file is not a BPF object that can be loaded, in terms of that file.
@@ -143,15 +146,13 @@ impl Object {
             return Err(ReadError::LegacyMaps);
         }
         functions(&tables, &mut object)?;
+        super::fixup::btf(&tables, &mut object)?;
         let map_symbols = super::maps::read(&tables, &mut object)?;
         let extern_symbols = super::externs::read(&tables, &mut object, &map_symbols)?;
         let relocator = Relocator { tables: &tables, maps: &map_symbols, externs: &extern_symbols };
         relocator.run(&mut object).map_err(|e| with_line(&object, e))?;
         super::struct_ops::read(&tables, &mut object)?;
         super::maps::slots(&tables, &mut object, &map_symbols)?;
-        if let Some(fixed) = super::fixup::btf(&tables, &object)? {
-            object.btf = Some(Arc::new(fixed));
-        }
         Ok(object)
     }
 }
@@ -171,8 +172,8 @@ pub(super) struct Section<'a> {
 
 /// A symbol of the file.
 #[derive(Clone)]
-pub(super) struct Symbol {
-    pub(super) name: String,
+pub(super) struct Symbol<'a> {
+    pub(super) name: Cow<'a, str>,
     pub(super) value: u64,
     pub(super) size: u64,
     pub(super) binding: Binding,
@@ -187,7 +188,7 @@ pub(super) struct Symbol {
 pub(super) struct Tables<'a> {
     pub(super) endian: Endian,
     pub(super) sections: Vec<Section<'a>>,
-    pub(super) symbols: Vec<Symbol>,
+    pub(super) symbols: Vec<Symbol<'a>>,
 }
 
 impl<'a> Tables<'a> {
@@ -197,9 +198,14 @@ impl<'a> Tables<'a> {
         let e = header.endian()?;
         check_header(header.e_type(e), header.e_machine(e))?;
         let table = header.sections(e, bytes)?;
+        let names = table.section(header.shstrndx(e, bytes).map(|n| SectionIndex(n as usize))?);
+        let names = names.and_then(|names| names.data(e, bytes))?;
         let mut sections = Vec::new();
         for (index, section) in table.enumerate() {
-            let name = String::from_utf8_lossy(table.section_name(e, section)?).into_owned();
+            let name = text(names, section.sh_name(e)).ok_or_else(|| ReadError::Elf {
+                what: format!("the name of section {} is outside of the table of names", index.0),
+            })?;
+            let name = String::from_utf8_lossy(name).into_owned();
             let bad = |what: &str| ReadError::Elf { what: format!("section {} `{name}`: {what}", index.0) };
             let kind = section.sh_type(e);
             let data =
@@ -221,12 +227,13 @@ impl<'a> Tables<'a> {
             n => return Err(ReadError::Elf { what: format!("it has {n} symbol tables, expected one") }),
         }
         let symbols = table.symbols(e, bytes, elf::SHT_SYMTAB)?;
+        let names = table.section(symbols.string_section()).and_then(|names| names.data(e, bytes))?;
         let mut out = Vec::with_capacity(symbols.len());
         for symbol in symbols.iter() {
-            let name = symbol.name(e, symbols.strings()).unwrap_or_default();
+            let name = text(names, symbol.st_name(e)).unwrap_or_default();
             let shndx = symbol.st_shndx(e);
             out.push(Symbol {
-                name: String::from_utf8_lossy(name).into_owned(),
+                name: String::from_utf8_lossy(name),
                 value: symbol.st_value(e),
                 size: symbol.st_size(e),
                 binding: match symbol.st_bind() {
@@ -249,7 +256,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The relocations of section `target`: (byte offset, symbol).
-    pub(super) fn relocations(&self, target: usize) -> impl Iterator<Item = (u64, Option<&Symbol>)> {
+    pub(super) fn relocations(&self, target: usize) -> impl Iterator<Item = (u64, Option<&Symbol<'a>>)> {
         self.sections
             .iter()
             .filter(move |s| s.kind == elf::SHT_REL && s.info == target)
@@ -294,6 +301,12 @@ impl<'a> Tables<'a> {
     }
 }
 
+/// A name in a table of names. (The `object` crate would look for its end with instructions that it first has to ask the
+/// processor for, which in a virtual machine takes longer than all the rest of reading an object.)
+fn text(names: &[u8], at: u32) -> Option<&[u8]> {
+    c_str(names, at as usize)
+}
+
 /// The first bytes, by hand, to say what a wrong file is instead of "unsupported".
 fn check_ident(bytes: &[u8]) -> Result<(), ReadError> {
     let not = |what: String| Err(ReadError::NotBpf { what });
@@ -332,7 +345,7 @@ fn check_header(e_type: elf::FileType, machine: elf::Machine) -> Result<(), Read
 
 /// Makes a [`Function`] of each function symbol: entry programs, and what `.text` holds.
 fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
-    let mut found: Vec<(usize, u64, &Symbol)> = Vec::new();
+    let mut found: Vec<(usize, u64, &Symbol<'_>)> = Vec::new();
     for symbol in tables.symbols.iter().filter(|s| s.kind == elf::STT_FUNC) {
         let Some(index) = symbol.section else { continue };
         match tables.sections.get(index) {
@@ -372,11 +385,11 @@ fn functions(tables: &Tables, object: &mut Object) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn function(tables: &Tables, section: &Section, symbol: &Symbol) -> Result<Function, ReadError> {
+fn function(tables: &Tables, section: &Section, symbol: &Symbol<'_>) -> Result<Function, ReadError> {
     let bad = |why: String| ReadError::Function {
         site: Box::new(Site {
             section: Some(section.name.clone()),
-            symbol: Some(symbol.name.clone()),
+            symbol: Some(symbol.name.to_string()),
             ..Site::default()
         }),
         why,
@@ -397,7 +410,7 @@ fn function(tables: &Tables, section: &Section, symbol: &Symbol) -> Result<Funct
         .map(|slot| RawInsn::from_bytes(slot.try_into().unwrap_or_default(), tables.endian))
         .collect();
     Ok(Function {
-        name: symbol.name.clone(),
+        name: symbol.name.to_string(),
         section: section.name.clone(),
         offset: InsnIx((symbol.value / 8) as u32),
         insns,
@@ -466,7 +479,7 @@ impl Relocator<'_, '_> {
         &self,
         offset: u64,
         insn: RawInsn,
-        symbol: Option<&Symbol>,
+        symbol: Option<&Symbol<'_>>,
         text: &HashMap<u32, FuncIx>,
     ) -> Result<RelocTarget, String> {
         let symbol = symbol.ok_or("it refers to a symbol that is not in the symbol table")?;
@@ -480,7 +493,7 @@ impl Relocator<'_, '_> {
             ));
         }
         if symbol.undefined && symbol.binding != Binding::Local && symbol.kind == elf::STT_NOTYPE {
-            let ix = self.externs.get(&symbol.name);
+            let ix = self.externs.get(&*symbol.name);
             return ix
                 .map(|&ix| RelocTarget::Extern(ix))
                 .ok_or_else(|| format!("extern `{}` has no BTF", symbol.name));
@@ -495,7 +508,7 @@ impl Relocator<'_, '_> {
             ));
         };
         let section = self.tables.sections.get(index).ok_or("its symbol is in no section")?;
-        let name = if symbol.name.is_empty() { &section.name } else { &symbol.name };
+        let name = if symbol.name.is_empty() { section.name.as_str() } else { &*symbol.name };
         if section.name == ".text" {
             return callee(symbol.value, i64::from(insn.imm), text)
                 .map(RelocTarget::FuncAddr)
@@ -530,7 +543,7 @@ impl Relocator<'_, '_> {
     fn value(
         &self,
         map: MapIx,
-        symbol: &Symbol,
+        symbol: &Symbol<'_>,
         insn: RawInsn,
         section: &Section,
     ) -> Result<RelocTarget, String> {
@@ -545,7 +558,7 @@ impl Relocator<'_, '_> {
     fn call(
         &self,
         insn: RawInsn,
-        symbol: &Symbol,
+        symbol: &Symbol<'_>,
         text: &HashMap<u32, FuncIx>,
     ) -> Result<RelocTarget, String> {
         if insn.src != pseudo::CALL {

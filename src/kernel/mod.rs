@@ -84,7 +84,7 @@ pub struct Kernel {
     release: Release,
     endian: Endian,
     page_size: u32,
-    possible_cpus: u32,
+    possible_cpus: OnceLock<u32>,
     btf_path: Option<PathBuf>,
     btf: OnceLock<Result<Arc<Btf>, KernelError>>,
     modules: OnceLock<Vec<Module>>,
@@ -112,7 +112,7 @@ impl Kernel {
             release: release::running(),
             endian: Endian::NATIVE,
             page_size: release::page_size(),
-            possible_cpus: sys::possible_cpus() as u32,
+            possible_cpus: OnceLock::new(),
             btf_path: None,
             btf: OnceLock::new(),
             modules: OnceLock::new(),
@@ -130,7 +130,7 @@ impl Kernel {
             host: false,
             release,
             page_size: 4096,
-            possible_cpus: 1,
+            possible_cpus: OnceLock::from(1),
             btf: OnceLock::from(Err(none)),
             modules: OnceLock::from(Vec::new()),
             symbols: OnceLock::from(Symbols::default()),
@@ -195,7 +195,7 @@ impl Kernel {
 
     /// How many CPUs it can ever have.
     pub fn possible_cpus(&self) -> u32 {
-        self.possible_cpus
+        *self.possible_cpus.get_or_init(|| sys::possible_cpus() as u32)
     }
 
     /// Whether it has a feature.
@@ -203,9 +203,9 @@ impl Kernel {
         self.features.get(self, feature)
     }
 
-    /// Its types. Read at most once; mapped, not copied, where the kernel allows that (since 6.16).
+    /// Its types. Read at most once by a process; mapped, not copied, where the kernel allows that (since 6.16).
     pub fn btf(&self) -> Result<&Arc<Btf>, KernelError> {
-        self.btf.get_or_init(find_btf).as_ref().map_err(Clone::clone)
+        self.btf.get_or_init(running_btf).as_ref().map_err(Clone::clone)
     }
 
     /// The modules that have types. Empty when the caller may not list BTF objects (`CAP_SYS_ADMIN`).
@@ -242,6 +242,15 @@ const BTF_PATHS: &[&str] = &[
     "/usr/lib/debug/boot/vmlinux-%.debug",
     "/usr/lib/debug/lib/modules/%/vmlinux",
 ];
+
+/// The types of the running kernel, which stay the same as long as it runs: all objects of a process share them.
+fn running_btf() -> Result<Arc<Btf>, KernelError> {
+    static FOUND: OnceLock<Arc<Btf>> = OnceLock::new();
+    match FOUND.get() {
+        Some(btf) => Ok(btf.clone()),
+        None => find_btf().map(|btf| FOUND.get_or_init(|| btf).clone()),
+    }
+}
 
 fn find_btf() -> Result<Arc<Btf>, KernelError> {
     let sysfs = Path::new("/sys/kernel/btf/vmlinux");

@@ -15,6 +15,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
@@ -179,10 +180,13 @@ impl Policy {
     }
 }
 
-/// The initial user namespace maps all ids to themselves; a new one maps none.
+/// The inode of the initial user namespace, the same on every kernel since Linux 3.8.
+#[doc(alias = "PROC_USER_INIT_INO")]
+const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
+
+/// Whether this process is in another user namespace than the initial one.
 pub(crate) fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map");
-    map.is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
+    fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() != INITIAL_USER_NAMESPACE)
 }
 
 /// `none [integrity] confidentiality`: the mode in brackets.

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 
-use super::exe::{Exe, library};
+use super::exe::{CodeFile, Exe};
 use super::functions::glob;
 use super::{tracefs, usdt};
 use crate::btf::{Btf, BtfKind, Kind, Scope, TypeId, Wanted};
@@ -195,9 +195,10 @@ fn raw_arguments(btf: &Btf, id: TypeId) -> Option<String> {
     Some(params.iter().skip(1).map(one).collect::<Vec<_>>().join(", "))
 }
 
-/// The file of a program or library: a path, a name in `$PATH`, or a library's name.
+/// The file of a program or library: a path, a name in `$PATH`, or a library's name; also `ARCHIVE!/ENTRY`. `None` if
+/// there is none.
 pub fn find_executable(name: &str) -> Option<PathBuf> {
-    library::find(name, None)
+    CodeFile::find(name, None).filter(|code| code.path.exists()).map(|code| code.to_string().into())
 }
 
 /// The functions of an executable or library whose names match a pattern, and its USDT probes whose names or
@@ -209,7 +210,9 @@ pub fn user_probes(
     path: &std::path::Path,
     pattern: &str,
 ) -> Result<(Vec<UserFunction>, Vec<UserProbe>), String> {
-    let exe = Exe::open(path).map_err(|e| e.to_string())?;
+    let code = path.to_str().filter(|_| !path.exists()).and_then(|name| CodeFile::find(name, None));
+    let code = code.unwrap_or_else(|| CodeFile { path: path.into(), entry: None });
+    let exe = Exe::open(&code).map_err(|e| e.to_string())?;
     let places = exe.matching(pattern).map_err(|e| e.to_string())?;
     let functions = places.into_iter().map(|p| UserFunction { name: p.name, offset: p.offset }).collect();
     let mut probes: BTreeMap<(String, String), UserProbe> = BTreeMap::new();

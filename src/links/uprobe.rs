@@ -6,6 +6,7 @@
 //!   uprobe/libc:memcpy@GLIBC_2.14       one of several versions of a function
 //!   uprobe/bash:readline+0x10           in between; must be where an instruction begins
 //!   uprobe/bash:0x4f2a0                 an offset in the file
+//!   uprobe/app.apk!/lib/libapp.so:init  a library that lies in an archive as it is
 //! ```
 //!
 //! The probe is set on the file. So it sees processes that start later, and it does not matter where
@@ -15,9 +16,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::exe::{Exe, Place, library};
+use super::exe::{CodeFile, Exe, Place};
 use super::kprobe::{ProbeVia, attach_written, number, pmu};
 use super::tracefs::{self, WrittenProbe};
 use super::{AttachError, Link, perf_link, why};
@@ -29,7 +30,8 @@ use crate::uapi::ProgType;
 /// A place in a user-space program or library. Linux 4.3; cookies since 5.15.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uprobe {
-    /// A path, or the name of a library (`libc.so.6`, `libc`) or of a program in `$PATH`.
+    /// A path, or the name of a library (`libc.so.6`, `libc`) or of a program in `$PATH`; `ARCHIVE!/ENTRY` for a
+    /// library in a ZIP file, stored there as it is.
     pub file: String,
     /// Where in it.
     pub spot: Spot,
@@ -51,7 +53,7 @@ pub struct Uprobe {
 pub enum Spot {
     /// A function, with its version after an `@` if it is one of several, and bytes from its start.
     Function(String, u64),
-    /// Bytes from the start of the file.
+    /// Bytes from the start of the file, or of the entry of an archive.
     Offset(u64),
 }
 
@@ -113,19 +115,20 @@ const OPTIONS: &[&str] = &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"];
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Uprobe) -> Result<Link, AttachError> {
     why::check_type(program, "uprobe", ProgType::Kprobe)?;
     let about = About { program, hook: &probe.to_string() };
-    let path = about.file(&probe.file, probe.pid)?;
+    let code = about.file(&probe.file, probe.pid)?;
     let (offset, note) = match &probe.spot {
-        Spot::Offset(offset) => (*offset, None),
+        Spot::Offset(offset) => (about.start(&code)?.saturating_add(*offset), None),
         Spot::Function(name, offset) => {
-            let (place, note) = about.function(&path, name)?;
+            let (place, note) = about.function(&code, name)?;
             (place.offset.saturating_add(*offset), note)
         }
     };
-    let refused = |source| explain(kernel, program, probe, &path, source);
+    let path = code.path.as_path();
+    let refused = |source| explain(kernel, program, probe, &code, source);
     let link = if probe.via == ProbeVia::Tracefs || pmu("uprobe").is_none() {
-        written(program, probe, &path, offset).map_err(refused)?
+        written(program, probe, path, offset).map_err(refused)?
     } else {
-        let event = open(&path, offset, probe).map_err(refused)?;
+        let event = open(path, offset, probe).map_err(refused)?;
         perf_link::attach(program, vec![event], probe.cookie).map_err(refused)?
     };
     Ok(match note {
@@ -146,43 +149,46 @@ impl About<'_> {
         AttachError::NotFound { program, hook, what, name: name.into(), near }
     }
 
-    pub(super) fn bad_file(&self, path: &Path, why: impl ToString) -> AttachError {
+    pub(super) fn bad_file(&self, code: &CodeFile, why: impl ToString) -> AttachError {
         let (program, hook) = (self.program.name().into(), self.hook.into());
-        AttachError::File { program, hook, path: path.into(), why: why.to_string() }
+        AttachError::File { program, hook, path: code.path.clone(), why: why.to_string() }
     }
 
-    /// The path of a program or library.
-    pub(super) fn file(&self, name: &str, pid: Option<u32>) -> Result<PathBuf, AttachError> {
+    /// The file of a program or library.
+    pub(super) fn file(&self, name: &str, pid: Option<u32>) -> Result<CodeFile, AttachError> {
         if let Some(pid) = pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             return Err(self.not_found("process", &pid.to_string(), String::new()));
         }
         let near = " in $LD_LIBRARY_PATH, /etc/ld.so.cache, the usual directories of libraries, or $PATH";
-        let path = library::find(name, pid)
+        let code = CodeFile::find(name, pid)
             .ok_or_else(|| self.not_found("program or library", name, near.into()))?;
-        if path.exists() {
-            return Ok(path);
+        if code.path.exists() {
+            return Ok(code);
         }
         Err(self.not_found("file", name, String::new()))
     }
 
-    pub(super) fn open(&self, path: &Path) -> Result<Exe, AttachError> {
-        Exe::open(path).map_err(|e| self.bad_file(path, e))
+    pub(super) fn open(&self, code: &CodeFile) -> Result<Exe, AttachError> {
+        Exe::open(code).map_err(|e| self.bad_file(code, e))
+    }
+
+    /// Where in the file the code begins that offsets are counted from.
+    pub(super) fn start(&self, code: &CodeFile) -> Result<u64, AttachError> {
+        // A file of its own need not even be read.
+        if code.entry.is_none() { Ok(0) } else { Ok(self.open(code)?.start()) }
     }
 
     /// The place of a function, and something to say about it.
-    fn function(&self, path: &Path, name: &str) -> Result<(Place, Option<String>), AttachError> {
-        let exe = self.open(path)?;
-        let places = exe.find(name).map_err(|e| self.bad_file(path, e))?;
+    fn function(&self, code: &CodeFile, name: &str) -> Result<(Place, Option<String>), AttachError> {
+        let exe = self.open(code)?;
+        let places = exe.find(name).map_err(|e| self.bad_file(code, e))?;
         let Some(place) = places.first().cloned() else {
             let names = exe.function_names();
             let near = match names.is_empty() {
-                true => format!(
-                    " in {}, which has no symbols; name an offset in the file: FILE:0xOFFSET",
-                    path.display()
-                ),
-                false => {
-                    format!(" in {}{}", path.display(), why::nearest(name, names.iter().map(String::as_str)))
+                true => {
+                    format!(" in {code}, which has no symbols; name an offset in the file: FILE:0xOFFSET")
                 }
+                false => format!(" in {code}{}", why::nearest(name, names.iter().map(String::as_str))),
             };
             return Err(self.not_found("function", name, near));
         };
@@ -243,7 +249,13 @@ fn written(program: &Program, probe: &Uprobe, path: &Path, offset: u64) -> Resul
     attach_written(program, made, &root, probe.pid.map_or(-1, |pid| pid as i32), probe.cookie)
 }
 
-fn explain(kernel: &Kernel, program: &Program, probe: &Uprobe, path: &Path, source: SysError) -> AttachError {
+fn explain(
+    kernel: &Kernel,
+    program: &Program,
+    probe: &Uprobe,
+    code: &CodeFile,
+    source: SysError,
+) -> AttachError {
     let guess = match source.errno {
         Errno::EINVAL | Errno::EOPNOTSUPP
             if probe.cookie != 0 && kernel.release() < crate::uapi::Release(5, 15, 0) =>
@@ -259,8 +271,8 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Uprobe, path: &Path, sour
         Errno::ESRCH => "the process is gone",
         _ => "",
     };
-    let hook = match path.to_str() {
-        Some(path) if path != probe.file => format!("{probe} ({path})"),
+    let hook = match code.to_string() {
+        code if code != probe.file => format!("{probe} ({code})"),
         _ => probe.to_string(),
     };
     why::refused_because(kernel, program, hook, source, OPTIONS, guess)

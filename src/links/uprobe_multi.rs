@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use super::exe::CodeFile;
 use super::uprobe::{About, c_path};
 use super::{AttachError, Link, MultiKind, functions, why};
 use crate::kernel::Kernel;
@@ -15,7 +16,7 @@ use crate::uapi::{AttachType, ProgType, Release};
 /// Functions of a program or library to probe together. Linux 6.6; sessions 6.13.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UprobeMulti {
-    /// A path, or the name of a library or of a program in `$PATH`.
+    /// A path, or the name of a library or of a program in `$PATH`; `ARCHIVE!/ENTRY` for a library in a ZIP file.
     pub file: String,
     /// Which places in it.
     pub spots: Spots,
@@ -34,7 +35,7 @@ pub enum Spots {
     Pattern(String),
     /// These functions.
     Names(Vec<String>),
-    /// Bytes from the start of the file.
+    /// Bytes from the start of the file, or of the entry of an archive.
     Offsets(Vec<u64>),
 }
 
@@ -76,40 +77,42 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &UprobeMulti) ->
     why::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
     let hook = multi.to_string();
     let about = About { program, hook: &hook };
-    let path = about.file(&multi.file, multi.pid)?;
-    let sites = sites(&about, &path, multi)?;
-    let attach = |some: &[Site]| create(program, &path, multi, some);
+    let code = about.file(&multi.file, multi.pid)?;
+    let sites = sites(&about, &code, multi)?;
+    let attach = |some: &[Site]| create(program, &code.path, multi, some);
     let made = functions::attach_most(&sites, |site| site.name.clone(), attach);
     let (link, skipped) = made.map_err(|source| explain(kernel, program, multi, source))?;
     Ok(Link::new(link).skipping(skipped))
 }
 
-fn sites(about: &About<'_>, path: &Path, multi: &UprobeMulti) -> Result<Vec<Site>, AttachError> {
+fn sites(about: &About<'_>, code: &CodeFile, multi: &UprobeMulti) -> Result<Vec<Site>, AttachError> {
     let cookie = |n: usize| match multi.cookies.as_slice() {
         [one] => *one,
         each => each.get(n).copied().unwrap_or(0),
     };
     let site = |offset, name, n| Site { offset, ref_ctr_offset: 0, cookie: cookie(n), name };
-    let bad = |e: super::exe::ExeError| about.bad_file(path, e);
+    let bad = |e: super::exe::ExeError| about.bad_file(code, e);
     let mut out = Vec::new();
     match &multi.spots {
         Spots::Offsets(offsets) => {
-            out.extend(offsets.iter().enumerate().map(|(n, o)| site(*o, format!("{o:#x}"), n)));
+            let start = about.start(code)?;
+            let offsets = offsets.iter().enumerate();
+            out.extend(offsets.map(|(n, o)| site(start.saturating_add(*o), format!("{o:#x}"), n)));
         }
         Spots::Names(names) => {
-            let exe = about.open(path)?;
+            let exe = about.open(code)?;
             for (n, name) in names.iter().enumerate() {
                 let Some(place) = exe.find(name).map_err(bad)?.into_iter().next() else {
-                    return Err(missing(about, path, &exe, name));
+                    return Err(missing(about, code, &exe, name));
                 };
                 out.push(site(place.offset, place.name, n));
             }
         }
         Spots::Pattern(pattern) => {
-            let exe = about.open(path)?;
+            let exe = about.open(code)?;
             let places = exe.matching(pattern).map_err(bad)?;
             if places.is_empty() {
-                return Err(missing(about, path, &exe, pattern));
+                return Err(missing(about, code, &exe, pattern));
             }
             out.extend(places.into_iter().map(|p| site(p.offset, p.name, 0)));
         }
@@ -117,7 +120,7 @@ fn sites(about: &About<'_>, path: &Path, multi: &UprobeMulti) -> Result<Vec<Site
     Ok(out)
 }
 
-fn missing(about: &About<'_>, path: &Path, exe: &super::exe::Exe, name: &str) -> AttachError {
+fn missing(about: &About<'_>, code: &CodeFile, exe: &super::exe::Exe, name: &str) -> AttachError {
     let names = exe.function_names();
     let near = match names.is_empty() {
         true => ", which has no symbols".into(),
@@ -128,7 +131,7 @@ fn missing(about: &About<'_>, path: &Path, exe: &super::exe::Exe, name: &str) ->
         hook: about.hook.into(),
         what: "function",
         name: name.into(),
-        near: format!(" in {}{near}", path.display()),
+        near: format!(" in {code}{near}"),
     }
 }
 

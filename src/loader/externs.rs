@@ -224,6 +224,23 @@ fn address(ext: &Extern, kernel: &Kernel) -> Result<Resolved, ExternError> {
     }
 }
 
+/// A function may be declared in several flavours: `f___old`, `f___new`.
+fn name_in_kernel(ext: &Extern, kind: BtfKind) -> &str {
+    if kind == BtfKind::Func { essential_name(&ext.name) } else { &ext.name }
+}
+
+/// What the object's externs are called in the kernel's types, for those that are looked for there.
+pub(super) fn typed_names(object: &Object) -> impl Iterator<Item = (String, BtfKind)> {
+    object.externs.iter().filter_map(|ext| {
+        let kind = match ext.kind {
+            ExternKind::Variable(_) => BtfKind::Var,
+            ExternKind::Function(_) => BtfKind::Func,
+            _ => return None,
+        };
+        Some((name_in_kernel(ext, kind).to_string(), kind))
+    })
+}
+
 /// A variable or function of the kernel or of a module, by its type.
 fn typed(
     ext: &Extern,
@@ -234,8 +251,7 @@ fn typed(
 ) -> Result<Resolved, ExternError> {
     let bad = |why: String| ExternError::Symbol { name: ext.name.clone(), why };
     let Some(btf) = object.btf.as_deref() else { return Ok(Resolved::Missing) };
-    // A function may be declared in several flavours: `f___old`, `f___new`.
-    let name = if kind == BtfKind::Func { essential_name(&ext.name) } else { ext.name.as_str() };
+    let name = name_in_kernel(ext, kind);
     let vmlinux = match kernel.btf() {
         Ok(vmlinux) => vmlinux,
         Err(_) if ext.weak => return Ok(Resolved::Missing),
@@ -243,7 +259,7 @@ fn typed(
     };
     let found = vmlinux.find(name, kind).ok().map(|id| (&**vmlinux, id, None)).or_else(|| {
         let modules = kernel.modules().iter();
-        modules.filter_map(|m| own(&m.btf, name, kind).map(|id| (&*m.btf, id, Some(m.btf_id)))).next()
+        modules.filter_map(|m| m.btf.find_own(name, kind).map(|id| (&*m.btf, id, Some(m.btf_id)))).next()
     });
     let Some((target, id, module)) = found else {
         let what = if kind == BtfKind::Func { "function (kfunc)" } else { "variable" };
@@ -264,11 +280,6 @@ fn typed(
             Err(bad("the kernel has it, but its type is another than the object declares".into()))
         }
     }
-}
-
-/// Finds a type of a module's own, not of the kernel that it is split on.
-fn own(btf: &Btf, name: &str, kind: BtfKind) -> Option<TypeId> {
-    btf.find_all(name, kind).ok()?.into_iter().find(|id| *id >= btf.first_id())
 }
 
 /// The type of a variable, whether it is declared `const` or by a typedef or not; the prototype of a function.

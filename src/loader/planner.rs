@@ -45,6 +45,7 @@ impl Planner<'_> {
         self.check_endian()?;
         let struct_ops = struct_ops::all(self.object, self.kernel, &self.options.only)?;
         let (chosen, skipped) = self.choose(&struct_ops)?;
+        self.announce(&chosen);
         let (resolved, kconfig) = externs::resolve(self.object, self.kernel)?;
         let mut maps = map_plan::all(self.object, self.kernel, self.options, &struct_ops)?;
         for map in &mut maps {
@@ -88,6 +89,19 @@ impl Planner<'_> {
             page_size: self.kernel.page_size(),
             types: self.object.btf.clone(),
         })
+    }
+
+    /// Has all that is wanted of the kernel's types by its name looked up in one pass over them.
+    fn announce(&self, chosen: &[ProgIx]) {
+        let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
+        let names: Vec<_> =
+            programs.filter_map(target::name).chain(externs::typed_names(self.object)).collect();
+        // One name alone is no pass less.
+        if names.len() > 1 {
+            if let Ok(btf) = self.kernel.btf() {
+                btf.expect(&names);
+            }
+        }
     }
 
     fn check_endian(&self) -> Result<(), PlanError> {

@@ -202,14 +202,11 @@ fn find<'k>(map: &MapDef, name: &str, kernel: &'k Kernel) -> Result<Found<'k>, S
     let vmlinux = kernel
         .btf()
         .map_err(|source| StructOpsError::NoBtf { map: map.name.clone(), source: Box::new(source) })?;
-    let own = |btf: &Btf, name: &str| {
-        let all = btf.find_all(name, BtfKind::Struct).ok()?;
-        all.into_iter().find(|id| *id >= btf.first_id())
-    };
     let here = vmlinux.find(&wrapper, BtfKind::Struct).ok().map(|id| (&**vmlinux, id, None));
     let found = here.or_else(|| {
         let mut modules = kernel.modules().iter();
-        modules.find_map(|m| own(&m.btf, &wrapper).map(|id| (&*m.btf, id, Some(m.btf_id))))
+        modules
+            .find_map(|m| m.btf.find_own(&wrapper, BtfKind::Struct).map(|id| (&*m.btf, id, Some(m.btf_id))))
     });
     let lost =
         || StructOpsError::Unknown { map: map.name.clone(), ty: name.into(), wrapper: wrapper.clone() };

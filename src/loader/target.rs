@@ -94,6 +94,15 @@ fn naming(attach_type: AttachType) -> (&'static str, BtfKind, &'static str) {
     }
 }
 
+/// What a program's target is called in BTF, if its section names one in the kernel.
+pub(super) fn name(def: &ProgDef) -> Option<(String, BtfKind)> {
+    def.def.filter(|row| row.needs_btf_target())?;
+    let target = def.target().filter(|t| !t.is_empty() && def.prog_type != Some(ProgType::Ext))?;
+    let (prefix, kind, _) = naming(def.attach_type);
+    let bare = target.split_once(':').map_or(target, |(_, name)| name);
+    Some((format!("{prefix}{bare}"), kind))
+}
+
 /// Finds the target of a program, if its section says that it has one.
 pub(super) fn find(
     def: &ProgDef,
@@ -129,12 +138,7 @@ pub(super) fn find(
     }
     let modules = kernel.modules().iter().filter(|m| module.is_none_or(|name| m.name == name));
     for m in modules {
-        let own = m
-            .btf
-            .find_all(&wanted, kind)
-            .ok()
-            .and_then(|ids| ids.into_iter().find(|id| *id >= m.btf.first_id()));
-        if let Some(btf_id) = own {
+        if let Some(btf_id) = m.btf.find_own(&wanted, kind) {
             return Ok(Some(AttachTarget { name: wanted, btf_id, module: Some(m.btf_id), program: None }));
         }
     }

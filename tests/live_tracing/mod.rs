@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rawbpf::links::{self, AttachError};
 use rawbpf::{Error, Kernel, Link, Loaded, Object, Options, Target};
 
+mod archive;
 mod cli;
 mod files;
 mod kernel_side;

@@ -125,7 +125,7 @@ fn tracepoint(t: TracepointEntry) -> Row {
 }
 
 fn of_file(exe: &str, args: &ProbesArgs) -> Result<Vec<Row>, CliError> {
-    let path = probes::find_executable(exe).filter(|path| path.exists()).ok_or_else(|| CliError::NoSuch {
+    let path = probes::find_executable(exe).ok_or_else(|| CliError::NoSuch {
         what: "program or library",
         wanted: format!("`{exe}`"),
         near: String::new(),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::{Cursor, Endian, c_str};
 
 /// Finds the file of a program or library, for a process or for anyone. `None` if there is none.
-pub(in crate::links) fn find(name: &str, pid: Option<u32>) -> Option<PathBuf> {
+pub(super) fn find(name: &str, pid: Option<u32>) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(pid.and_then(|pid| seen_by(pid, Path::new(name))).unwrap_or_else(|| name.into()));
     }

@@ -12,9 +12,12 @@
 //!   /usr/lib/debug/.build-id/ab/cdef.debug     a file of symbols for the build with this id
 //! ```
 //!
+//! The file may also be part of another one, stored in an archive as it is (module `archive`): `app.apk!/lib/libapp.so`.
+//!
 //! Only the tables are read, never the whole file. The file may be anybody's: sizes are checked against its
 //! length before anything is read.
 
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +30,8 @@ use goblin::elf::{Header, ProgramHeader, SectionHeader};
 
 use crate::bytes::Endian;
 
-pub(super) mod library;
+mod archive;
+mod library;
 mod symbols;
 
 pub(super) use symbols::Place;
@@ -40,10 +44,37 @@ pub(super) struct ExeError(String);
 /// Symbols that were compressed or kept in another file are at most this long.
 const MAX_EXTRA: u64 = 256 << 20;
 
+/// The file of a program or library: the one that the kernel is told, and what of it is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CodeFile {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// If that is an archive, the entry that is meant.
+    pub(super) entry: Option<String>,
+}
+
+impl CodeFile {
+    /// Finds what a person calls `name`, for a process or for anyone.
+    pub(super) fn find(name: &str, pid: Option<u32>) -> Option<CodeFile> {
+        let parts = name.split_once("!/").filter(|_| !Path::new(name).exists());
+        let (file, entry) = parts.map_or((name, None), |(file, entry)| (file, Some(entry.into())));
+        Some(CodeFile { path: library::find(file, pid)?, entry })
+    }
+}
+
+impl fmt::Display for CodeFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.entry.as_ref().map_or(Ok(()), |entry| write!(f, "!/{entry}"))
+    }
+}
+
 /// An executable or a library.
 #[derive(Debug)]
 pub(super) struct Exe {
     source: Source,
+    /// Where in the file it begins: not at 0 if the file is an archive.
+    start: u64,
     header: Header,
     ctx: Ctx,
     segments: Vec<ProgramHeader>,
@@ -54,14 +85,15 @@ pub(super) struct Exe {
 /// Where the bytes are.
 #[derive(Debug)]
 enum Source {
-    File(File, u64),
+    /// So many bytes of a file, from the first number on.
+    File(File, u64, u64),
     Bytes(Vec<u8>),
 }
 
 impl Source {
     fn len(&self) -> u64 {
         match self {
-            Source::File(_, len) => *len,
+            Source::File(_, _, len) => *len,
             Source::Bytes(bytes) => bytes.len() as u64,
         }
     }
@@ -82,9 +114,10 @@ impl Source {
             )));
         };
         match self {
-            Source::File(file, _) => {
+            Source::File(file, start, _) => {
                 out.resize(len as usize, 0);
-                file.read_exact_at(out, at).map_err(|e| ExeError(format!("cannot be read: {e}")))
+                file.read_exact_at(out, start.saturating_add(at))
+                    .map_err(|e| ExeError(format!("cannot be read: {e}")))
             }
             Source::Bytes(bytes) => {
                 out.clear();
@@ -97,17 +130,21 @@ impl Source {
 
 impl Exe {
     /// Opens a file and reads its headers.
-    pub(super) fn open(path: &Path) -> Result<Exe, ExeError> {
+    pub(super) fn open(code: &CodeFile) -> Result<Exe, ExeError> {
         let unreadable = |e: std::io::Error| ExeError(format!("cannot be opened: {e}"));
-        let file = File::open(path).map_err(unreadable)?;
+        let file = File::open(&code.path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
         if !about.is_file() {
             return Err(ExeError("is not a regular file".into()));
         }
-        Exe::read(Source::File(file, about.len()))
+        let (start, len) = match &code.entry {
+            Some(entry) => archive::locate(&file, about.len(), entry)?,
+            None => (0, about.len()),
+        };
+        Exe::read(Source::File(file, start, len), start)
     }
 
-    fn read(source: Source) -> Result<Exe, ExeError> {
+    fn read(source: Source, start: u64) -> Result<Exe, ExeError> {
         let damaged =
             |what: &'static str| move |e: goblin::error::Error| ExeError(format!("is damaged: {what}: {e}"));
         let head = source.read(0, 64.min(source.len()))?;
@@ -127,7 +164,7 @@ impl Exe {
             0 => Vec::new(),
             _ => parse_sections(&bytes, count, header.e_shentsize, ctx).map_err(damaged("its sections"))?,
         };
-        let mut exe = Exe { source, header, ctx, segments, sections, section_names: Vec::new() };
+        let mut exe = Exe { source, start, header, ctx, segments, sections, section_names: Vec::new() };
         if let Some(names) = exe.sections.get(usize::from(header.e_shstrndx)) {
             exe.section_names = exe.contents(names)?;
         }
@@ -167,6 +204,11 @@ impl Exe {
         if self.ctx.le == goblin::container::Endian::Big { Endian::Big } else { Endian::Little }
     }
 
+    /// Where in the file it begins.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Where in the file the byte with this address is, if a segment has it; and if that is code.
     pub(super) fn offset_of(&self, address: u64) -> Option<(u64, bool)> {
         let inside = |s: &&ProgramHeader| {
@@ -175,6 +217,7 @@ impl Exe {
         };
         let segment = self.segments.iter().find(inside)?;
         let offset = address.wrapping_sub(segment.p_vaddr).checked_add(segment.p_offset)?;
+        let offset = offset.checked_add(self.start)?;
         Some((offset, segment.p_flags & PF_X != 0))
     }
 
@@ -196,7 +239,7 @@ impl Exe {
         let mut bytes = Vec::new();
         let unpacked = lzma_rust2::XzReader::new(packed.as_slice(), false);
         unpacked.take(MAX_EXTRA).read_to_end(&mut bytes).ok()?;
-        Exe::read(Source::Bytes(bytes)).ok()
+        Exe::read(Source::Bytes(bytes), 0).ok()
     }
 
     fn debug_file(&self) -> Option<Exe> {
@@ -205,7 +248,7 @@ impl Exe {
         let id: String = note.get(16..)?.iter().map(|b| format!("{b:02x}")).collect();
         let (first, rest) = id.split_at_checked(2)?;
         let path = PathBuf::from(format!("/usr/lib/debug/.build-id/{first}/{rest}.debug"));
-        Exe::open(&path).ok()
+        Exe::open(&CodeFile { path, entry: None }).ok()
     }
 }
 

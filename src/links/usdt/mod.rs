@@ -23,7 +23,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::exe::Exe;
+use super::exe::{CodeFile, Exe};
 use super::uprobe::{self, About};
 use super::uprobe_multi::{self, Site};
 use super::{AttachError, Link, Undo, why};
@@ -43,7 +43,7 @@ use spec::Specs;
 /// A USDT probe. Linux 4.20; a process has to be named before 5.15.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usdt {
-    /// A path, or the name of a library or of a program in `$PATH`.
+    /// A path, or the name of a library or of a program in `$PATH`; `ARCHIVE!/ENTRY` for a library in a ZIP file.
     pub file: String,
     /// The group that the probe belongs to.
     pub provider: String,
@@ -82,9 +82,9 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, usdt: &Usdt) -> Result<
     why::check_type(program, "USDT", ProgType::Kprobe)?;
     let hook = usdt.to_string();
     let about = About { program, hook: &hook };
-    let path = about.file(&usdt.file, usdt.pid)?;
-    let exe = about.open(&path)?;
-    let probes = probes(&about, &path, &exe, usdt)?;
+    let code = about.file(&usdt.file, usdt.pid)?;
+    let exe = about.open(&code)?;
+    let probes = probes(&about, &code, &exe, usdt)?;
     let refused = |source| explain(kernel, program, usdt, source);
     let mut specs = Specs::of(program).map_err(|why| unsupported(&about, why))?;
     let mut sites = Vec::new();
@@ -101,8 +101,8 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, usdt: &Usdt) -> Result<
         });
     }
     let link = match kernel.has(Feature::AttachCookie).allows() {
-        true => with_cookies(program, &path, usdt, &sites).map_err(refused)?.and_then(specs),
-        false => by_address(&about, &path, &exe, usdt, &probes, &sites, specs)?,
+        true => with_cookies(program, &code.path, usdt, &sites).map_err(refused)?.and_then(specs),
+        false => by_address(&about, &code.path, &exe, usdt, &probes, &sites, specs)?,
     };
     notes.sort();
     notes.dedup();
@@ -119,11 +119,11 @@ fn unsupported(about: &About<'_>, why: String) -> AttachError {
 }
 
 /// The places of the probe.
-fn probes(about: &About<'_>, path: &Path, exe: &Exe, usdt: &Usdt) -> Result<Vec<Probe>, AttachError> {
+fn probes(about: &About<'_>, code: &CodeFile, exe: &Exe, usdt: &Usdt) -> Result<Vec<Probe>, AttachError> {
     if !exe.is_64() || exe.endian() != crate::bytes::Endian::NATIVE {
-        return Err(about.bad_file(path, "is for another kind of machine than this kernel's own"));
+        return Err(about.bad_file(code, "is for another kind of machine than this kernel's own"));
     }
-    let all = note::read(exe).map_err(|e| about.bad_file(path, e))?;
+    let all = note::read(exe).map_err(|e| about.bad_file(code, e))?;
     let is_meant = |p: &&Probe| p.provider == usdt.provider && p.name == usdt.name;
     let found: Vec<Probe> = all.iter().filter(is_meant).cloned().collect();
     if !found.is_empty() {
@@ -132,8 +132,8 @@ fn probes(about: &About<'_>, path: &Path, exe: &Exe, usdt: &Usdt) -> Result<Vec<
     let wanted = format!("{}:{}", usdt.provider, usdt.name);
     let names: Vec<String> = all.iter().map(|p| format!("{}:{}", p.provider, p.name)).collect();
     let near = match names.is_empty() {
-        true => format!(" in {}, which has none", path.display()),
-        false => format!(" in {}{}", path.display(), why::nearest(&wanted, names.iter().map(String::as_str))),
+        true => format!(" in {code}, which has none"),
+        false => format!(" in {code}{}", why::nearest(&wanted, names.iter().map(String::as_str))),
     };
     Err(AttachError::NotFound {
         program: about.program.name().into(),

@@ -11,13 +11,19 @@ use crate::dump::Loaded;
 use crate::events::Seen;
 
 /// An open object.
-struct Object(*mut b::bpf_object);
+pub struct Object(*mut b::bpf_object);
 
 impl Drop for Object {
     fn drop(&mut self) {
         // SAFETY: it was opened by `open` and is closed once.
         unsafe { b::bpf_object__close(self.0) }
     }
+}
+
+/// The linked library's version.
+pub fn version() -> (u32, u32) {
+    // SAFETY: they return constants.
+    unsafe { (b::libbpf_major_version(), b::libbpf_minor_version()) }
 }
 
 fn last_errno() -> i32 {
@@ -59,16 +65,13 @@ pub fn programs(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(each_program(&object).into_iter().map(|(_, name)| name).collect())
 }
 
-pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
-    let object = match open(name, bytes) {
-        Ok(object) => object,
-        Err(errno) => return Verdict::Refused(errno, "open".into()),
-    };
-    let programs = each_program(&object);
+/// Loads these programs of an object; the error is a number.
+pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<Object, i32> {
+    let object = open(name, bytes)?;
     // SAFETY: programs and maps are those of the open object.
     unsafe {
-        for (prog, name) in &programs {
-            b::bpf_program__set_autoload(*prog, name == program);
+        for (prog, name) in &each_program(&object) {
+            b::bpf_program__set_autoload(*prog, programs.contains(name));
         }
         let mut map = ptr::null_mut();
         loop {
@@ -83,13 +86,24 @@ pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
                 b::bpf_map__set_max_entries(map, 1);
             }
         }
-        let err = b::bpf_object__load(object.0);
-        if err != 0 {
-            return Verdict::Refused(-err, "load".into());
+        match b::bpf_object__load(object.0) {
+            0 => Ok(object),
+            err => Err(-err),
         }
-        let Some((prog, _)) = programs.iter().find(|(_, name)| name == program) else {
-            return Verdict::Refused(0, "no such program".into());
-        };
+    }
+}
+
+pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
+    let object = match load_all(name, bytes, &[program.to_string()]) {
+        Ok(object) => object,
+        Err(errno) => return Verdict::Refused(errno, "it was refused".into()),
+    };
+    let programs = each_program(&object);
+    let Some((prog, _)) = programs.iter().find(|(_, name)| name == program) else {
+        return Verdict::Refused(0, "no such program".into());
+    };
+    // SAFETY: the program is one of the open object's, which keeps its descriptor open.
+    unsafe {
         let fd = b::bpf_program__fd(*prog);
         if fd < 0 {
             return Verdict::Refused(-fd, "it was not loaded".into());

@@ -6,12 +6,14 @@
 //! (`make test-oracle`): it loads objects that nobody here wrote.
 
 mod attach;
+mod clock;
 mod cut;
 mod dump;
 mod events;
 #[path = "../../../benches/executable.rs"]
 mod executable;
 mod libbpf;
+mod load;
 mod maps;
 mod ours;
 mod race;
@@ -30,32 +32,46 @@ pub enum Verdict {
     Refused(i32, String),
 }
 
+/// Where libbpf 1.7 is known to be wrong, so that a difference is not ours: object, program, and what it does.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "cc_optional",
+        "cc_init",
+        "libbpf takes `?` for the first table of a section only, and never loads a program that is asked for by name if its table is optional",
+    ),
+    ("tracing_multi", "entries", "libbpf 1.7 does not know fentry.multi, 1.8 does"),
+];
+
 fn main() -> ExitCode {
+    if let (1, ..=6) | (0, _) = libbpf::version() {
+        eprintln!("this was linked with libbpf {:?}, not with that of libbpf-sys", libbpf::version());
+        return ExitCode::FAILURE;
+    }
     let mut files: Vec<String> = std::env::args().skip(1).collect();
     if files.first().is_some_and(|a| a == "--cut") {
         return cut_all(&files[1], &files[2..]);
     }
-    if let [what, dir] = files.as_slice() {
-        let bench = match what.as_str() {
-            "--bench-attach" => Some(attach::run(dir)),
-            "--bench-events" => Some(events::run(dir)),
-            "--bench-maps" => Some(maps::run()),
-            _ => None,
-        };
-        match bench {
-            Some(Ok(())) => return ExitCode::SUCCESS,
-            Some(Err(e)) => {
-                eprintln!("{e}");
-                return ExitCode::FAILURE;
-            }
-            None => {}
+    let done = match files.as_slice() {
+        [what, dir] if what == "--bench-attach" => Some(attach::run(dir)),
+        [what, dir] if what == "--bench-events" => Some(events::run(dir)),
+        [what, _] if what == "--bench-maps" => Some(maps::run()),
+        [what, files @ ..] if what == "--bench-load" => Some(load::run(files)),
+        [what, who, file, programs @ ..] if what == "--load-once" => Some(load::once(who, file, programs)),
+        _ => None,
+    };
+    match done {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(e)) => {
+            eprintln!("{e}");
+            return ExitCode::FAILURE;
         }
+        None => {}
     }
     let only = files.iter().position(|a| a == "--program").map(|i| {
         files.remove(i);
         files.remove(i)
     });
-    let (mut same, mut both_refuse, mut different) = (0, 0, 0);
+    let (mut same, mut both_refuse, mut known_differences, mut different) = (0, 0, 0, 0);
     for file in &files {
         let bytes = match std::fs::read(file) {
             Ok(bytes) => bytes,
@@ -95,8 +111,13 @@ fn main() -> ExitCode {
                 }
                 let theirs = libbpf::load(stem, object, &program);
                 let ours = ours::load(stem, object, &program);
-                let row = compare(&theirs, &ours);
+                let mut row = compare(&theirs, &ours);
+                let known = KNOWN.iter().find(|(o, p, _)| *o == stem && *p == program);
+                if let (Some(_), Some((_, _, why))) = (row.get("different"), known) {
+                    row = json!({"known": why});
+                }
                 match row.get("different") {
+                    _ if row.get("known").is_some() => known_differences += 1,
                     Some(_) => different += 1,
                     None if matches!(theirs, Verdict::Loaded(_)) => same += 1,
                     None => both_refuse += 1,
@@ -109,7 +130,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("{}", json!({"loaded the same": same, "refused by both": both_refuse, "different": different}));
+    let (major, minor) = libbpf::version();
+    println!(
+        "{}",
+        json!({"libbpf": format!("{major}.{minor}"), "loaded the same": same, "refused by both": both_refuse, "known": known_differences, "different": different})
+    );
     if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

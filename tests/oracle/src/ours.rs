@@ -24,28 +24,33 @@ pub fn programs(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(object.programs.iter().map(|p| p.name().to_string()).collect())
 }
 
-pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
-    let errno = |e: rawbpf::Error| Verdict::Refused(e.errno().map_or(0, |e| e.0), chain(&e));
-    let mut object = match Object::parse(name, bytes) {
-        Ok(object) => object,
-        Err(e) => return errno(e.into()),
-    };
+/// Loads these programs of an object, with a new view of the kernel.
+pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<rawbpf::Loaded, rawbpf::Error> {
+    let mut object = Object::parse(name, bytes)?;
     for map in &mut object.maps {
         map.pin_by_name = false;
         if map.max_entries == 0 && map.map_type.0 != 4 && matches!(map.origin, MapOrigin::Declared) {
             map.max_entries = 1;
         }
     }
-    let options = Options { only: vec![program.to_string()], ..Options::default() };
-    let plan = match object.plan(&Kernel::host(), &options) {
-        Ok(plan) => plan,
-        Err(e) => return errno(e.into()),
-    };
-    match plan.run() {
+    // libbpf loads all callbacks of the tables that it makes, whatever it is asked for.
+    let mut only = programs.to_vec();
+    for map in object.maps.iter().filter(|m| m.autocreate) {
+        if let MapOrigin::StructOps(ops) = &map.origin {
+            let callbacks = ops.programs.iter().filter_map(|(_, ix)| object.programs.get(ix.0));
+            only.extend(callbacks.map(|p| p.name().to_string()));
+        }
+    }
+    let options = Options { only, ..Options::default() };
+    Ok(object.plan(&Kernel::host(), &options)?.run()?)
+}
+
+pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
+    match load_all(name, bytes, &[program.to_string()]) {
         Ok(loaded) => match loaded.program(program).map(|p| Loaded::of(p.as_fd())) {
             Some(Ok(loaded)) => Verdict::Loaded(Box::new(loaded)),
             other => Verdict::Refused(0, format!("{other:?}")),
         },
-        Err(e) => errno(e.into()),
+        Err(e) => Verdict::Refused(e.errno().map_or(0, |e| e.0), chain(&e)),
     }
 }

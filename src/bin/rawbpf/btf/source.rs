@@ -1,5 +1,6 @@
 //! Whose types are meant.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,7 +76,7 @@ fn file(path: &str, args: &DumpArgs) -> Result<Types, CliError> {
         return Err(CliError::NoSuch { what: "source of types", wanted: format!("`{path}`"), near });
     }
     let in_sysfs = Path::new(path).parent() == Some(Path::new("/sys/kernel/btf"));
-    let is_kernel = in_sysfs || path.ends_with("vmlinux");
+    let is_kernel = in_sysfs || path.ends_with("vmlinux") || is_bare(path);
     if let Some(base) = &args.base {
         let base = kernel::read_types(base, None)?;
         return Ok(Types::all(kernel::read_types(path, Some(&base))?, is_kernel));
@@ -85,6 +86,13 @@ fn file(path: &str, args: &DumpArgs) -> Result<Types, CliError> {
         return Ok(Types::all(kernel::read_types(path, Some(host.btf()?))?, true));
     }
     Ok(Types::all(kernel::read_types(path, None)?, is_kernel))
+}
+
+/// Whether a file is BTF and nothing else, as kernels give theirs away, and not the section of an object.
+fn is_bare(path: &str) -> bool {
+    let mut magic = [0; 2];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && [0xeb9f, 0x9feb].contains(&u16::from_le_bytes(magic))
 }
 
 fn by_id(id: u32) -> Result<Types, CliError> {
