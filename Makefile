@@ -19,10 +19,10 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## The rawbpf command, target/release/rawbpf
-	cargo build --release --features cli
+	cargo build --release --features cli,export
 
 static: ## The rawbpf command as one static file that runs anywhere
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli --target $(TARGET)
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli,export --target $(TARGET)
 	@ls -l $(STATIC) | awk '{ printf "%s: %.1f MB\n", $$9, $$5 / 1000000 }'
 
 install: static ## Install it, its man pages and completions to /usr/local (PREFIX=... for elsewhere)
