@@ -39,9 +39,10 @@ impl Family {
         Family { name: name.into(), kind, help: help.into(), points: Vec::new() }
     }
 
-    /// Adds a series.
+    /// Adds a series. A label without a value is none.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], amount: Amount) {
-        let labels = labels.iter().map(|(name, value)| (Arc::from(*name), value.to_string())).collect();
+        let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+        let labels = labels.map(|(name, value)| (Arc::from(*name), value.to_string())).collect();
         self.points.push(Point { labels, number: Number::One(amount) });
     }
 
