@@ -6,6 +6,7 @@
 //! it the command of the tests is used, and the libraries that it is linked with are mounted as well.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -208,22 +209,18 @@ fn the_image_runs_with_what_the_daemonset_grants_and_not_with_less() {
             let out = contained(dir.path(), &rest, &args).output().expect("capsh is installed: make deps");
             assert_eq!(out.status.code(), Some(3), "without {missing}: {}", words(&out));
         }
-        let mut running = contained(dir.path(), &granted, &args).spawn().expect("it starts");
-        let port = &container["ports"][0]["containerPort"];
-        let address = format!("127.0.0.1:{port}");
-        let since = Instant::now();
-        while std::net::TcpStream::connect(&address).is_err() {
-            if let Some(status) = running.try_wait().expect("it is asked") {
-                panic!("it ended: {status}");
-            }
-            assert!(since.elapsed() < Duration::from_secs(60), "it does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut running =
+            contained(dir.path(), &granted, &args).stdout(Stdio::piped()).spawn().expect("it starts");
+        let said = BufReader::new(running.stdout.take().expect("its output")).lines();
+        let mut said = said.map(|line| line.expect("a line"));
+        assert!(said.any(|line| line.starts_with("serving 2 metrics")), "{:?}", running.wait());
+        let address = format!("127.0.0.1:{}", container["ports"][0]["containerPort"]);
         let probe = container["livenessProbe"]["httpGet"]["path"].as_str().expect("a path");
         assert!(ask(&address, &format!("GET {probe} HTTP/1.1")).0.starts_with("HTTP/1.1 200"));
         (0..5).for_each(|_| veth.send_frame(&frame(9, 6, 100)));
         let want =
             "node_source_bytes_total{interface=\"eth0\",protocol=\"PROTO_TCP\",source=\"192.0.2.9\"} 500\n";
+        let since = Instant::now();
         loop {
             let (_, page) = ask(&address, "GET /metrics HTTP/1.1");
             if page.contains(want) {

@@ -12,7 +12,7 @@ use rawbpf::maps::Builder;
 use rawbpf::uapi::MapType;
 
 use super::{Exporter, config};
-use crate::gate::{BPFFS, ROOT, require};
+use crate::gate::{ROOT, require};
 use crate::net::{in_namespace, mount_bpffs, rawbpf_bpffs, up};
 
 const PIN: &str = "/sys/fs/bpf/numbers";
@@ -50,7 +50,6 @@ fn with_bpffs(test: impl FnOnce(&Path) + Send) {
 #[test]
 fn there_are_as_many_series_as_may_be_and_who_came_first_stays() {
     require!(ROOT);
-    require!(BPFFS);
     with_bpffs(|dir| {
         let map = numbers(16, &[(1, 10), (2, 20), (3, 30), (4, 40), (5, 50)]);
         map.pin(PIN).expect("it is pinned");
@@ -81,7 +80,6 @@ fn there_are_as_many_series_as_may_be_and_who_came_first_stays() {
 #[test]
 fn a_pin_that_is_another_map_now_is_followed_if_its_elements_are_alike() {
     require!(ROOT);
-    require!(BPFFS);
     with_bpffs(|dir| {
         let map = numbers(16, &[(1, 10)]);
         map.pin(PIN).expect("it is pinned");
@@ -102,7 +100,7 @@ fn a_pin_that_is_another_map_now_is_followed_if_its_elements_are_alike() {
         drop(map);
         assert_eq!(look(), (vec![11.0], 1.0, 0.0));
         let unlike = Builder::new(MapType::Hash, "numbers").keys::<u64>().values::<u64>().max_entries(4);
-        unlike.create().and_then(|m| Ok(m.pin(PIN).expect("it is pinned"))).expect("a map");
+        unlike.create().expect("a map").pin(PIN).expect("it is pinned");
         assert_eq!(look(), (vec![11.0], 1.0, 0.0), "its keys are of another size");
         fs::remove_file(PIN).expect("it is unpinned");
         numbers(16, &[(1, 100), (2, 200)]).pin(PIN).expect("it is pinned");
@@ -114,7 +112,6 @@ fn a_pin_that_is_another_map_now_is_followed_if_its_elements_are_alike() {
 #[test]
 fn a_map_that_is_written_to_all_the_time_is_read_all_the_time() {
     require!(ROOT);
-    require!(BPFFS);
     with_bpffs(|dir| {
         let map = numbers(4096, &[]);
         let exporter = start(dir, &format!("id {}", map.info().id));
@@ -142,7 +139,6 @@ fn a_map_that_is_written_to_all_the_time_is_read_all_the_time() {
 #[test]
 fn clients_of_all_kinds_get_an_answer_and_hold_up_nobody() {
     require!(ROOT);
-    require!(BPFFS);
     with_bpffs(|dir| {
         let map = numbers(4, &[(1, 1)]);
         let exporter = start(dir, &format!("id {}", map.info().id));

@@ -92,7 +92,7 @@ fn prometheus_reads_what_the_maps_hold() {
         // Half of the packets are small, half are large.
         (0..10).for_each(|_| veth.send_frame(&frame(1, 17, 60)));
         (0..10).for_each(|_| veth.send_frame(&frame(2, 6, 1000)));
-        let page = exporter.scrape_until(|p| p.of("traffic_packets_total").values().sum::<f64>() == 20.0);
+        let page = exporter.scrape_until(|page| page.packets() == 20.0);
         Prometheus::wait("the target is up", || {
             let targets = Prometheus::ask("/api/v1/targets")?;
             let target = &targets["data"]["activeTargets"][0];

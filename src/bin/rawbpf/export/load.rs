@@ -119,7 +119,9 @@ fn options(source: &Source, part: &ObjectPart) -> Result<HowArgs, CliError> {
         let text = e.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         let first: Vec<&str> = text.lines().map(str::trim).take_while(|l| !l.is_empty()).collect();
-        let named = part.load.iter().find(|(key, _)| text.contains(&format!("--{}", key.get_ref())));
+        // The longest, for --xdp stands in --xdp-mode, too.
+        let named = part.load.iter().filter(|(key, _)| text.contains(&format!("--{}", key.get_ref())));
+        let named = named.max_by_key(|(key, _)| key.get_ref().len());
         let span = named.map_or(part.path.span(), |(_, value)| value.span());
         source.at(span, first.join(" "))
     })
