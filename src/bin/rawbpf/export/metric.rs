@@ -50,17 +50,7 @@ impl Metric {
         let value_span = path.map_or(part.map.span(), |p| p.span());
         let value = Cell::new(shape, path.map_or("value", |p| p.get_ref().as_str()))
             .map_err(|e| source.at(value_span.clone(), e))?;
-        let what = match (kind, &part.buckets) {
-            (Kind::Histogram, Some(buckets)) => {
-                let made = Buckets::new(shape, value, buckets.get_ref());
-                What::Buckets(made.map_err(|e| source.at(buckets.span(), e))?)
-            }
-            (Kind::Histogram, None) => {
-                return Err(source.at(part.kind.span(), "a histogram needs `buckets`"));
-            }
-            (_, Some(buckets)) => return Err(source.at(buckets.span(), "buckets are for histograms")),
-            (_, None) => What::Number(value),
-        };
+        let what = what(source, shape, part, value)?;
         let wrong = match &what {
             What::Number(cell) => cell.not_a_number(),
             What::Buckets(buckets) => buckets.not_a_number(),
@@ -69,19 +59,8 @@ impl Metric {
             let problem = format!("this is {ty}, and no number; `value` names the member, as in value.NAME");
             return Err(source.at(value_span, problem));
         }
-        let mut labels = Vec::new();
-        for (name, value) in &part.labels {
-            let label = LabelPart::of(value.get_ref()).and_then(|l| Label::new(shape, name.get_ref(), l));
-            check_label(name.get_ref(), kind).map_err(|e| source.at(name.span(), e))?;
-            labels.push(label.map_err(|e| source.at(value.span(), e))?);
-        }
+        let labels = labels(source, shape, part)?;
         let by_cpu = labels.iter().any(Label::is_cpu);
-        if let Some(label) = labels.iter().find(|l| l.is_of_value() && shape.is_per_cpu() && !by_cpu) {
-            let span = part.labels.get(label.name.as_ref()).map_or(part.map.span(), |l| l.span());
-            let problem =
-                "each CPU has a value of its own: a label of the value needs another with from = \"cpu\"";
-            return Err(source.at(span, problem));
-        }
         let scale = part.scale.as_ref().map(|scale| *scale.get_ref());
         if let (Some(scale), Some(part)) = (scale, &part.scale) {
             if !scale.is_finite() || scale <= 0.0 {
@@ -154,6 +133,37 @@ impl Metric {
     pub(super) fn label_names(&self) -> Vec<String> {
         self.labels.iter().map(|l| l.name.to_string()).collect()
     }
+}
+
+/// A number, or buckets.
+fn what(source: &Source, shape: &Shape, part: &MetricPart, value: Cell) -> Result<What, CliError> {
+    match (part.kind.get_ref(), &part.buckets) {
+        (Kind::Histogram, Some(buckets)) => {
+            let made = Buckets::new(shape, value, buckets.get_ref());
+            made.map(What::Buckets).map_err(|e| source.at(buckets.span(), e))
+        }
+        (Kind::Histogram, None) => Err(source.at(part.kind.span(), "a histogram needs `buckets`")),
+        (_, Some(buckets)) => Err(source.at(buckets.span(), "buckets are for histograms")),
+        (_, None) => Ok(What::Number(value)),
+    }
+}
+
+fn labels(source: &Source, shape: &Shape, part: &MetricPart) -> Result<Vec<Label>, CliError> {
+    let mut labels = Vec::new();
+    for (name, value) in &part.labels {
+        check_label(name.get_ref(), *part.kind.get_ref()).map_err(|e| source.at(name.span(), e))?;
+        let label = LabelPart::of(value.get_ref()).and_then(|l| Label::new(shape, name.get_ref(), l));
+        labels.push(label.map_err(|e| source.at(value.span(), e))?);
+    }
+    let by_cpu = labels.iter().any(Label::is_cpu);
+    for (label, (_, value)) in labels.iter().zip(&part.labels) {
+        if label.is_of_value() && shape.is_per_cpu() && !by_cpu {
+            let problem =
+                "each CPU has a value of its own: a label of the value needs another with from = \"cpu\"";
+            return Err(source.at(value.span(), problem));
+        }
+    }
+    Ok(labels)
 }
 
 /// The name without what is added to it when it is served.
