@@ -1,5 +1,5 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build static test test-gen demo bpf rejected bench ci check deps install \
+.PHONY: help build static test test-gen test-deploy demo bpf rejected bench ci check deps install \
         test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
@@ -19,10 +19,10 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## The rawbpf command, target/release/rawbpf
-	cargo build --release --features cli
+	cargo build --release --features cli,export
 
 static: ## The rawbpf command as one static file that runs anywhere
-	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli --target $(TARGET)
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --features cli,export --target $(TARGET)
 	@ls -l $(STATIC) | awk '{ printf "%s: %.1f MB\n", $$9, $$5 / 1000000 }'
 
 install: static ## Install it, its man pages and completions to /usr/local (PREFIX=... for elsewhere)
@@ -73,7 +73,10 @@ bench: static ## Measure against bpftool and others, as ratios
 test-gen: ## A program whose build.rs makes code of an object; run as root it loads it and prints "42 frames"
 	cd tests/gen && CARGO_TARGET_DIR=$(OUT)/gen cargo run --quiet
 
-ci: deps check test test-gen static test-kernels ## What CI runs
+test-deploy: static ## The static command in an empty root, with the mounts and capabilities of deploy/daemonset.yaml
+	RAWBPF_STATIC=$(STATIC) cargo test --all-features --test it deploy::
+
+ci: deps check test test-gen static test-deploy test-kernels ## What CI runs
 
 test-kernels: ## The integration tests on real kernels (KERNEL=6.12, KERNEL=all, ARCH=s390x, TESTS=filter)
 	@tests/kernels/run

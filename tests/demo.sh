@@ -9,7 +9,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 command -v ip >/dev/null || tests/deps.sh
 command -v ping >/dev/null || tests/deps.sh
-cargo build -q --release --features cli
+cargo build -q --release --features cli,export
 if [ "${1-}" != inside ]; then
     # Network and mount namespaces of our own: the interface, the bpffs, all of it ends with this script.
     exec unshare -mn --propagation private "$0" inside

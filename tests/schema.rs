@@ -14,7 +14,7 @@ fn schema() -> &'static Json {
 }
 
 /// Whether a value is as the schema has it. Knows as much of JSON Schema as ours uses; the rest is a panic.
-fn check(value: &Json, rule: &Json, at: &str) -> Result<(), String> {
+pub(crate) fn check(value: &Json, rule: &Json, at: &str) -> Result<(), String> {
     let rule = rule.as_object().expect("a rule is an object");
     for (key, part) in rule {
         let wrong = |what: &str| Err(format!("{at}: {what}: {value}"));

@@ -94,7 +94,9 @@ pub use resolve::Field;
 pub use sanitize::{Support, sanitize};
 pub use types::{Array, FwdKind, Int, Kind, Type, Unknown};
 
-pub use value::{EncodeError, Literal, Problem, SyntaxError, Value, decode, encode, encode_into};
+pub use value::{
+    EncodeError, Literal, Problem, SyntaxError, Value, decode, decode_field, encode, encode_into,
+};
 
 use std::fmt;
 

@@ -43,6 +43,7 @@ mod perf;
 mod poller;
 mod program;
 mod ring;
+mod ring_watch;
 mod set;
 #[cfg(feature = "tokio")]
 mod stream;
@@ -54,6 +55,7 @@ pub use crate::sys::perf_buffer::Wakeup;
 pub use perf::{PerfBuffer, PerfEvent, PerfOptions};
 pub use program::{ProgStream, StreamKind};
 pub use ring::{Positions, Record, RingBuf};
+pub use ring_watch::{RingLevel, RingWatch};
 pub use set::{RingIx, RingSet};
 #[cfg(feature = "tokio")]
 pub use stream::{PerfEventOwned, PerfStream, RingStream};

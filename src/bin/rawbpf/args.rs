@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Map(MapCommand),
     /// Print what programs send through a ring buffer or a perf event array
     Events(EventsArgs),
+    /// Serve what maps hold as metrics over HTTP (OpenMetrics, Prometheus)
+    #[cfg(feature = "export")]
+    Export(crate::export::args::ExportArgs),
     /// Print what programs print with bpf_printk, and which program it was
     Trace(TraceArgs),
     /// Print stack traces with names
@@ -125,6 +128,8 @@ impl Command {
             Command::Disasm(_) => "disasm",
             Command::Map(command) => command.name(),
             Command::Events(_) => "events",
+            #[cfg(feature = "export")]
+            Command::Export(_) => "export",
             Command::Trace(_) => "trace",
             Command::Stack(_) => "stack",
             Command::Prog(command) => command.name(),

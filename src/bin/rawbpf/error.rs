@@ -57,6 +57,10 @@ pub(crate) enum CliError {
     /// Events were lost, and that was to be an error.
     #[error("events were lost")]
     Lost,
+    /// A mistake in a configuration file.
+    #[cfg(feature = "export")]
+    #[error("{}:{line}: {key}{problem}", .file.display())]
+    Config { file: PathBuf, line: usize, key: String, problem: String },
     /// A line of the input.
     #[error("line {line} of the input")]
     Line { line: usize, source: Box<CliError> },
@@ -130,6 +134,8 @@ impl CliError {
             }
             CliError::NetNs(_) => "failed",
             CliError::Incomplete { .. } => "incomplete",
+            #[cfg(feature = "export")]
+            CliError::Config { .. } => "usage",
             CliError::Token { source, .. } if source.errno.is_permission() => "not permitted",
             CliError::Token { .. } => "failed",
             CliError::BadName { .. }

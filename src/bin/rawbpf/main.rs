@@ -9,6 +9,7 @@
 //!   doctor               what the machine allows, what an object needs
 //!   map, prog, link      what the kernel has now
 //!   events, trace, stack what programs say
+//!   export               what maps hold, as metrics for a monitoring system
 //! ```
 //!
 //! Every verb makes a report (a value that can be printed for people and as JSON) or an error; this file
@@ -30,6 +31,8 @@ mod error;
 mod event_type;
 mod events;
 mod events_args;
+#[cfg(feature = "export")]
+mod export;
 mod feature;
 mod gc;
 mod generate;
@@ -116,6 +119,8 @@ fn run(command: Command, out: &Output) -> Result<(), CliError> {
         Command::Disasm(args) => disasm::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Map(command) => map::run(command, out),
+        #[cfg(feature = "export")]
+        Command::Export(args) => export::run(&args, out),
         Command::Events(args) => events::run(&args, out),
         Command::Trace(args) => trace::run(&args, out),
         Command::Stack(args) => stack::run(&args, out),

@@ -5,7 +5,7 @@ use super::{NODES, NODES_PER_BYTE, Order, Value, addr_len, is_byte, is_char, mea
 use crate::btf::list::{Enumerators, Members, Secinfos};
 use crate::btf::resolve::step;
 use crate::btf::types::{Array, Int, Kind, Type};
-use crate::btf::{Btf, BtfError, Name, TypeId};
+use crate::btf::{Btf, BtfError, Field, Name, TypeId};
 use crate::bytes::{Endian, Truncated};
 use std::net::IpAddr;
 
@@ -36,6 +36,28 @@ pub fn decode<'a>(btf: &'a Btf, id: TypeId, data: &[u8]) -> Result<Value<'a>, Bt
     let left = (data.len() as u32).saturating_mul(NODES_PER_BYTE).saturating_add(NODES);
     let mut reader = Reader { btf, data, end: u64::from(size) * 8, left };
     reader.value(id, 0, 0, 0)
+}
+
+/// Reads one member, as [`Btf::field`] found it, from the bytes of the whole: the others are not looked at.
+///
+/// ```
+/// use rawbpf::btf::{Btf, BtfBuilder, IntEncoding, NewMember, Value, decode_field};
+/// use rawbpf::bytes::Endian;
+/// let mut b = BtfBuilder::with_endian(Endian::Little);
+/// let u32_ = b.int("unsigned int", 4, IntEncoding::UNSIGNED);
+/// let stats = b.composite(false, "stats", 8, &[NewMember::at("pkts", u32_, 0), NewMember::at("lost", u32_, 32)]);
+/// let btf = Btf::parse(b.to_bytes()?)?;
+/// let lost = btf.field(stats, "lost")?;
+/// assert_eq!(decode_field(&btf, lost, &[5, 0, 0, 0, 1, 0, 0, 0])?, Value::Uint(1));
+/// # Ok::<(), rawbpf::btf::BtfError>(())
+/// ```
+///
+/// # Errors
+/// The bytes are too few, or the type has no values.
+pub fn decode_field<'a>(btf: &'a Btf, field: Field, data: &[u8]) -> Result<Value<'a>, BtfError> {
+    let left = (data.len() as u32).saturating_mul(NODES_PER_BYTE).saturating_add(NODES);
+    let mut reader = Reader { btf, data, end: u64::MAX, left };
+    reader.value(field.ty, field.bit_offset, field.bit_size, 0)
 }
 
 struct Reader<'a, 'd> {

@@ -16,7 +16,7 @@ mod literal;
 mod show;
 mod word;
 
-pub use decode::decode;
+pub use decode::{decode, decode_field};
 pub use encode::{encode, encode_into};
 pub use error::{EncodeError, Problem};
 pub use literal::{Literal, SyntaxError};
