@@ -247,3 +247,25 @@ fn the_least_set_is_enough_and_least() {
         assert!(!enough && said.contains(missing), "{said}");
     }
 }
+
+/// What only the verifier can know: the program computes with addresses.
+#[test]
+fn a_program_that_takes_perfmon_is_told_so() {
+    require!(ROOT);
+    require!(LITTLE_ENDIAN);
+    require!(MEMCG_ACCOUNT, release() >= (5, 11));
+    let dir = tempfile::tempdir().expect("a directory");
+    let (source, object) = (dir.path().join("length.s"), dir.path().join("length.o"));
+    let text = ".license \"GPL\"\n.section xdp\n.global length\nlength:\n\
+                r2 = *(u32 *)(r1 + xdp_md.data)\nr0 = *(u32 *)(r1 + xdp_md.data_end)\nr0 -= r2\nexit\n";
+    std::fs::write(&source, text).expect("it is written");
+    let (source, object) = (source.to_string_lossy(), object.to_string_lossy());
+    let nothing = || Ok(());
+    let made = rawbpf(&["asm", &source, "-o", &object], nothing);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let out = rawbpf(&["verify", &object], nothing);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    let out = rawbpf(&["verify", &object], drop_caps(&[PERFMON, SYS_ADMIN]));
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(said.contains("error[perfmon]") && said.contains("CAP_PERFMON"), "{said}");
+}

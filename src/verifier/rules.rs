@@ -265,6 +265,23 @@ pub static RULES: &[Rule] = &[
         follow: Reg,
     },
     Rule {
+        id: "perfmon",
+        messages: &[
+            "R{reg} pointer -= pointer prohibited",
+            "R{reg} pointer comparison prohibited",
+            "R{reg} leaks addr {where}",
+            "R{reg} {words} prohibited for !root",
+        ],
+        title: "only who has CAP_PERFMON may load this: it could tell where the kernel's memory is",
+        rule: "without CAP_PERFMON no program may take two pointers from one another, store a pointer in a map, or move a \
+               pointer by bounds that differ between paths",
+        help: &[
+            "load it with CAP_PERFMON as well (Linux 5.8; CAP_SYS_ADMIN before): setcap cap_bpf,cap_perfmon+ep FILE",
+            "or do without: compare `data + n > data_end` instead of computing `data_end - data`",
+        ],
+        follow: Reg,
+    },
+    Rule {
         id: "pointer-sum",
         messages: &["R{reg} pointer {op} pointer prohibited"],
         title: "two pointers are added",

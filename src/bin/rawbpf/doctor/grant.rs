@@ -78,6 +78,13 @@ fn lines(caps: Vec<Cap>, because: Vec<(Cap, String)>, release: Release, file: Op
         systemd.push("LimitMEMLOCK=infinity".into());
         notes.push("before Linux 5.11 maps count as locked memory: raise the limit as well".into());
     }
+    if !caps.contains(&Cap::Perfmon) && !caps.contains(&Cap::SysAdmin) {
+        notes.push(
+            "a program that computes with addresses (data_end - data, a pointer kept in a map) takes CAP_PERFMON as well: \
+             the verifier decides that, `rawbpf verify` under these capabilities asks it"
+                .into(),
+        );
+    }
     notes.push(
         "pins are made in /sys/fs/bpf, which belongs to root: chown a directory there for another user"
             .into(),
