@@ -23,8 +23,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
     ("running", &["elf", "error", "kernel", "links", "loader", "progs"]),
-    ("cause", &["error", "sys", "uapi", "kernel", "loader"]),
-    ("hint", &["cause", "error", "sys", "uapi"]),
+    ("cause", &["error", "sys", "uapi", "kernel", "loader", "maps"]),
+    ("hint", &["cause", "error", "loader", "sys", "uapi"]),
     (
         "error",
         &[
