@@ -119,19 +119,22 @@ static __always_inline void count(struct flow *flow, __u32 size)
 	} else {
 		struct traffic first = { .packets = 1, .bytes = size };
 
-		bpf_map_update_elem(&flows, flow, &first, BPF_NOEXIST);
+		// Of this CPU's value alone, whether another CPU was faster or not.
+		bpf_map_update_elem(&flows, flow, &first, BPF_ANY);
 	}
 	if (sizes) {
 		sizes->slots[slot]++;
 		sizes->bytes += size;
 	}
-	if (classes) {
-		__sync_fetch_and_add(classes, 1);
-	} else {
-		__u64 one = 1;
+	if (!classes) {
+		__u64 none = 0;
 
-		bpf_map_update_elem(&size_classes, &class, &one, BPF_NOEXIST);
+		// Another CPU may be faster: then its element is the one to count in.
+		bpf_map_update_elem(&size_classes, &class, &none, BPF_NOEXIST);
+		classes = bpf_map_lookup_elem(&size_classes, &class);
 	}
+	if (classes)
+		__sync_fetch_and_add(classes, 1);
 }
 
 SEC("xdp")

@@ -45,7 +45,12 @@ fn start(kernel: &Kernel, program: &str, interface: &str) -> Result<(Loaded, Lin
 fn line(event: &TraceEvent) -> String {
     let program = event.program.as_ref().map_or("?", |p| p.name.as_str());
     let seconds = Duration::from_nanos(event.time_ns).as_secs_f64();
-    format!("{seconds:.6}  {program:<12}  {}-{}: {}", event.task, event.pid, event.message)
+    format!(
+        "{seconds:.6}  {program:<12}  {}-{}: {}",
+        tool::shown(event.task.as_bytes()),
+        event.pid,
+        event.message
+    )
 }
 
 fn main() -> std::process::ExitCode {
@@ -70,7 +75,7 @@ fn hello() -> Result<(), Box<dyn Error>> {
                 running.push((loaded, link));
             }
             Err(error) => {
-                println!("{name} is not attached: {}", tool::whole(&error));
+                println!("{name} is not attached: {}", rawbpf::Causes(&error));
             }
         }
     }
@@ -84,13 +89,20 @@ fn hello() -> Result<(), Box<dyn Error>> {
     }
 
     loop {
-        while let Some(event) = log.next_event()? {
+        // Programs may print faster than this: after a while, look whether a signal came.
+        let mut more = true;
+        for _ in 0..1000 {
+            let Some(event) = log.next_event()? else {
+                more = false;
+                break;
+            };
             // Other programs of this machine print, too.
             if event.program.as_ref().is_none_or(|program| tags.contains(&program.tag)) {
                 println!("{}", line(&event));
             }
         }
-        if stop.wait(Some(&log), Duration::from_secs(1))? {
+        let pause = if more { Duration::ZERO } else { Duration::from_secs(1) };
+        if stop.wait(Some(&log), pause)? {
             return Ok(());
         }
     }

@@ -15,7 +15,6 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use nix::sys::signal::{SigSet, Signal};
 use rawbpf::Causes;
 use rawbpf::links::cgroup;
 use services::Mesh;
@@ -24,6 +23,7 @@ use services::Mesh;
 mod bench;
 #[path = "mesh/services.rs"]
 mod services;
+mod tool;
 
 /// A small service mesh for the processes of a cgroup
 #[derive(Parser)]
@@ -47,13 +47,14 @@ struct Args {
 /// The cgroup; removed in the end if it was made here.
 struct Group {
     path: PathBuf,
-    made: bool,
+    /// The directories that were made, the lowest first.
+    made: Vec<PathBuf>,
 }
 
 impl Group {
     fn new(path: &Path) -> Result<Group, Box<dyn Error>> {
         let path = cgroup::mount_point().ok_or("no cgroup2 is mounted")?.join(path);
-        let made = !path.exists();
+        let made = path.ancestors().take_while(|path| !path.exists()).map(PathBuf::from).collect();
         std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Group { path, made })
     }
@@ -61,25 +62,26 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Err(e) = if self.made { std::fs::remove_dir(&self.path) } else { Ok(()) } {
+        if let Err(e) = self.made.iter().try_for_each(std::fs::remove_dir) {
             eprintln!("mesh: {} stays: {e}", self.path.display());
         }
     }
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // A thread of its own waits for signals, so that leaving this function detaches the programs.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
+    let stop = tool::Stop::new()?;
     let group = Group::new(&args.cgroup)?;
     if args.bench {
-        return bench::run(&group.path);
+        return bench::run(&group.path, &stop);
     }
     let mut mesh = Mesh::start(&group.path, args.json)?;
     args.commands.iter().try_for_each(|line| mesh.command(line).map(drop))?;
     let (tell, told) = channel();
     let end = tell.clone();
-    std::thread::spawn(move || signals.wait().map(|_| end.send(None)));
+    std::thread::spawn(move || {
+        while let Ok(false) = stop.wait(None, Duration::from_secs(60)) {}
+        end.send(None)
+    });
     std::thread::spawn(move || {
         std::io::stdin().lines().map_while(Result::ok).try_for_each(|l| tell.send(Some(l)))
     });
@@ -104,6 +106,5 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let done = run(&Args::parse()).inspect_err(|e| eprintln!("mesh: {}", Causes(&**e)));
-    ExitCode::from(u8::from(done.is_err()))
+    tool::run(|| run(&Args::parse()))
 }

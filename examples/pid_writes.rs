@@ -82,7 +82,12 @@ fn table(map: &PerCpuHash<u32, u64>) -> Result<(), rawbpf::maps::MapError> {
             .map(|(cpu, count)| format!("{cpu}: {count}"))
             .collect();
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "(ended)".into());
-        println!("{pid:>8}  {:<15}  {:>8}  {}", comm.trim_end(), counts.sum::<u64>(), on.join(", "));
+        println!(
+            "{pid:>8}  {:<15}  {:>8}  {}",
+            tool::shown(comm.trim_end().as_bytes()),
+            counts.sum::<u64>(),
+            on.join(", ")
+        );
     }
     Ok(())
 }

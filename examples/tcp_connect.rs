@@ -11,17 +11,15 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
 use rawbpf::events::RingBuf;
 use rawbpf::maps::{HashMap, Plain};
 use rawbpf::{Causes, Kernel, Loaded, Object, Running};
+
+mod tool;
 
 static OBJECT: &[u8] = include_bytes!("../bpf/tcp_connect.o");
 
@@ -74,8 +72,7 @@ impl Ends {
 
 impl Event {
     fn command(&self) -> String {
-        let name = self.command.split(|&b| b == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(name).into_owned()
+        tool::shown(&self.command)
     }
 }
 
@@ -99,7 +96,7 @@ fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
 }
 
 /// Prints connections until a signal comes, then how many there were of each.
-fn watch(args: &Args, loaded: &Loaded, end: &SignalFd) -> Result<(), Box<dyn Error>> {
+fn watch(args: &Args, loaded: &Loaded, stop: &tool::Stop) -> Result<(), Box<dyn Error>> {
     let mut events = RingBuf::new(loaded.map("events").ok_or("no map `events`")?.clone())?;
     let (mut table, mut ended) = (BTreeMap::new(), false);
     if !args.json {
@@ -123,10 +120,7 @@ fn watch(args: &Args, loaded: &Loaded, end: &SignalFd) -> Result<(), Box<dyn Err
         if ended {
             break;
         }
-        let ring = PollFd::new(events.as_fd(), PollFlags::POLLIN);
-        let mut ready = [PollFd::new(end.as_fd(), PollFlags::POLLIN), ring];
-        poll(&mut ready, PollTimeout::NONE)?;
-        ended = ready[0].any() == Some(true);
+        ended = stop.wait(Some(&events), Duration::from_secs(60))?;
     }
     let mut rows: Vec<_> = table.into_iter().collect();
     rows.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
@@ -140,9 +134,8 @@ fn watch(args: &Args, loaded: &Loaded, end: &SignalFd) -> Result<(), Box<dyn Err
 }
 
 /// Waits, then prints the attempts by both ends.
-fn count(args: &Args, loaded: &Loaded, end: &SignalFd, seconds: u64) -> Result<(), Box<dyn Error>> {
-    let at_most = PollTimeout::try_from(Duration::from_secs(seconds))?;
-    poll(&mut [PollFd::new(end.as_fd(), PollFlags::POLLIN)], at_most)?;
+fn count(args: &Args, loaded: &Loaded, stop: &tool::Stop, seconds: u64) -> Result<(), Box<dyn Error>> {
+    stop.wait(None, Duration::from_secs(seconds.min(u32::MAX.into())))?;
     let attempts = HashMap::<Ends, u64>::try_from(loaded.map("attempts").ok_or("no map `attempts`")?)?;
     let mut rows = attempts.iter().collect::<Result<Vec<_>, _>>()?;
     rows.sort_by_key(|(ends, count)| (std::cmp::Reverse(*count), ends.remote(), ends.local()));
@@ -162,14 +155,11 @@ fn count(args: &Args, loaded: &Loaded, end: &SignalFd, seconds: u64) -> Result<(
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // Signals are read from a descriptor, so that leaving this function detaches the programs.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
-    let end = SignalFd::new(&signals)?;
+    let stop = tool::Stop::new()?;
     let running = start(args)?;
     match args.count {
-        Some(seconds) => count(args, &running.loaded, &end, seconds)?,
-        None => watch(args, &running.loaded, &end)?,
+        Some(seconds) => count(args, &running.loaded, &stop, seconds)?,
+        None => watch(args, &running.loaded, &stop)?,
     }
     match running.loaded.variable::<u64>("lost")?.get()? {
         0 => Ok(()),
@@ -178,6 +168,5 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let done = run(&Args::parse()).inspect_err(|e| eprintln!("tcp_connect: {}", Causes(&**e)));
-    ExitCode::from(u8::from(done.is_err()))
+    tool::run(|| run(&Args::parse()))
 }

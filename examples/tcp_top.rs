@@ -13,15 +13,11 @@ use std::collections::HashMap as StdMap;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::SignalFd;
 use prometheus_client::encoding::EncodeLabelSet;
 use rawbpf::maps::HashMap;
 use rawbpf::{Causes, Kernel, Object, Running};
@@ -30,6 +26,7 @@ use tiny_http::Server;
 
 #[path = "tcp_top/serve.rs"]
 mod serve;
+mod tool;
 
 static OBJECT: &[u8] = include_bytes!("../bpf/tcp_top.o");
 
@@ -98,12 +95,11 @@ struct Row {
 impl Row {
     fn new(ends: &Ends, now: &Traffic, before: (u64, u64), seconds: f64) -> Row {
         let show = |ip: [u8; 16], port| SocketAddr::new(Ipv6Addr::from(ip).to_canonical(), port).to_string();
-        let name = now.command.split(|&b| b == 0).next().unwrap_or_default();
         let who = Who {
             local: show(ends.local, ends.local_port),
             remote: show(ends.remote, ends.remote_port),
             pid: now.pid,
-            command: String::from_utf8_lossy(name).into_owned(),
+            command: tool::shown(&now.command),
         };
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
         let (send_rate, receive_rate) = (rate(now.sent, before.0), rate(now.received, before.1));
@@ -164,10 +160,7 @@ fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    // Signals are read from a descriptor, so that leaving this function detaches the programs.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
-    let end = SignalFd::new(&signals)?;
+    let stop = tool::Stop::new()?;
     let Running { loaded, links: _links, .. } = start(args)?;
     let map = HashMap::try_from(loaded.map("connections").ok_or("no map `connections`")?)?;
     let shared = Arc::new(Mutex::new(Vec::new()));
@@ -178,8 +171,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         std::thread::spawn(move || serve::serve(&server, &rows));
     }
     let (mut seen, mut since) = (StdMap::new(), Instant::now());
-    let interval = PollTimeout::try_from(Duration::try_from_secs_f64(args.interval)?)?;
-    while poll(&mut [PollFd::new(end.as_fd(), PollFlags::POLLIN)], interval)? == 0 {
+    let interval = Duration::try_from_secs_f64(args.interval)?.min(Duration::from_secs(86_400));
+    while !stop.wait(None, interval)? {
         let rows = look(&map, &mut seen, since.elapsed().as_secs_f64())?;
         since = Instant::now();
         match args.json {
@@ -195,6 +188,5 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    let done = run(&Args::parse()).inspect_err(|e| eprintln!("tcp_top: {}", Causes(&**e)));
-    ExitCode::from(u8::from(done.is_err()))
+    tool::run(|| run(&Args::parse()))
 }

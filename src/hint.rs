@@ -24,7 +24,8 @@ static TABLE: &[Row] = &[
     row(
         Some(Cmd::ObjPin),
         Errno::EPERM,
-        "names in a bpffs may not contain a dot, and only root (or the owner of the directory) may pin there",
+        "the directory is not in a bpffs (mount one: mount -t bpf bpf /sys/fs/bpf), the name has a dot in it, or only root \
+         (or the owner of the directory) may pin there",
     ),
     row(
         Some(Cmd::ObjPin),
@@ -92,7 +93,11 @@ static TABLE: &[Row] = &[
         Errno::EACCES,
         "this file is no pin (pins are files of a bpffs, as under /sys/fs/bpf), or it takes root",
     ),
-    row(Some(Cmd::ObjGet), Errno::EINVAL, "this file is no pin: pins are files of a bpffs (/sys/fs/bpf)"),
+    row(
+        Some(Cmd::ObjGet),
+        Errno::EINVAL,
+        "what is pinned there is no map: only maps can be opened for reading alone",
+    ),
     row(Some(Cmd::ProgGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf prog list` shows what is there"),
     row(Some(Cmd::MapGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf map list` shows what is there"),
     row(Some(Cmd::LinkGetFdById), Errno::ENOENT, "it is gone by now; `rawbpf link list` shows what is there"),
@@ -132,7 +137,10 @@ static TABLE: &[Row] = &[
 /// The next step for a number of which no row knows more, where the error itself gives none.
 static ANY: &[(Errno, &str)] = &[
     (Errno::EINVAL, "run it again with --explain: that shows each field that the kernel was asked with"),
-    (Errno::E2BIG, "run it again with --explain: a number among the fields is too large for this kernel"),
+    (
+        Errno::E2BIG,
+        "run it again with --explain: among the fields is one that is newer than this kernel, or a number too large for it",
+    ),
     (Errno::ENOMEM, "the machine, or this process's cgroup (memory.max), is short of memory"),
     (Errno::EMFILE, "this process has too many open files; raise the limit: ulimit -n"),
     (Errno::ENFILE, "the machine has too many open files; raise the limit: sysctl fs.file-max"),
@@ -162,6 +170,8 @@ pub(crate) fn find(error: &Error) -> Option<String> {
     }
     // What refuses an attachment or a program says itself what to do.
     let explained = matches!(error, Error::Attach(_) | Error::Load(LoadError::Program { .. }));
-    let (_, step) = ANY.iter().find(|(errno, _)| *errno == failed.errno && !explained)?;
+    // Of other calls --explain shows few.
+    let shown = cmd.is_some() || ![Errno::EINVAL, Errno::E2BIG].contains(&failed.errno);
+    let (_, step) = ANY.iter().find(|(errno, _)| *errno == failed.errno && !explained && shown)?;
     Some((*step).into())
 }

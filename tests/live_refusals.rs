@@ -13,7 +13,7 @@ use std::process::Command;
 use rawbpf::{Kernel, Target};
 
 use crate::gate::{
-    GUEST, KPROBE, NO_FPROBE, NO_TCX, PERF_EVENT, RAW_TRACEPOINT, ROOT, TRACEPOINT, UPROBE, VETH, require,
+    GUEST, KPROBE, NO_FPROBE, NO_TCX, PERF_EVENT, PERF_LINK, RAW_TRACEPOINT, ROOT, UPROBE, VETH, require,
 };
 use crate::live_net::world::{chain, has_tcx, in_world, load, program};
 use crate::net::{Veth, in_namespace, mount_bpffs, object, rawbpf, rawbpf_fails, rawbpf_ok, set_mtu};
@@ -133,7 +133,7 @@ fn what_is_no_bpf_call_is_explained_too() {
         assert!(request.contains("ifindex=") && request.contains("IFLA_XDP="), "{request}");
         assert!(request.contains("= -1 E") && request.to_lowercase().contains("mtu"), "{request}");
         let out = rawbpf(&["--explain", "load", &object("tracepoint.o"), "--program", "syscall_entry"]);
-        require!(TRACEPOINT, out.status.success());
+        require!(PERF_LINK, out.status.success());
         rawbpf_ok(&["unload", "tracepoint"]);
         let said = String::from_utf8_lossy(&out.stderr);
         for call in ["perf_event_open({type=2, config=0x", "ioctl(PERF_EVENT_IOC_ENABLE, {fd="] {

@@ -6,9 +6,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::services::Mesh;
+use crate::tool::Stop;
 
 const ROUND_TRIPS: u32 = 2000;
 const MEBIBYTES: usize = 64;
@@ -98,7 +99,7 @@ impl Drop for Inside {
     }
 }
 
-pub(crate) fn run(group: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(group: &Path, stop: &Stop) -> Result<(), Box<dyn Error>> {
     let (service, translated) = (SERVICE.parse()?, TRANSLATED.parse()?);
     let mut mesh = Mesh::start(group, false)?;
     // The server, too, has to be in the group when its sockets are made. Nothing but the service's address is steered.
@@ -117,6 +118,9 @@ pub(crate) fn run(group: &Path) -> Result<(), Box<dyn Error>> {
     }
     for _ in 0..ROUNDS {
         for (_, to, best) in &mut paths {
+            if stop.wait(None, Duration::ZERO)? {
+                return Err("interrupted".into());
+            }
             let [trip, bytes] = measure(*to)?;
             *best = [best[0].min(trip), best[1].max(bytes)];
         }

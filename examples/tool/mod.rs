@@ -10,23 +10,24 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Runs a tool; its error goes to standard error, with what is known about it.
-pub(crate) fn run(tool: fn() -> Result<(), Box<dyn Error>>) -> ExitCode {
+pub(crate) fn run(tool: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
     match tool() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", whole(&*error));
+            eprintln!("error: {}", rawbpf::Causes(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// An error and what it came from: each says only what it knows itself.
-pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |e| (*e).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+/// A name that a process gave itself: it may hold anything, also what a terminal obeys.
+#[allow(dead_code, reason = "not every tool shows names")]
+pub(crate) fn shown(name: &[u8]) -> String {
+    let name = name.split(|&b| b == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// Ctrl-C and SIGTERM as a question that is asked between two pieces of work: they no longer end the process, but
+/// Ctrl-C, SIGTERM and the end of the terminal as a question that is asked between two pieces of work: they no longer end the process, but
 /// make this readable. Who leaves `main` by himself drops his links, and with them his programs are detached.
 #[derive(Debug)]
 pub(crate) struct Stop(SignalFd);
@@ -34,7 +35,7 @@ pub(crate) struct Stop(SignalFd);
 impl Stop {
     /// To be made before any thread starts, so that no thread takes a signal.
     pub(crate) fn new() -> nix::Result<Stop> {
-        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
         set.thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).map(Stop)
     }

@@ -116,8 +116,12 @@ fn through_socket(sender: &mut Sender, time: Duration) -> Rate {
     let read = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let (mut read, mut buffer) = (0u64, [0; 2048]);
-            while !over.load(Ordering::Relaxed) {
+            // At least once: what has come waits in the socket.
+            loop {
                 read += u64::from(socket.recv(&mut buffer).is_ok());
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
             }
             read
         });

@@ -113,7 +113,7 @@ fn serve(interface: &str) -> Result<(), Box<dyn Error>> {
                 match line.parse().map_err(Box::from).and_then(|command| answer(&filter, command)) {
                     Ok(Some(text)) => println!("{text}"),
                     Ok(None) => break,
-                    Err(error) => eprintln!("error: {}", tool::whole(&*error)),
+                    Err(error) => eprintln!("error: {}", rawbpf::Causes(&*error)),
                 }
                 input.answered();
             }

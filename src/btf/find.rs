@@ -17,6 +17,9 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
+/// After how many answers the old ones are forgotten.
+const KEPT: usize = 1024;
+
 /// A name to look for, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'n> {
@@ -91,7 +94,12 @@ impl Btf {
         let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
         if let Ok(found) = self.find_many(Scope::All, &wanted) {
             let names = names.iter().map(|(name, kind)| (name.clone(), KindSet::from(*kind)));
-            self.answers().extend(names.zip(found));
+            let mut answers = self.answers();
+            // The kernel's types live as long as the process: what earlier objects asked is not kept for ever.
+            if answers.len() > KEPT {
+                answers.clear();
+            }
+            answers.extend(names.zip(found));
         }
     }
 

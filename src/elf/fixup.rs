@@ -7,11 +7,12 @@
 //!
 //! Type numbers never change here, so everything that refers to a type stays right.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use object::elf;
 
-use super::read::{ReadError, Tables};
+use super::read::{ReadError, Symbol, Tables};
 use super::*;
 use crate::btf::{FuncLinkage, Kind, Patch, Secinfo, VarLinkage};
 
@@ -28,6 +29,14 @@ pub(super) fn btf(tables: &Tables, object: &mut Object) -> Result<(), ReadError>
 fn changes(tables: &Tables, object: &Object) -> Result<Patch, ReadError> {
     let mut patch = Patch::default();
     let Some(btf) = object.btf.as_deref() else { return Ok(patch) };
+    let hidden: HashSet<&[u8]> =
+        object.functions.iter().filter(|f| f.hidden).map(|f| f.name.as_bytes()).collect();
+    let mut variables: HashMap<&[u8], &Symbol<'_>> = HashMap::new();
+    for s in &tables.symbols {
+        if s.kind == elf::STT_OBJECT && s.binding != Binding::Local && !s.undefined {
+            variables.entry(s.name.as_bytes()).or_insert(s);
+        }
+    }
     for ty in btf.iter_own() {
         // A type that cannot be read: the loader will refuse the object or drop its types later.
         let Ok(ty) = ty else { return Ok(Patch::default()) };
@@ -36,11 +45,9 @@ fn changes(tables: &Tables, object: &Object) -> Result<Patch, ReadError> {
             Kind::Datasec(_) if ty.name.is(b".ksyms") || ty.name.is(b".kconfig") => {}
             Kind::Datasec(vars) => {
                 let about = (ty.id, &*ty.name.to_str(), vars.size);
-                section(tables, btf, &mut patch, about, vars.iter().collect())?;
+                section((tables, &variables), btf, &mut patch, about, vars.iter().collect())?;
             }
-            Kind::Func { linkage: FuncLinkage::Global, .. }
-                if object.functions.iter().any(|f| f.hidden && ty.name.is(f.name.as_bytes())) =>
-            {
+            Kind::Func { linkage: FuncLinkage::Global, .. } if hidden.contains(ty.name.as_bytes()) => {
                 patch.func_linkage(btf, ty.id, FuncLinkage::Static);
             }
             _ => {}
@@ -51,7 +58,7 @@ fn changes(tables: &Tables, object: &Object) -> Result<Patch, ReadError> {
 
 /// A data section: its length, where its variables stand, and which of them are hidden.
 fn section(
-    tables: &Tables,
+    (tables, variables): (&Tables, &HashMap<&[u8], &Symbol<'_>>),
     btf: &Btf,
     patch: &mut Patch,
     (id, name, size): (TypeId, &str, u32),
@@ -69,12 +76,7 @@ fn section(
         if linkage == VarLinkage::Static {
             continue;
         }
-        let symbol = tables.symbols.iter().find(|s| {
-            s.kind == elf::STT_OBJECT
-                && s.binding != Binding::Local
-                && !s.undefined
-                && var.name.is(s.name.as_bytes())
-        });
+        let symbol = variables.get(var.name.as_bytes());
         match symbol {
             Some(symbol) => {
                 if unsized_section {

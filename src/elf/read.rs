@@ -201,9 +201,14 @@ impl<'a> Tables<'a> {
         let names = table.section(header.shstrndx(e, bytes).map(|n| SectionIndex(n as usize))?);
         let names = names.and_then(|names| names.data(e, bytes))?;
         let mut sections = Vec::new();
+        // Sections may overlap: all relocations together are no longer than the file.
+        let mut room = bytes.len();
         for (index, section) in table.enumerate() {
             let name = text(names, section.sh_name(e)).ok_or_else(|| ReadError::Elf {
-                what: format!("the name of section {} is outside of the table of names", index.0),
+                what: format!(
+                    "the name of section {} is outside of the table of names, or too long",
+                    index.0
+                ),
             })?;
             let name = String::from_utf8_lossy(name).into_owned();
             let bad = |what: &str| ReadError::Elf { what: format!("section {} `{name}`: {what}", index.0) };
@@ -214,7 +219,12 @@ impl<'a> Tables<'a> {
                 .rel(e, bytes)
                 .map_err(|_| bad("its relocations reach past the end of the file"))?
             {
-                Some((rels, _)) => rels.iter().map(|r| (r.r_offset(e), r.r_sym(e) as usize)).collect(),
+                Some((rels, _)) => {
+                    room = room
+                        .checked_sub(size_of_val(rels))
+                        .ok_or_else(|| bad("its relocations are also those of another section"))?;
+                    rels.iter().map(|r| (r.r_offset(e), r.r_sym(e) as usize)).collect()
+                }
                 None => Vec::new(),
             };
             let executable = section.sh_flags(e).contains(elf::SHF_EXECINSTR);
@@ -301,10 +311,14 @@ impl<'a> Tables<'a> {
     }
 }
 
+/// The longest name that is read, in bytes: many entries can share one long text, and each gets a copy of it.
+const LONGEST_NAME: usize = 8192;
+
 /// A name in a table of names. (The `object` crate would look for its end with instructions that it first has to ask the
 /// processor for, which in a virtual machine takes longer than all the rest of reading an object.)
 fn text(names: &[u8], at: u32) -> Option<&[u8]> {
-    c_str(names, at as usize)
+    let at = at as usize;
+    c_str(names.get(..names.len().min(at.saturating_add(LONGEST_NAME)))?, at)
 }
 
 /// The first bytes, by hand, to say what a wrong file is instead of "unsupported".

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 
-use super::{AttachError, Link, why};
-use crate::kernel::Kernel;
+use super::{AttachError, Hook, IterOver, Link, why};
+use crate::kernel::{Kernel, release_text};
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
 use crate::sys::{self, Errno, ObjectKind, SysError};
@@ -73,7 +73,7 @@ impl fmt::Display for Iter {
 pub(super) fn attach(kernel: &Kernel, program: &Program, iter: &Iter) -> Result<Link, AttachError> {
     why::check_type(program, "iterator", ProgType::Tracing)?;
     let refused = |source| explain(kernel, program, iter, source);
-    match iter {
+    let link = match iter {
         Iter::Everything => create(program, &[]),
         Iter::Map(id) => sys::fd_by_id(ObjectKind::Map, *id).and_then(|map| over_fd(program, map.as_fd(), 0)),
         Iter::Thread(tid) => create(program, &words([*tid, 0, 0])),
@@ -82,7 +82,25 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, iter: &Iter) -> Result<
             .map_err(|e| SysError::other("open the cgroup", e))
             .and_then(|dir| over_fd(program, dir.as_fd(), *order as u32)),
     }
-    .map_err(refused)
+    .map_err(refused)?;
+    // Before 6.1 the kernel takes these and walks over everything.
+    let all = |link: &Link| {
+        matches!(
+            link.info().map(|i| i.hook),
+            Ok(Hook::Iter { over: IterOver::Task { tid: 0, pid: 0 } | IterOver::All, .. })
+        )
+    };
+    if matches!(iter, Iter::Process(_) | Iter::Thread(_)) && all(&link) {
+        return Err(AttachError::Unsupported {
+            program: program.name().into(),
+            hook: iter.to_string(),
+            why: format!(
+                "iterators over one process came with Linux 6.1, and this kernel is {}",
+                release_text()
+            ),
+        });
+    }
+    Ok(link)
 }
 
 fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Undo;
@@ -101,15 +102,14 @@ impl LeftProbe {
     /// Removes it.
     ///
     /// # Errors
-    /// `EBUSY` if it is in use after all: the kernel does not let go of a probe that somebody has open, such as a process
-    /// of another pid namespace, which cannot be seen from here.
+    /// `EBUSY` if it is in use after all: the kernel does not let go of a probe that somebody has open.
     pub fn remove(&self) -> Result<(), SysError> {
         remove(&self.file, &self.name)
     }
 }
 
-/// The probes in tracefs that processes of this crate left when they were killed. Their names hold the process and when
-/// it began, so that a later process with the same number is not taken for it.
+/// The probes in tracefs that processes of this crate left when they were killed. Their names hold the pid namespace, the
+/// process and when it began, so that no other process of the same number is taken for it.
 pub fn left_probes() -> Vec<LeftProbe> {
     let Some(root) = root() else { return Vec::new() };
     let mut out = Vec::new();
@@ -117,9 +117,9 @@ pub fn left_probes() -> Vec<LeftProbe> {
         let text = fs::read_to_string(&file).unwrap_or_default();
         for (name, place) in text.lines().filter_map(line) {
             match maker(name) {
-                Some((pid, since)) if began(pid) != Some(since) => {
+                Some(maker) if maker.is_gone() => {
                     let (name, place, file) = (name.into(), place.into(), file.clone());
-                    out.push(LeftProbe { name, place, pid, file });
+                    out.push(LeftProbe { name, place, pid: maker.pid, file });
                 }
                 _ => {}
             }
@@ -135,10 +135,42 @@ fn line(line: &str) -> Option<(&str, &str)> {
     Some((name.strip_prefix(GROUP)?.strip_prefix('/')?, place.trim()))
 }
 
-/// Which process made a probe of this name, and when that began.
-fn maker(name: &str) -> Option<(u32, u64)> {
+/// Who made a probe, as its name says.
+#[derive(Debug, PartialEq, Eq)]
+struct Maker {
+    /// The inode of its pid namespace: in another one the number is another process's.
+    namespace: u64,
+    pid: u32,
+    /// When it began.
+    since: u64,
+}
+
+impl Maker {
+    /// Whether that process is known to have ended.
+    fn is_gone(&self) -> bool {
+        if self.since == 0 || self.namespace == 0 || self.namespace != namespace() {
+            return false;
+        }
+        match began(self.pid) {
+            Some(since) => since != self.since,
+            None => {
+                let process = fs::metadata(format!("/proc/{}", self.pid));
+                process.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+            }
+        }
+    }
+}
+
+/// The inode of this process's pid namespace; 0 if it cannot be told.
+fn namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+}
+
+/// Which process made a probe of this name.
+fn maker(name: &str) -> Option<Maker> {
     let mut parts = name.strip_prefix("rawbpf_")?.split('_');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let (namespace, pid, since) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Maker { namespace: namespace.parse().ok()?, pid: pid.parse().ok()?, since: since.parse().ok()? })
 }
 
 /// When a process began, in clock ticks since the machine did; `None` if there is none.
@@ -156,7 +188,7 @@ fn unique_name(what: &str) -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let what = what.rsplit('/').next().unwrap_or(what);
     let pid = std::process::id();
-    let name = format!("rawbpf_{pid}_{}_{count}_{what}", began(pid).unwrap_or(0));
+    let name = format!("rawbpf_{}_{pid}_{}_{count}_{what}", namespace(), began(pid).unwrap_or(0));
     let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     name.chars().map(word).take(63).collect()
 }
@@ -168,14 +200,19 @@ mod tests {
     #[test]
     fn a_name_tells_who_made_it() {
         let name = unique_name("/usr/lib/libc.so.6:0x1234");
-        assert_eq!(maker(&name), Some((std::process::id(), began(std::process::id()).expect("we run"))));
+        let pid = std::process::id();
+        let us = Maker { namespace: namespace(), pid, since: began(pid).expect("we run") };
+        assert!(!us.is_gone());
+        assert!(Maker { since: us.since + 1, ..us }.is_gone());
+        assert!(!Maker { since: us.since + 1, namespace: 7, ..us }.is_gone(), "another pid namespace");
+        assert_eq!(maker(&name), Some(us));
         assert_eq!(
             line(&format!("p:rawbpf/{name} /usr/lib/libc.so.6:0x1234")),
             Some((name.as_str(), "/usr/lib/libc.so.6:0x1234"))
         );
         assert_eq!(line("p:kprobes/mine do_sys_open"), None);
-        assert_eq!(line("r3:rawbpf/rawbpf_7_8_0_f f"), Some(("rawbpf_7_8_0_f", "f")));
-        assert_eq!(maker("rawbpf_7_8_0_f"), Some((7, 8)));
+        assert_eq!(line("r3:rawbpf/rawbpf_6_7_8_0_f f"), Some(("rawbpf_6_7_8_0_f", "f")));
+        assert_eq!(maker("rawbpf_6_7_8_0_f"), Some(Maker { namespace: 6, pid: 7, since: 8 }));
         assert_eq!(maker("another"), None);
     }
 }

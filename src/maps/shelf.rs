@@ -27,6 +27,9 @@ const MAGIC: u64 = 0xcafe_4a11;
 /// Where `rawbpf` keeps what it has loaded.
 const ROOT: &str = "/sys/fs/bpf/rawbpf";
 
+/// `S_ISVTX`: marks the directory of a shelf. What `rawbpf load` makes does not have it.
+const MARK: u32 = 0o1000;
+
 /// A directory of pinned maps that ends with this value.
 ///
 /// ```no_run
@@ -42,7 +45,7 @@ const ROOT: &str = "/sys/fs/bpf/rawbpf";
 pub struct Shelf {
     dir: PathBuf,
     // Let go of after `drop` has removed the directory.
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Shelf {
@@ -61,17 +64,18 @@ impl Shelf {
         }
         let taken = |by| MapError::Taken { name: name.into(), path: dir.clone(), by };
         let _root = lock_root().map_err(failed("lock the directory", Path::new(ROOT)))?;
-        make_dir(&dir).map_err(fail("make the directory"))?;
+        make_dir(&dir, 0o700 | MARK).map_err(fail("make the directory"))?;
         let open = File::open(&dir).map_err(fail("open the directory"))?;
+        let marked = open.metadata().map_err(fail("look at the directory"))?.mode() & MARK != 0;
         let Ok(lock) = Flock::lock(open, FlockArg::LockExclusiveNonblock) else {
             return Err(taken("a process that is running"));
         };
-        // What `rawbpf load` makes has programs, or links, and nobody who holds a lock.
-        if ["progs", "links", "direct"].iter().any(|part| dir.join(part).exists()) {
+        // An object that was loaded has no lock either: only what a shelf left may be cleared.
+        if !marked {
             return Err(taken("an object that `rawbpf load` loaded"));
         }
         clear(&dir).map_err(fail("clear the directory"))?;
-        Ok(Shelf { dir, _lock: lock })
+        Ok(Shelf { dir, lock })
     }
 
     /// Pins a map under its own name; others can open it by the path.
@@ -80,7 +84,7 @@ impl Shelf {
     /// The map cannot be pinned: two maps have the same name, or the name has a dot in it (`EPERM`).
     pub fn pin(&self, map: &Map) -> Result<PathBuf, MapError> {
         let maps = self.dir.join("maps");
-        make_dir(&maps).map_err(failed("make the directory", &maps))?;
+        make_dir(&maps, 0o700).map_err(failed("make the directory", &maps))?;
         let path = maps.join(map.name());
         map.pin(&path).map_err(MapError::sys(map, "pin"))?;
         Ok(path)
@@ -100,8 +104,12 @@ impl Shelf {
 impl Drop for Shelf {
     fn drop(&mut self) {
         let _root = lock_root();
-        let _ = clear(&self.dir);
-        let _ = fs::remove_dir(&self.dir);
+        // The name may be another's by now, if somebody unloaded this one.
+        let inode = |at: io::Result<fs::Metadata>| at.map(|m| m.ino()).ok();
+        if inode(self.lock.metadata()) == inode(fs::metadata(&self.dir)) {
+            let _ = clear(&self.dir);
+            let _ = fs::remove_dir(&self.dir);
+        }
         // The last one out removes the common directory; while there are others it is not empty.
         let _ = fs::remove_dir(ROOT);
     }
@@ -119,7 +127,7 @@ fn dir(name: &str) -> Result<PathBuf, MapError> {
 /// Keeps whoever else makes or removes directories there out as long as it lives: other shelves, and `rawbpf`.
 fn lock_root() -> io::Result<Flock<File>> {
     loop {
-        make_dir(Path::new(ROOT))?;
+        make_dir(Path::new(ROOT), 0o700)?;
         let root = match File::open(ROOT) {
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
             other => other?,
@@ -144,8 +152,8 @@ fn clear(dir: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory that may exist already.
-fn make_dir(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
+fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(dir) {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }

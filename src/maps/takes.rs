@@ -34,8 +34,8 @@ enum Is {
     Just(u32),
     Either(u32, u32),
     Between(u32, u32),
-    /// Addresses, or build ids with offsets.
-    Frames,
+    /// Frames of so many bytes: addresses, or build ids with offsets.
+    Frames(u32),
     /// A power of two of whole pages.
     Pages,
     /// A slot for each number that a CPU may have, or fewer.
@@ -49,11 +49,17 @@ impl Is {
             Is::Just(m) => n == m,
             Is::Either(a, b) => n == a || n == b,
             Is::Between(low, high) => (low..=high).contains(&n),
-            Is::Frames => n > 0 && n % 8 == 0,
+            Is::Frames(size) => n > 0 && n % size == 0 && n / size <= max_frames(),
             Is::Pages => n.is_power_of_two() && n as usize % page_size() == 0,
             Is::Cpus => n > 0 && sys::cpu_limit().is_none_or(|limit| n <= limit),
         }
     }
+}
+
+/// How many frames the kernel walks.
+fn max_frames() -> u32 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/perf_event_max_stack");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(127)
 }
 
 impl fmt::Display for Is {
@@ -63,7 +69,11 @@ impl fmt::Display for Is {
             Is::Just(n) => write!(f, "{n}"),
             Is::Either(a, b) => write!(f, "{a} or {b}"),
             Is::Between(low, high) => write!(f, "{low} to {high}"),
-            Is::Frames => f.write_str("a multiple of 8, for each frame one address"),
+            Is::Frames(size) => write!(
+                f,
+                "a multiple of {size}, for at most {} frames (sysctl kernel.perf_event_max_stack)",
+                max_frames()
+            ),
             Is::Pages => {
                 write!(f, "a power of two of pages, as {} or {}", page_size(), page_size().saturating_mul(64))
             }
@@ -117,7 +127,7 @@ static TABLE: &[Takes] = &[
     row(&[MapType::LpmTrie], Between(5, 260), Positive, Positive, NUMA | ACCESS).needs(NO_PREALLOC),
     row(&[MapType::Queue, MapType::Stack], Just(0), Positive, Positive, NUMA | ACCESS),
     row(&[MapType::BloomFilter], Just(0), Positive, Positive, NUMA | HASH),
-    row(&[MapType::StackTrace], Just(4), Frames, Positive, NUMA | USER | flags::STACK_BUILD_ID),
+    row(&[MapType::StackTrace], Just(4), Frames(8), Positive, NUMA | USER | flags::STACK_BUILD_ID),
     row(&[MapType::Ringbuf], Just(0), Just(0), Pages, NUMA | flags::RB_OVERWRITE),
     row(&[MapType::UserRingbuf], Just(0), Just(0), Pages, NUMA),
     row(
@@ -146,7 +156,7 @@ static TABLE: &[Takes] = &[
     row(&[MapType::ReuseportSockarray], Just(4), Either(4, 8), Positive, NUMA | ACCESS),
     row(&[MapType::Arena], Just(0), Just(0), Positive, flags::SEGV_ON_FAULT | flags::NO_USER_CONV)
         .needs(MMAPABLE),
-    row(&[MapType::InsnArray], Just(4), Just(16), Positive, ACCESS),
+    row(&[MapType::InsnArray], Just(4), Just(16), Positive, 0),
     row(&[MapType::Rhash], Positive, Positive, Positive, HASH).needs(NO_PREALLOC),
 ];
 
@@ -155,12 +165,16 @@ const OF_THE_CALL: u32 = flags::TOKEN_FD | flags::VTYPE_BTF_OBJ_FD | flags::LINK
 
 impl Shape {
     /// The first thing in it that maps of this type do not take, as a clause about the map: "takes ..., and this one
-    /// ...". `None` if all of it is in order, or if the type is newer than this crate.
+    /// ...". `None` if all of it is in order, or if the table has no row for the type.
     pub fn broken(&self) -> Option<String> {
         let takes = TABLE.iter().find(|row| row.types.contains(&self.map_type))?;
+        let value_size = match takes.value_size {
+            Frames(_) if self.flags & flags::STACK_BUILD_ID != 0 => Frames(32),
+            is => is,
+        };
         let numbers = [
             ("key_size", takes.key_size, self.key_size),
-            ("value_size", takes.value_size, self.value_size),
+            ("value_size", value_size, self.value_size),
             ("max_entries", takes.max_entries, self.max_entries),
         ];
         if let Some((name, is, n)) = numbers.into_iter().find(|(_, is, n)| !is.allows(*n)) {

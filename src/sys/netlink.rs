@@ -131,9 +131,9 @@ impl Message {
     }
 
     /// What it asks for, as far as this crate's requests go; the attributes' values where they are short.
-    fn fields(&self) -> Fields {
+    fn fields(&self, route: bool) -> Fields {
         let word = |at: usize| self.bytes.get(at..at + 2).and_then(number).unwrap_or(0) as u16;
-        let row = KINDS.iter().find(|row| row.kind == word(4));
+        let row = KINDS.iter().find(|row| route && row.kind == word(4));
         let kind = row.map_or_else(|| word(4).to_string(), |row| row.name.to_string());
         let mut fields = vec![("nlmsg_type", kind), ("nlmsg_flags", format!("{:#x}", word(6)))];
         let Some(row) = row else { return fields };
@@ -192,6 +192,8 @@ pub type Answer = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
 pub struct Netlink {
     fd: OwnedFd,
     sequence: u32,
+    /// Of routes and devices, whose kinds of requests have names.
+    route: bool,
 }
 
 const NLMSG_ERROR: u16 = 2;
@@ -256,13 +258,13 @@ impl Netlink {
                 )
             };
         }
-        Ok(Netlink { fd, sequence: 0 })
+        Ok(Netlink { fd, sequence: 0, route: protocol == SockProtocol::NetlinkRoute })
     }
 
     /// Sends a request and returns the messages of the answer: type and body (after the header).
     pub fn request(&mut self, message: Message) -> Answer {
         self.sequence += 1;
-        let fields = observe::before(|| message.fields());
+        let fields = observe::before(|| message.fields(self.route));
         let bytes = message.finish(self.sequence);
         let answer = self.send(&bytes).map_err(NetlinkError::from).and_then(|()| self.answer());
         told(fields, &answer);
@@ -273,11 +275,15 @@ impl Netlink {
     /// process that is killed has made both or neither; the second is tried though the first failed. Both have to ask
     /// for an [`ACK`].
     pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Answer, Answer), SysError> {
-        let fields = [&first, &second].map(|message| observe::before(|| message.fields()));
+        let fields = [&first, &second].map(|message| observe::before(|| message.fields(self.route)));
         let mut bytes = first.finish(self.sequence + 1);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(second.finish(self.sequence + 2));
-        self.send(&bytes)?;
+        if let Err(e) = self.send(&bytes) {
+            let failed: Answer = Err(e.into());
+            fields.into_iter().for_each(|fields| told(fields, &failed));
+            return Err(e);
+        }
         self.sequence += 1;
         let first = self.answer();
         self.sequence += 1;

@@ -148,7 +148,11 @@ impl Ring {
         let mut count = 0;
         while let Some(record) = self.next_record() {
             count += 1;
+            // If `each` panics, the record has been read all the same.
+            let at = self.at;
+            self.at = at.wrapping_add(record.total);
             each(self.data(record));
+            self.at = at;
             self.advance(record);
             if self.copy.is_none() {
                 count += self.drain_seen(&mut each);

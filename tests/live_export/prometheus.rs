@@ -22,7 +22,7 @@ struct Prometheus(Child);
 impl Prometheus {
     fn start(dir: &Path, target: &str) -> Prometheus {
         let text = format!(
-            "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms }}\n\
+            "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\n\
              scrape_configs: [ {{ job_name: rawbpf, static_configs: [ {{ targets: ['{target}'] }} ] }} ]\n"
         );
         let file = dir.join("prometheus.yml");

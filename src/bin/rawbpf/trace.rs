@@ -51,7 +51,13 @@ pub(crate) fn run(args: &TraceArgs, out: &Output) -> Result<(), CliError> {
 fn text_of(event: &TraceEvent) -> String {
     let program = event.program.as_ref().map_or("?", |p| p.name.as_str());
     let time = Duration::from_nanos(event.time_ns).as_secs_f64();
-    format!("{time:.6}  {program}  {}-{}  cpu {}  {}", event.task, event.pid, event.cpu, event.message)
+    let (task, message) = (printable(&event.task), printable(&event.message));
+    format!("{time:.6}  {program}  {task}-{}  cpu {}  {message}", event.pid, event.cpu)
+}
+
+/// Without what a terminal obeys: a process can give itself any name.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '?' } else { c }).collect()
 }
 
 fn json_of(event: &TraceEvent) -> Json {

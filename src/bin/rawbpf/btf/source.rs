@@ -90,6 +90,10 @@ fn file(path: &str, args: &DumpArgs) -> Result<Types, CliError> {
 
 /// Whether a file is BTF and nothing else, as kernels give theirs away, and not the section of an object.
 fn is_bare(path: &str) -> bool {
+    // Only a file can be read twice.
+    if !Path::new(path).is_file() {
+        return false;
+    }
     let mut magic = [0; 2];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     read.is_ok() && [0xeb9f, 0x9feb].contains(&u16::from_le_bytes(magic))

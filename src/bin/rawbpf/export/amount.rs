@@ -24,6 +24,8 @@ impl Amount {
             Value::Bool(b) => Amount::Whole((*b).into()),
             Value::Char(c) => Amount::Whole((*c).into()),
             Value::Float(f) => Amount::Real(*f),
+            // A `__be32`, which counts as an address elsewhere.
+            Value::Addr(std::net::IpAddr::V4(ip)) => Amount::Whole(u32::from(*ip).into()),
             _ => return None,
         })
     }

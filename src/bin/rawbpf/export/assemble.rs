@@ -31,6 +31,15 @@ pub(super) fn check(source: &Source, config: &Config, wanted: &[Wanted]) -> Resu
             return Err(source.at(part.path.span(), problem));
         }
     }
+    for parts in [&config.map, &config.program] {
+        let mut names = HashSet::new();
+        for part in parts {
+            if !names.insert(part.name.get_ref()) {
+                let problem = format!("`{}` is there twice; give one another name", part.name.get_ref());
+                return Err(source.at(part.name.span(), problem));
+            }
+        }
+    }
     let mut shapes = Vec::new();
     for w in wanted {
         let defs = w.object.maps.iter().filter(|def| def.autocreate);

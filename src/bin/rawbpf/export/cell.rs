@@ -157,7 +157,10 @@ impl Cell {
     pub(super) fn bytes<'d>(&self, key: &'d [u8], value: &'d [u8]) -> Option<&'d [u8]> {
         let half = if self.side == Side::Key { key } else { value };
         let start = self.typed.as_ref().map_or(0, |(_, field)| field.bit_offset / 8) as usize;
-        half.get(start..start.checked_add(self.size)?)
+        let end = start.checked_add(self.size)?;
+        // The type that a bit field is declared with may reach past the end.
+        let is_bits = self.typed.as_ref().is_some_and(|(_, field)| field.bit_size != 0);
+        half.get(start..if is_bits { end.min(half.len()) } else { end })
     }
 }
 

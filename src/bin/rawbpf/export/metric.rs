@@ -85,12 +85,18 @@ impl Metric {
 
     fn slots(&mut self, key: &[u8], slots: &[(u32, &[u8])], names: &mut Names) {
         let Some((cpu, first)) = slots.first() else { return };
+        let values: Vec<&[u8]> = slots.iter().map(|(_, slot)| *slot).collect();
+        // Before it takes a place: the limit is for what is shown.
+        if let (true, What::Number(cell)) = (self.skip_zeros, &self.what) {
+            if Amount::sum(cell, key, values.iter().copied()).is_some_and(Amount::is_zero) {
+                return;
+            }
+        }
         let labels = self.labels.iter().map(|l| l.read(key, first, *cpu, names)).collect::<Option<Vec<_>>>();
         let Some(labels) = labels else {
             self.series.unreadable += 1;
             return;
         };
-        let values: Vec<&[u8]> = slots.iter().map(|(_, slot)| *slot).collect();
         let (what, scale) = (&self.what, self.scale);
         let empty = || match what {
             What::Number(_) => Reading::Number(Amount::ZERO),

@@ -71,9 +71,9 @@ impl Series {
             self.now.insert(labels.clone(), Entry { reading: empty(), elements: 0, old });
         }
         if let Some(entry) = self.now.get_mut(&labels) {
-            entry.elements += 1;
-            if add(&mut entry.reading).is_none() {
-                self.unreadable += 1;
+            match add(&mut entry.reading) {
+                Some(()) => entry.elements += 1,
+                None => self.unreadable += 1,
             }
         }
     }
@@ -81,6 +81,8 @@ impl Series {
     /// The scrape has seen all elements: those to be shown.
     pub(super) fn finish(&mut self, skip_zeros: bool) -> Vec<(Labels, Reading)> {
         let mut all = std::mem::take(&mut self.now);
+        // Of which no element could be read: that is no 0.
+        all.retain(|_, entry| entry.elements > 0);
         if skip_zeros {
             all.retain(|_, entry| !matches!(entry.reading, Reading::Number(n) if n.is_zero()));
         }

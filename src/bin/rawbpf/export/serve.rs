@@ -13,8 +13,8 @@ use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::sync::Semaphore;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::collect::Collector;
 use super::text::{self, Dialect};
@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After a failure to accept (no descriptors left), before the next try.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take to say what it wants.
+const HEAD_TIME: Duration = Duration::from_secs(3);
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// A port that is taken, and not yet answered at.
@@ -70,12 +72,15 @@ async fn accept(listener: tokio::net::TcpListener, collector: Arc<Mutex<Collecto
         };
         let collector = Arc::clone(&collector);
         tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(request, Arc::clone(&collector)));
+            // A scrape goes on when its client has gone: it keeps the place until it is over.
+            let place = Arc::new(place);
+            let answer =
+                service_fn(move |request| answer(request, Arc::clone(&collector), Arc::clone(&place)));
             let mut http = http1::Builder::new();
             http.keep_alive(false).max_buf_size(HEAD_BYTES);
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
             // What goes wrong with one connection is the client's to see.
             let _ = tokio::time::timeout(PATIENCE, http.serve_connection(TokioIo::new(stream), answer)).await;
-            drop(place);
         });
     }
 }
@@ -83,6 +88,7 @@ async fn accept(listener: tokio::net::TcpListener, collector: Arc<Mutex<Collecto
 async fn answer(
     request: Request<Incoming>,
     collector: Arc<Mutex<Collector>>,
+    place: Arc<OwnedSemaphorePermit>,
 ) -> Result<Response<String>, Infallible> {
     const PLAIN: &str = "text/plain; charset=utf-8";
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -99,7 +105,9 @@ async fn answer(
                 let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
                 let families = collector.collect();
                 drop(collector);
-                text::write(&families, dialect)
+                let text = text::write(&families, dialect);
+                drop(place);
+                text
             };
             match tokio::task::spawn_blocking(write).await {
                 Ok(text) => page(StatusCode::OK, dialect.content_type(), text),

@@ -76,11 +76,12 @@ impl Watch {
         self.seen.up = match self.map.info().map_type {
             MapType::Ringbuf => self.ring.is_some(),
             _ if self.metrics.is_empty() && !self.count => true,
-            _ => self.walk(names).is_ok(),
+            _ => self.walk(names).unwrap_or(false),
         };
     }
 
-    fn walk(&mut self, names: &mut Names) -> Result<(), SysError> {
+    /// False if it had to give up: half a counter would look like a restart.
+    fn walk(&mut self, names: &mut Names) -> Result<bool, SysError> {
         let mut elements = self.map.elements();
         self.seen.entries = None;
         while let Some((key, value)) = elements.next_entry()? {
@@ -89,7 +90,7 @@ impl Watch {
         let walk = elements.walk();
         self.seen.incomplete += u64::from(!walk.complete);
         self.seen.entries = Some(walk.elements);
-        Ok(())
+        Ok(walk.complete)
     }
 
     /// Goes over to the map that is behind the pin now.

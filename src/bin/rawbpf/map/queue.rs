@@ -49,8 +49,9 @@ fn push_record(map: Map, ty: Option<&str>, mut words: &[String], out: &Output) -
             Shape { what, size: btf.size_of(*ty)? as usize, ty: Some((btf, *ty)) }.take(&mut words)?
         }
         None if words.first().is_some_and(|word| word == "hex") => {
-            let digits: usize = words.iter().skip(1).map(String::len).sum();
-            Shape { what, size: digits / 2, ty: None }.take(&mut words)?
+            let digits = |word: &String| word.strip_prefix("0x").unwrap_or(word).len();
+            let size = words.iter().skip(1).map(|word| digits(word).div_ceil(2)).sum();
+            Shape { what, size, ty: None }.take(&mut words)?
         }
         None => {
             let problem =
