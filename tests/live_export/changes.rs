@@ -48,6 +48,29 @@ fn with_bpffs(test: impl FnOnce(&Path) + Send) {
 }
 
 #[test]
+fn zeros_take_no_places() {
+    require!(ROOT);
+    with_bpffs(|dir| {
+        let map =
+            Builder::new(MapType::Array, "numbers").values::<u64>().max_entries(16).create().expect("a map");
+        set(&map, 9, 90);
+        map.pin(PIN).expect("it is pinned");
+        let text = format!(
+            "[[map]]\nname = \"numbers\"\nfrom = \"{PIN}\"\n\n[[metric]]\nname = \"number\"\ntype = \"gauge\"\n\
+             map = \"numbers\"\nmax_series = 3\nskip_zeros = true\nlabels = {{ key = \"key\" }}\n"
+        );
+        let exporter = Exporter::start(&config(dir, &text));
+        let page = exporter.scrape();
+        assert_eq!(page.value("number{key=\"9\"}"), 90.0);
+        assert_eq!(
+            page.value("rawbpf_export_dropped_elements_total{metric=\"number\",reason=\"max_series\"}"),
+            0.0
+        );
+        exporter.stop();
+    });
+}
+
+#[test]
 fn there_are_as_many_series_as_may_be_and_who_came_first_stays() {
     require!(ROOT);
     with_bpffs(|dir| {

@@ -18,6 +18,7 @@ const MISTAKES: &[&str] = &[
     "[[object]]\npath = \"@\"\nload = { xdp = \"eth0\", xdp-mode = \"fast\" }\n",
     "[[object]]\npath = \"@\"\n[object.load]\nset = { no_such_variable = 1 }\n",
     "[[object]]\npath = \"@\"\n[[object]]\npath = \"@\"\n",
+    "[[map]]\nname = \"x\"\nfrom = \"id 1\"\n[[map]]\nname = \"x\"\nfrom = \"id 2\"\n",
     "@m\nmap = \"flow\"\n",
     "@m\nmap = \"flows\"\n",
     "@m\nmap = \"flows\"\nvalue = \"value.octets\"\n",
