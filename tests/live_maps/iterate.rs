@@ -16,6 +16,15 @@ fn stays() -> u32 {
     if std::env::var_os("RAWBPF_GUEST").is_some() { STAYS / 5 } else { STAYS }
 }
 
+/// Ends the writer, also when the test fails: a scope waits for its threads.
+struct End<'s>(&'s AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
     require!(ROOT);
@@ -40,6 +49,7 @@ fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
             }
             written
         });
+        let end = End(&stop);
         // A bit for each key that stays, and a set for the others.
         let mut seen = vec![false; stays() as usize];
         let mut others = HashSet::new();
@@ -54,7 +64,7 @@ fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
             }
         }
         let walk = iter.walk();
-        stop.store(true, Ordering::Relaxed);
+        drop(end);
         let written = writer.join().expect("it wrote");
         let found = seen.iter().filter(|s| **s).count();
         eprintln!("{written} writes during the walk; {walk:?}");
@@ -85,6 +95,7 @@ fn a_walk_over_a_trie_ends_while_another_thread_writes() {
                 let _ = trie.delete(&prefix(10_000 + (n + 2500) % 5000));
             }
         });
+        let end = End(&stop);
         for _ in 0..5 {
             let mut seen = HashSet::new();
             let walk = trie.for_each(|key, _| assert!(seen.insert(key), "{key} came twice")).expect("read");
@@ -93,7 +104,7 @@ fn a_walk_over_a_trie_ends_while_another_thread_writes() {
             assert!(!walk.complete || stayed == 5000, "it said that it was complete");
             assert_eq!(walk.elements, seen.len() as u64);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(end);
         writer.join().expect("it wrote");
     });
 }
