@@ -48,12 +48,14 @@ pub struct Elements<'m> {
 
 #[derive(Debug)]
 enum From {
-    /// The next element of the batch, and whether there is another batch after it.
+    /// The next element of the batch, whether there is another batch after it, and how many elements of batches may
+    /// still be taken where they can repeat.
     Batch {
         batch: Batch,
         at: usize,
         more: bool,
         first: bool,
+        left: u64,
     },
     /// Key by key: whether `key` is one, and how many steps may still be taken.
     Keys {
@@ -76,7 +78,8 @@ impl<'m> Elements<'m> {
         let seen = can_repeat(map.info().map_type).then(Default::default);
         let walk = Walk { elements: 0, complete: false };
         let (key, value) = (vec![0; map.key_len()], vec![0; map.value_len()]);
-        let from = From::Batch { batch: Batch::new(max), at: 0, more: true, first: true };
+        let left = patience(map);
+        let from = From::Batch { batch: Batch::new(max), at: 0, more: true, first: true, left };
         Elements { map, from, seen, walk, key, value }
     }
 
@@ -130,7 +133,7 @@ impl<'m> Elements<'m> {
     /// empty. `None` if `from` has changed.
     fn next_of_batch(&mut self) -> Result<Option<usize>, SysError> {
         loop {
-            let From::Batch { batch, at, more, first } = &mut self.from else { return Ok(None) };
+            let From::Batch { batch, at, more, first, left } = &mut self.from else { return Ok(None) };
             let key_len = self.map.key_len().max(1);
             while let Some(key) = batch.keys.chunks_exact(key_len).nth(*at) {
                 let index = *at;
@@ -143,8 +146,16 @@ impl<'m> Elements<'m> {
                 self.end(true);
                 return Ok(None);
             }
+            // A batch of a trie is the kernel's own key-by-key walk, which starts again as often as its place is deleted.
+            if self.seen.is_some() && *left == 0 {
+                self.end(false);
+                return Ok(None);
+            }
             match self.map.fd.lookup_batch(batch, false) {
-                Ok(again) => (*at, *more, *first) = (0, again, false),
+                Ok(again) => {
+                    *left = left.saturating_sub((batch.keys.len() / key_len).max(1) as u64);
+                    (*at, *more, *first) = (0, again, false);
+                }
                 // A bucket with more elements than fit: ask for more at a time.
                 Err(e) if e.errno == Errno::ENOSPC && batch.max < MOST_AT_A_TIME => batch.max *= 4,
                 // The kernel gave up on a key that was deleted; what was seen is remembered for these types.
@@ -171,8 +182,7 @@ impl<'m> Elements<'m> {
     }
 
     fn by_keys(&mut self) {
-        let entries = u64::from(self.map.info().max_entries);
-        self.from = From::Keys { started: false, left: entries.saturating_mul(4).saturating_add(1024) };
+        self.from = From::Keys { started: false, left: patience(self.map) };
         if !is_indexed(self.map.info().map_type) {
             self.seen.get_or_insert_with(Default::default);
         }
@@ -207,6 +217,11 @@ impl<'m> Elements<'m> {
         self.walk.complete = complete;
         self.from = From::End;
     }
+}
+
+/// How many steps a walk may take that can start again.
+fn patience(map: &Map) -> u64 {
+    u64::from(map.info().max_entries).saturating_mul(4).saturating_add(1024)
 }
 
 fn is_new(seen: &mut (RandomState, HashSet<u64>), key: &[u8]) -> bool {
