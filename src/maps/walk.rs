@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::Map;
-use crate::sys::map::is_per_cpu;
+use crate::sys::map::{is_indexed, is_per_cpu};
 use crate::sys::{Batch, Errno, SysError};
 use crate::uapi::MapType;
 
@@ -236,23 +236,6 @@ fn can_repeat(map_type: MapType) -> bool {
         MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash | MapType::HashOfMaps
     );
     !by_bucket && !is_indexed(map_type)
-}
-
-/// True for the types whose keys are the numbers up to `max_entries`: a walk over them cannot start again.
-fn is_indexed(map_type: MapType) -> bool {
-    matches!(
-        map_type,
-        MapType::Array
-            | MapType::PercpuArray
-            | MapType::ArrayOfMaps
-            | MapType::ProgArray
-            | MapType::Devmap
-            | MapType::Cpumap
-            | MapType::Xskmap
-            | MapType::Sockmap
-            | MapType::ReuseportSockarray
-            | MapType::InsnArray
-    )
 }
 
 /// What kernels answer to batch reads of map types that have none, and before 5.6.

@@ -99,6 +99,26 @@ pub const fn is_per_cpu(map_type: MapType) -> bool {
     )
 }
 
+/// True for the types whose keys are the numbers below `max_entries`: a walk over them cannot start again.
+pub const fn is_indexed(map_type: MapType) -> bool {
+    matches!(
+        map_type,
+        MapType::Array
+            | MapType::PercpuArray
+            | MapType::ArrayOfMaps
+            | MapType::ProgArray
+            | MapType::PerfEventArray
+            | MapType::CgroupArray
+            | MapType::Devmap
+            | MapType::Cpumap
+            | MapType::Xskmap
+            | MapType::Sockmap
+            | MapType::ReuseportSockarray
+            | MapType::StructOps
+            | MapType::InsnArray
+    )
+}
+
 /// An open map together with the sizes that the kernel uses for it.
 #[derive(Debug)]
 pub struct MapFd {

@@ -31,7 +31,7 @@ const OVERWRITE: usize = 2 * size_of::<usize>();
 
 /// The consumer's side of a `BPF_MAP_TYPE_RINGBUF`.
 #[derive(Debug)]
-pub struct Ring {
+pub(crate) struct Ring {
     consumer: SharedMapping,
     /// The kernel's page and the data, twice.
     shared: SharedMapping,
@@ -52,7 +52,7 @@ pub struct Ring {
 
 /// A record that is ready.
 #[derive(Debug, Clone, Copy)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// Where its data is, in bytes from the start of the data.
     offset: usize,
     /// Bytes of its data.
@@ -63,7 +63,7 @@ pub struct Ready {
 
 impl Ring {
     /// Maps the ring buffer behind `map`, which has `size` bytes of data.
-    pub fn new(map: impl AsFd, size: usize, overwrite: bool) -> Result<Ring, SysError> {
+    pub(crate) fn new(map: impl AsFd, size: usize, overwrite: bool) -> Result<Ring, SysError> {
         if !size.is_power_of_two() {
             return Err(SysError::other("mmap", Errno::EINVAL));
         }
@@ -76,22 +76,22 @@ impl Ring {
     }
 
     /// Bytes of data that it holds.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
     /// How far the producers are, in bytes since the ring was made.
-    pub fn producer(&self) -> usize {
+    pub(crate) fn producer(&self) -> usize {
         self.shared.load_word(PRODUCER).unwrap_or(self.at)
     }
 
     /// How far this consumer is, as the kernel knows it: what is behind has been given back.
-    pub fn consumer(&self) -> usize {
+    pub(crate) fn consumer(&self) -> usize {
         self.told
     }
 
     /// Overwrite mode: bytes that were overwritten before they were read.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 
@@ -100,7 +100,7 @@ impl Ring {
     ///
     /// What is done for each record is inlined into the loop around it: a call would cost more than the record.
     #[inline]
-    pub fn next_record(&mut self) -> Option<Ready> {
+    pub(crate) fn next_record(&mut self) -> Option<Ready> {
         if self.copy.is_none() && self.at != self.seen {
             if let Some(header) = self.header() {
                 let record = self.record(header);
@@ -144,7 +144,7 @@ impl Ring {
     /// Calls `each` with every record that is there now, and returns how many. What [`Ring::next_record`] and
     /// [`Ring::advance`] do, with the position in a register: half the time of a record that is only counted.
     #[inline]
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> u64 {
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(&[u8])) -> u64 {
         let mut count = 0;
         while let Some(record) = self.next_record() {
             count += 1;
@@ -251,7 +251,7 @@ impl Ring {
 
     /// The data of a record that [`Ring::next_record`] returned, until the ring is advanced.
     #[inline]
-    pub fn data(&self, record: Ready) -> &[u8] {
+    pub(crate) fn data(&self, record: Ready) -> &[u8] {
         match &self.copy {
             Some(copy) => copy,
             // SAFETY: `next` found the record committed, between the consumer's and the producer's position;
@@ -263,7 +263,7 @@ impl Ring {
     /// Goes past a record. The kernel is told at once if it was the last one seen, and else now and then: each
     /// write of the position takes its cache line away from the producers.
     #[inline]
-    pub fn advance(&mut self, record: Ready) {
+    pub(crate) fn advance(&mut self, record: Ready) {
         self.at = self.at.wrapping_add(record.total);
         if self.at == self.seen || self.at.wrapping_sub(self.told) >= self.size / 8 {
             self.tell();

@@ -4,27 +4,10 @@ use std::sync::Arc;
 
 use rawbpf::Map;
 use rawbpf::btf::{Btf, BtfBuilder, IntEncoding, TypeId, Value, decode};
-use rawbpf::uapi::MapType;
 use serde_json::{Map as JsonMap, Number, Value as Json, json};
 
 use crate::input::Shape;
 use crate::printer::Printer;
-
-/// The types of maps whose key is an index.
-const INDEXED: &[MapType] = &[
-    MapType::Array,
-    MapType::PercpuArray,
-    MapType::ProgArray,
-    MapType::PerfEventArray,
-    MapType::CgroupArray,
-    MapType::ArrayOfMaps,
-    MapType::Devmap,
-    MapType::Cpumap,
-    MapType::Xskmap,
-    MapType::Sockmap,
-    MapType::ReuseportSockarray,
-    MapType::StructOps,
-];
 
 /// How the keys and values of one map are read and written.
 pub(crate) struct Codec {
@@ -58,7 +41,7 @@ impl Codec {
     pub(crate) fn of(map: &Map) -> Codec {
         let info = map.info();
         let form = |ty: TypeId, size: u32| Form { btf: map.btf().cloned(), ty, size: size as usize };
-        let is_index = INDEXED.contains(&info.map_type);
+        let is_index = rawbpf::sys::map::is_indexed(info.map_type);
         let key = match info.key_type {
             TypeId(0) if is_index => Form::index(),
             ty => form(ty, info.key_size),

@@ -51,8 +51,7 @@ impl Shape {
     }
 
     pub(super) fn is_per_cpu(&self) -> bool {
-        use MapType as T;
-        matches!(self.map_type, T::PercpuArray | T::PercpuHash | T::LruPercpuHash | T::PercpuCgroupStorage)
+        rawbpf::sys::map::is_per_cpu(self.map_type)
     }
 
     /// True if another map has the same elements: the cells of this one read that one, too.

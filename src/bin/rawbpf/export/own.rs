@@ -1,6 +1,6 @@
 //! The exporter's own figures: what programs cost, how full maps and rings are, and what was left out.
 
-use rawbpf::sys::{self};
+use rawbpf::sys;
 
 use super::amount::Amount;
 use super::collect::Collector;
