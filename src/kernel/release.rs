@@ -1,13 +1,15 @@
 //! Which release is running: not always what `uname -r` says.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use crate::uapi::Release;
 
 /// The release of the running kernel. Ubuntu and Debian keep the upstream patch level elsewhere, and
-/// kprobes of kernels before 5.0 compare it exactly.
+/// kprobes of kernels before 5.0 compare it exactly. It stays as it is while a process runs, so it is asked once.
 pub(super) fn running() -> Release {
-    ubuntu().or_else(debian).or_else(uname).unwrap_or(Release(0, 0, 0))
+    static RUNNING: OnceLock<Release> = OnceLock::new();
+    *RUNNING.get_or_init(|| ubuntu().or_else(debian).or_else(uname).unwrap_or(Release(0, 0, 0)))
 }
 
 /// `/proc/version_signature`: `Ubuntu 5.4.0-12.15-generic 5.4.8`.
