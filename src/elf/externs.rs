@@ -15,7 +15,8 @@ use std::collections::HashMap;
 
 use object::elf;
 
-use super::read::{MapSymbols, ReadError, Symbol, Tables};
+use super::relocate::MapSymbols;
+use super::tables::{Symbol, Tables};
 use super::*;
 use crate::btf::{BtfKind, FuncLinkage, IntEncoding, Kind, VarLinkage};
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use object::elf;
 
-use super::read::{ReadError, Symbol, Tables};
+use super::tables::{Symbol, Tables};
 use super::*;
 use crate::btf::{FuncLinkage, Kind, Patch, Secinfo, VarLinkage};
 

@@ -22,7 +22,8 @@ use std::collections::HashMap;
 
 use object::elf;
 
-use super::read::{MapSymbols, ReadError, Section, Tables};
+use super::relocate::MapSymbols;
+use super::tables::{Section, Symbol, Tables};
 use super::*;
 use crate::btf::{BtfError, BtfKind, Kind, Type, VarLinkage};
 use crate::sys::map::flags;
@@ -341,7 +342,7 @@ pub(super) fn slots(tables: &Tables, object: &mut Object, symbols: &MapSymbols) 
     Ok(())
 }
 
-fn slot_target(object: &Object, map: &MapDef, symbol: &super::read::Symbol) -> Result<SlotTarget, String> {
+fn slot_target(object: &Object, map: &MapDef, symbol: &Symbol) -> Result<SlotTarget, String> {
     let name = &symbol.name;
     if map.map_type == MapType::ProgArray {
         let found = object.programs.iter().position(|p| &p.func.name == name);

@@ -35,21 +35,24 @@ use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, MapType, ProgType};
 
 mod build;
+mod error;
 mod externs;
 mod fixup;
 mod globals;
 mod kfuncs;
 mod maps;
 mod read;
+mod relocate;
 mod requirements;
 pub mod section;
 mod struct_ops;
+mod tables;
 mod text;
 mod write;
 
 pub use build::{BuildError, MapDecl, ObjectBuilder, Ty};
+pub use error::ReadError;
 pub use globals::{Global, GlobalError, GlobalVar};
-pub use read::ReadError;
 pub use requirements::Requirement;
 pub use section::SecDef;
 pub use text::NoText;

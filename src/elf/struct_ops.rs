@@ -15,7 +15,7 @@
 
 use object::elf;
 
-use super::read::{ReadError, Section, Symbol, Tables};
+use super::tables::{Section, Symbol, Tables};
 use super::*;
 use crate::btf::{BtfKind, Kind};
 use crate::sys::map::flags;
