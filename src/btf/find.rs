@@ -5,6 +5,8 @@
 //! dozen names, and they can all be asked in one pass: for each type of a wanted kind, look at the first
 //! bytes of its name, which nearly always tells that it is none of the wanted ones.
 //!
+//! What was asked of a kernel's types is remembered: a process that loads many objects asks for `task_struct` once.
+//!
 //! Newer kernels sort their BTF by name (Debian's from 7.0 on). Where that is so, a binary search finds a name
 //! in a few steps. That is made sure of first, and not assumed; it takes longer than a few passes, so only a
 //! program that goes on asking pays for it.
@@ -40,6 +42,11 @@ impl<'n> Wanted<'n> {
         Wanted { name: essential(name.as_bytes()), kinds: kinds.into(), flavours: true }
     }
 
+    /// The same, to be kept.
+    fn question(&self) -> Question {
+        (self.name.into(), self.kinds, self.flavours)
+    }
+
     /// Whether this is the name; no name matches nothing.
     fn matches(&self, name: Name<'_>) -> bool {
         match self.flavours {
@@ -49,6 +56,11 @@ impl<'n> Wanted<'n> {
         }
     }
 }
+
+/// A name, the kinds, and whether flavours do not count.
+type Question = (Box<[u8]>, KindSet, bool);
+/// What was looked up before.
+pub(super) type Answers = HashMap<Question, Vec<TypeId>>;
 
 /// Where to look, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +88,6 @@ impl Btf {
     /// # Errors
     /// Nothing was found and there are types that cannot be read.
     pub fn find_all(&self, name: &str, kinds: impl Into<KindSet>) -> Result<Vec<TypeId>, BtfError> {
-        let kinds = kinds.into();
-        if let Some(ids) = self.answers().get(&(name.into(), kinds)) {
-            return Ok(ids.clone());
-        }
         let found = self.find_many(Scope::All, &[Wanted::named(name, kinds)])?;
         Ok(found.into_iter().flatten().collect())
     }
@@ -89,21 +97,36 @@ impl Btf {
         self.find_many(Scope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
     }
 
-    /// Looks all these up in one pass. [`find`](Btf::find) and [`find_all`](Btf::find_all) know them from then on.
-    pub(crate) fn expect(&self, names: &[(String, BtfKind)]) {
-        let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
-        if let Ok(found) = self.find_many(Scope::All, &wanted) {
-            let names = names.iter().map(|(name, kind)| (name.clone(), KindSet::from(*kind)));
+    /// Looks up in one pass what of these is not known yet, and remembers it: whoever asks for it from then on, also for
+    /// another object, is answered without a pass.
+    pub(crate) fn expect(&self, wanted: &[Wanted<'_>]) {
+        let unknown: Vec<_> = {
+            let answers = self.answers();
+            wanted.iter().filter(|want| !answers.contains_key(&want.question())).copied().collect()
+        };
+        if unknown.is_empty() {
+            return;
+        }
+        if let Ok(found) = self.find_many(Scope::All, &unknown) {
             let mut answers = self.answers();
             // The kernel's types live as long as the process: what earlier objects asked is not kept for ever.
             if answers.len() > KEPT {
                 answers.clear();
             }
-            answers.extend(names.zip(found));
+            answers.extend(unknown.iter().map(Wanted::question).zip(found));
         }
     }
 
-    fn answers(&self) -> MutexGuard<'_, HashMap<(String, KindSet), Vec<TypeId>>> {
+    /// The answers to all of these, if each was expected.
+    fn known(&self, wanted: &[Wanted<'_>]) -> Option<Vec<Vec<TypeId>>> {
+        let answers = self.answers();
+        if answers.is_empty() {
+            return None;
+        }
+        wanted.iter().map(|want| answers.get(&want.question()).cloned()).collect()
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,6 +139,9 @@ impl Btf {
     /// # Errors
     /// A name was not found and there are types that cannot be read.
     pub fn find_many(&self, scope: Scope, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<TypeId>>, BtfError> {
+        if let (Scope::All, Some(known)) = (scope, self.known(wanted)) {
+            return Ok(known);
+        }
         let mut found = vec![Vec::new(); wanted.len()];
         self.search(scope, wanted, &mut found);
         match self.stopped() {

@@ -6,10 +6,10 @@
 //! one. The walk looks at nothing but the head of each record, copies nothing, and makes no table of
 //! names; the 126,000 types of a kernel take about half a millisecond.
 
+use super::find::Answers;
 use super::kind::{BtfKind, HEAD, KNOWN, Shapes};
-use super::{BtfError, Data, KindSet, Name, StrOff, TypeId};
+use super::{BtfError, Data, Name, StrOff, TypeId};
 use crate::bytes::{Cursor, Endian};
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -44,7 +44,7 @@ pub struct Btf {
     /// How many searches by name there were.
     pub(super) searches: AtomicU32,
     /// Answers to questions by name that were announced.
-    pub(super) expected: Mutex<HashMap<(String, KindSet), Vec<TypeId>>>,
+    pub(super) expected: Mutex<Answers>,
 }
 
 impl Btf {

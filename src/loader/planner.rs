@@ -15,6 +15,7 @@ use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
 use super::target;
 use super::token;
+use crate::btf::Wanted;
 use crate::elf::{
     DataKind, FuncIx, Function, MapIx, MapOrigin, Object, ProgDef, ProgIx, RelocTarget, SlotTarget, section,
 };
@@ -96,11 +97,10 @@ impl Planner<'_> {
         let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
         let names: Vec<_> =
             programs.filter_map(target::name).chain(externs::typed_names(self.object)).collect();
-        // One name alone is no pass less.
-        if names.len() > 1 {
-            if let Ok(btf) = self.kernel.btf() {
-                btf.expect(&names);
-            }
+        let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
+        // Without a name there is no need of the kernel's types.
+        if let Some(btf) = (!wanted.is_empty()).then(|| self.kernel.btf().ok()).flatten() {
+            btf.expect(&wanted);
         }
     }
 

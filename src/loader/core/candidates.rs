@@ -159,5 +159,8 @@ fn find(btf: &Btf, scope: Scope, types: &[Type<'_>]) -> Result<Vec<Vec<TypeId>>,
         .zip(&names)
         .map(|(ty, name)| Wanted::essential(name, NAMED.union(same_sort(ty.tag()))))
         .collect();
+    if scope == Scope::All {
+        btf.expect(&wanted);
+    }
     btf.find_many(scope, &wanted).map_err(Side::Kernel.fault())
 }
