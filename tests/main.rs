@@ -2,6 +2,7 @@
 
 mod attr;
 mod btf;
+mod cgroup;
 mod cli;
 mod core;
 mod deploy;

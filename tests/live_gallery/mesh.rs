@@ -10,60 +10,23 @@ use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::cgroup::{Group, enter};
 use crate::gate::{HOST, LITTLE_ENDIAN, ROOT, require};
 
-/// A cgroup with this thread in it, and those that it starts. A process cannot be in two.
-struct Group {
-    path: PathBuf,
-    home: PathBuf,
-}
-
-impl Group {
-    fn new(name: &str) -> Group {
-        let mount = rawbpf::links::cgroup::mount_point().expect("cgroup2 is mounted");
-        let own = fs::read_to_string("/proc/self/cgroup").expect("procfs is mounted");
-        let own = own.lines().find_map(|l| l.strip_prefix("0::/")).expect("this process is in a cgroup");
-        let home = mount.join(own);
-        let path = home.join(format!("rawbpf-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a cgroup is made");
-        fs::write(path.join("cgroup.type"), "threaded").expect("it takes threads");
-        let group = Group { path, home };
-        enter(&group.path);
-        group
-    }
-
-    /// Serves as long as the process lives: tells its number, and echoes. The socket is one of the group's, the threads
-    /// are not, or the group could not be removed.
-    fn backend(&self, number: u8, listener: TcpListener) -> SocketAddr {
-        let (address, home) = (listener.local_addr().expect("an address"), self.home.clone());
-        std::thread::spawn(move || {
-            enter(&home);
-            for mut client in listener.incoming().flatten() {
-                std::thread::spawn(move || {
-                    client.write_all(&[number])?;
-                    std::io::copy(&mut client.try_clone()?, &mut client)
-                });
-            }
-        });
-        address
-    }
-}
-
-/// Moves this thread to a cgroup.
-fn enter(path: &Path) {
-    let thread = nix::unistd::gettid().to_string();
-    fs::write(path.join("cgroup.threads"), thread).expect("the thread is moved");
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        enter(&self.home);
-        // The threads that read what a tool says end with the tool.
-        let since = Instant::now();
-        while fs::remove_dir(&self.path).is_err() && since.elapsed() < LONG {
-            std::thread::sleep(Duration::from_millis(10));
+/// Serves as long as the process lives: tells its number, and echoes. The socket is one of the group's, the threads
+/// are not, or the group could not be removed.
+fn backend(group: &Group, number: u8, listener: TcpListener) -> SocketAddr {
+    let (address, home) = (listener.local_addr().expect("an address"), group.home.clone());
+    std::thread::spawn(move || {
+        enter(&home);
+        for mut client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                client.write_all(&[number])?;
+                std::io::copy(&mut client.try_clone()?, &mut client)
+            });
         }
-    }
+    });
+    address
 }
 
 /// Connects to a service so often; how often each backend answered.
@@ -88,10 +51,11 @@ fn mesh_balances_by_weight_and_skips_the_dead() {
     require!(LITTLE_ENDIAN);
     in_network("gal-mesh", || {
         let group = Group::new("mesh-balance");
+        enter(&group.path);
         let (service, service6) = ("10.99.0.1:80", "[2001:db8::99]:80");
         let (heavy, light) =
-            (group.backend(0, listener("127.0.0.1:0")), group.backend(1, listener("127.0.0.1:0")));
-        let six = group.backend(2, listener("[::1]:0"));
+            (backend(&group, 0, listener("127.0.0.1:0")), backend(&group, 1, listener("127.0.0.1:0")));
+        let six = backend(&group, 2, listener("[::1]:0"));
         let add = [
             format!("add {service} {heavy} 3"),
             format!("add {service} {light}"),
@@ -125,7 +89,7 @@ fn mesh_balances_by_weight_and_skips_the_dead() {
         tool.say("list");
         tool.line(|l| l.contains(&dead.to_string()) && l.contains("false"));
         assert_eq!(answers(service, 20), [0, 20, 0]);
-        group.backend(0, listener(&dead.to_string()));
+        backend(&group, 0, listener(&dead.to_string()));
         tool.line(|l| l.contains(&format!("{dead} lives")));
         tool.say("list");
         tool.line(|l| l.contains(&dead.to_string()) && l.contains("true"));
@@ -152,8 +116,9 @@ fn mesh_passes_bytes_past_tcp() {
     require!(LITTLE_ENDIAN);
     in_network("gal-bypass", || {
         let group = Group::new("mesh-bypass");
+        enter(&group.path);
         for (service, to) in [("10.99.0.1:80", "127.0.0.1:0"), ("[2001:db8::99]:80", "[::1]:0")] {
-            let to = group.backend(0, listener(to));
+            let to = backend(&group, 0, listener(to));
             let path = group.path.display().to_string();
             let args = ["--cgroup", &path, "--check", "0", "--json", &format!("add {service} {to}")];
             let tool = Tool::ready("mesh", &args, "steering").expect("it starts");

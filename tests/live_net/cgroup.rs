@@ -12,54 +12,8 @@ use rawbpf::uapi::AttachType;
 use rawbpf::{Link, Program, Target};
 
 use super::world::{attach, id, in_world, load, number, program, refused, try_load};
+use crate::cgroup::Group;
 use crate::gate::{CGROUP_ORDER, LSM_CGROUP, ROOT, require};
-
-/// A cgroup with this thread in it, and a place below. Only the thread: a process cannot be in two.
-struct Group {
-    path: PathBuf,
-    home: PathBuf,
-}
-
-impl Group {
-    fn new(name: &str) -> Group {
-        let mount = rawbpf::links::cgroup::mount_point().expect("cgroup2 is mounted");
-        let own = fs::read_to_string("/proc/self/cgroup").expect("procfs is mounted");
-        let own = own.lines().find_map(|l| l.strip_prefix("0::/")).expect("this process is in a cgroup");
-        let home = mount.join(own);
-        let path = home.join(format!("rawbpf-{name}-{}", std::process::id()));
-        fs::create_dir_all(path.join("below")).expect("a cgroup is made");
-        for group in [path.clone(), path.join("below")] {
-            fs::write(group.join("cgroup.type"), "threaded").expect("it takes threads");
-        }
-        Group { path, home }
-    }
-
-    /// Moves this thread.
-    fn enter(group: &Path) {
-        let thread = nix::unistd::gettid().to_string();
-        fs::write(group.join("cgroup.threads"), thread).expect("the thread is moved");
-    }
-
-    fn inside<T>(&self, act: impl FnOnce() -> T) -> T {
-        Group::enter(&self.path);
-        let value = act();
-        Group::enter(&self.home);
-        value
-    }
-
-    fn below(&self) -> PathBuf {
-        self.path.join("below")
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        Group::enter(&self.home);
-        // A cgroup that a program was attached to without a link would still go, and the program with it.
-        let _ = fs::remove_dir(self.below());
-        let _ = fs::remove_dir(&self.path);
-    }
-}
 
 fn to(path: &Path, via: Via) -> Target {
     Target::Cgroup(Cgroup { via, ..Cgroup::new(path) })
