@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(20);
 
 /// A cgroup for single threads, with one below. Only for threads: a process cannot be in two. It goes with the test.
-pub struct Group {
-    pub path: PathBuf,
+pub(crate) struct Group {
+    pub(crate) path: PathBuf,
     /// Where the test's threads were before.
-    pub home: PathBuf,
+    pub(crate) home: PathBuf,
 }
 
 impl Group {
-    pub fn new(name: &str) -> Group {
+    pub(crate) fn new(name: &str) -> Group {
         let mount = rawbpf::links::cgroup::mount_point().expect("cgroup2 is mounted");
         let own = fs::read_to_string("/proc/self/cgroup").expect("procfs is mounted");
         let own = own.lines().find_map(|l| l.strip_prefix("0::/")).expect("this process is in a cgroup");
@@ -30,12 +30,12 @@ impl Group {
     }
 
     /// The cgroup below it.
-    pub fn below(&self) -> PathBuf {
+    pub(crate) fn below(&self) -> PathBuf {
         self.path.join("below")
     }
 
     /// Does this with the thread in the cgroup.
-    pub fn inside<T>(&self, act: impl FnOnce() -> T) -> T {
+    pub(crate) fn inside<T>(&self, act: impl FnOnce() -> T) -> T {
         enter(&self.path);
         let value = act();
         enter(&self.home);
@@ -44,7 +44,7 @@ impl Group {
 }
 
 /// Moves this thread to a cgroup.
-pub fn enter(group: &Path) {
+pub(crate) fn enter(group: &Path) {
     let thread = nix::unistd::gettid().to_string();
     fs::write(group.join("cgroup.threads"), thread).expect("the thread is moved");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rawbpf::links::{Anchor, Cgroup, Hook, Lifetime, Order, Place, Share, Via};
 use rawbpf::uapi::AttachType;
