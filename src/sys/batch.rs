@@ -24,6 +24,17 @@ impl Batch {
         Batch { max, ..Default::default() }
     }
 
+    /// One that reads on where this one stands, with buffers of its own.
+    pub fn after(&self) -> Batch {
+        Batch { max: self.max, position: self.position.clone(), ..Default::default() }
+    }
+
+    /// Changes the elements of the two; each keeps its position.
+    pub fn swap(&mut self, other: &mut Batch) {
+        std::mem::swap(&mut self.keys, &mut other.keys);
+        std::mem::swap(&mut self.values, &mut other.values);
+    }
+
     fn clear(&mut self) {
         self.keys.clear();
         self.values.clear();

@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 16;
 pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
     let map = find(&args.map)?;
     let codec = Codec::of(&map);
-    let mut elements = map.elements();
+    let mut elements = map.elements_ahead();
     let fail =
         |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
     let mut dump = Dump {

@@ -27,7 +27,7 @@ pub(crate) fn export(args: &ExportArgs, out: &Output) -> Result<(), CliError> {
     let (key_printer, value_printer) = (codec.key_printer(), codec.value_printer());
     let fail =
         |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
-    let mut elements = map.elements();
+    let mut elements = map.elements_ahead();
     let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut line = Vec::new();
     while let Some((key, value)) = elements.next_entry().map_err(fail)? {
