@@ -51,6 +51,7 @@ mod error;
 mod fdinfo;
 mod fifo;
 mod flags;
+mod halves;
 mod hash;
 mod lpm;
 mod mapped;

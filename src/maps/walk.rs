@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::Map;
-use super::ahead::Reader;
+use super::ahead::{End, Reader};
 use crate::sys::map::{is_indexed, is_per_cpu};
 use crate::sys::{Batch, Errno, SysError};
 use crate::uapi::MapType;
@@ -49,13 +49,13 @@ pub struct Elements<'m> {
 
 #[derive(Debug)]
 enum From {
-    /// The next element of the batch, whether there is another batch after it, and how many elements of batches may
-    /// still be taken where they can repeat.
+    /// The next element of the batch, whether it is the last batch, and how many elements of batches may still be taken
+    /// where they can repeat.
     Batch {
         reader: Reader,
         batch: Batch,
         at: usize,
-        more: bool,
+        end: End,
         first: bool,
         left: u64,
     },
@@ -81,7 +81,7 @@ impl<'m> Elements<'m> {
         let left = patience(map);
         // What fits into one batch needs no thread.
         let reader = if ahead && max < entries { Reader::Later } else { Reader::Walk };
-        let from = From::Batch { reader, batch: Batch::new(max), at: 0, more: true, first: true, left };
+        let from = From::Batch { reader, batch: Batch::new(max), at: 0, end: None, first: true, left };
         Elements { map, from, seen, walk, key, value }
     }
 
@@ -135,7 +135,7 @@ impl<'m> Elements<'m> {
     /// empty. `None` if `from` has changed.
     fn next_of_batch(&mut self) -> Result<Option<usize>, SysError> {
         loop {
-            let From::Batch { reader, batch, at, more, first, left } = &mut self.from else { return Ok(None) };
+            let From::Batch { reader, batch, at, end, first, left } = &mut self.from else { return Ok(None) };
             let key_len = self.map.key_len().max(1);
             while let Some(key) = batch.keys.chunks_exact(key_len).nth(*at) {
                 let index = *at;
@@ -144,8 +144,8 @@ impl<'m> Elements<'m> {
                     return Ok(Some(index));
                 }
             }
-            if !*more {
-                self.end(true);
+            if let Some(complete) = *end {
+                self.end(complete);
                 return Ok(None);
             }
             // A batch of a trie is the kernel's own key-by-key walk, which starts again as often as its place is deleted.
@@ -153,10 +153,10 @@ impl<'m> Elements<'m> {
                 self.end(false);
                 return Ok(None);
             }
-            match reader.next(&self.map.fd, batch) {
-                Ok(again) => {
+            match reader.next(self.map, batch) {
+                Ok(last) => {
                     *left = left.saturating_sub((batch.keys.len() / key_len).max(1) as u64);
-                    (*at, *more, *first) = (0, again, false);
+                    (*at, *end, *first) = (0, last, false);
                 }
                 // The kernel gave up on a key that was deleted; what was seen is remembered for these types.
                 Err(e) if *first && is_unsupported(e.errno) || e.errno == Errno::EINTR => {
@@ -231,11 +231,15 @@ fn is_new(seen: &mut (RandomState, HashSet<u64>), key: &[u8]) -> bool {
 
 /// True for the types whose batches may show a key twice: the kernel reads them by its own key-by-key walk.
 fn can_repeat(map_type: MapType) -> bool {
-    let by_bucket = matches!(
+    !is_by_bucket(map_type) && !is_indexed(map_type)
+}
+
+/// True for the types that batches read bucket by bucket.
+pub(super) fn is_by_bucket(map_type: MapType) -> bool {
+    matches!(
         map_type,
         MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash | MapType::HashOfMaps
-    );
-    !by_bucket && !is_indexed(map_type)
+    )
 }
 
 /// What kernels answer to batch reads of map types that have none, and before 5.6.
@@ -250,8 +254,8 @@ impl Map {
         Elements::new(self, false)
     }
 
-    /// As [`Map::elements`], with a thread that reads the next batch while the last one is looked at, if the map is
-    /// larger than a batch. Worth it where something is done with each element: written, added up.
+    /// As [`Map::elements`], with threads that read the next batches while the last one is looked at, if the map is larger
+    /// than a batch: one, and a second for large hashes. Worth it where something is done with each element.
     ///
     /// ```no_run
     /// # use rawbpf::maps::Map;
