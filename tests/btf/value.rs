@@ -103,6 +103,11 @@ fn what_people_type_is_understood_by_its_type() {
     assert_eq!(field("ptr", "NULL"), Ok(vec![0; 8]));
     assert_eq!(field("pairs[1].b", "-2"), Ok((-2i16).to_le_bytes().to_vec()));
     assert_eq!(field("wide", "0xffffffffffffffffffffffffffffffff"), Ok(vec![255; 16]));
+    // As JSON has them.
+    assert_eq!(field("wide", "\"-1\""), Ok(vec![255; 16]));
+    assert_eq!(field("verdict", "\"V_ODD\""), Ok((-3i32).to_le_bytes().to_vec()));
+    assert_eq!(field("ip", "\"10.1.2.3\""), Ok(vec![10, 1, 2, 3]));
+    assert_eq!(field("ptr", "\"0x10\"").map(|b| b[0]), Ok(16));
     for (path, text, error) in [
         ("ttl", "256", "`ttl` (__u8): 256 does not fit; it takes 0 to 255"),
         ("ttl", "-1", "`ttl` (__u8): -1 does not fit; it takes 0 to 255"),
@@ -126,6 +131,7 @@ fn what_people_type_is_understood_by_its_type() {
             "`mac` (__u8[6]): expected a list, or an address of this length, found `52:54:00`",
         ),
         ("ip6", "nowhere", "`ip6.u6_addr8` (__u8[16]): expected a list"),
+        ("n", "\"ten\"", "`n` (int): expected a number, found the text \"ten\""),
         ("d", "\"x\"", "`d` (double): expected a number, found the text \"x\""),
     ] {
         let e = field(path, text).expect_err(text);

@@ -105,6 +105,16 @@ impl<'a> Writer<'a, '_> {
     fn value(&mut self, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
         step(&mut self.left, field.ty, depth).map_err(|e| self.broken(e))?;
         let (ty, order) = meaning(self.btf, field.ty).map_err(|e| self.broken(e))?;
+        if let (Literal::Text(text), false) = (value, matches!(ty.kind, Kind::Array(_))) {
+            // JSON has large numbers, names and addresses in quotes.
+            let word = Literal::Word(String::from_utf8_lossy(text).into_owned());
+            return self.value(field, &word, depth.saturating_add(1)).map_err(|e| match e {
+                EncodeError::Value { problem: Problem::Expected { expected, .. }, .. } => {
+                    self.expected(field.ty, expected, value)
+                }
+                other => other,
+            });
+        }
         match (ty.kind, value) {
             (Kind::Int(int), Literal::Word(word)) => self.int(&ty, int, order, field, word),
             (Kind::Int(_), other) => Err(self.expected(field.ty, "a number", other)),
@@ -254,6 +264,9 @@ impl<'a> Writer<'a, '_> {
             _ => None,
         };
         match (number, size) {
+            (Some(n), 4) if n.is_finite() && (n as f32).is_infinite() => {
+                Err(self.expected(field.ty, "a number that four bytes can hold", value))
+            }
             (Some(n), 4) => self.number(field, 32, (n as f32).to_bits().into()),
             (Some(n), 8) => self.number(field, 64, n.to_bits().into()),
             (None, 4 | 8) => Err(self.expected(field.ty, "a number", value)),
