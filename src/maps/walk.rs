@@ -68,13 +68,13 @@ enum From {
 }
 
 /// Bytes that a batch should have: large enough that the calls do not count, small enough for a cache.
-const BATCH_BYTES: usize = 1 << 18;
+const BATCH_BYTES: usize = 1 << 17;
 
 impl<'m> Elements<'m> {
     fn new(map: &'m Map, ahead: bool) -> Elements<'m> {
         let each = map.key_len().saturating_add(map.value_len()).max(1);
         let entries = map.info().max_entries.max(1) as usize;
-        let max = (BATCH_BYTES / each).clamp(16, 16_384).min(entries);
+        let max = (BATCH_BYTES / each).clamp(16, 8192).min(entries);
         let seen = can_repeat(map.info().map_type).then(Default::default);
         let walk = Walk { elements: 0, complete: false };
         let (key, value) = (vec![0; map.key_len()], vec![0; map.value_len()]);
