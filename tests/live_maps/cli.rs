@@ -74,6 +74,11 @@ fn what_cannot_be_done_is_said() {
     assert!(fails(2, &map, "map get MAP 1 2").contains("one word too many"));
     assert!(fails(2, &map, "map push MAP 2").contains("use `map get`"));
     assert!(fails(2, &map, "events MAP").contains("is of type hash"));
+    assert!(fails(2, &map, "map set MAP 1 7 --cpu 0").contains("one value for all CPUs"));
+    let cpus = Builder::new(MapType::PercpuArray, "cli_cpus").key_size(4).value_size(8).max_entries(1);
+    let cpus = make(&cpus).expect("an array");
+    let none = sys::possible_cpus();
+    assert!(fails(2, &cpus, &format!("map set MAP 0 7 --cpu {none}")).contains("there is no CPU"));
     assert!(ok(&map, "map del MAP --all").contains("deleted 1 element"));
     assert!(fails(5, &map, "map del MAP 1").contains("no element 1"));
     ok(&map, "map set MAP 1 7");

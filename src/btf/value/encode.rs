@@ -343,7 +343,10 @@ impl<'a> Writer<'a, '_> {
         {
             let addr_bits = self.size_of(second.ty)?.saturating_mul(8);
             let len_fits = self.checked(first.ty, &Literal::Word(len.into()), 32, false)? <= addr_bits.into();
-            if self.size_of(first.ty)? == 4 && len_fits && addr.parse::<IpAddr>().is_ok() {
+            if self.size_of(first.ty)? == 4 && addr.parse::<IpAddr>().is_ok() {
+                if !len_fits {
+                    return Err(self.expected(outer.ty, format!("a length of at most {addr_bits}"), &value));
+                }
                 self.within(&first.name.to_str(), at(&first), &Literal::Word(len.into()), depth)?;
                 return self.within(&second.name.to_str(), at(&second), &Literal::Word(addr.into()), depth);
             }

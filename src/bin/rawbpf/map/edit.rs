@@ -203,6 +203,12 @@ pub(crate) fn set(args: &SetArgs, out: &Output) -> Result<(), CliError> {
     }
     let key_bytes = key.bytes();
     let write = || failed(&map, "write an element of");
+    if args.cpu.is_some() && !map.info().is_per_cpu() {
+        return Err(CliError::Option(format!(
+            "map `{}` has one value for all CPUs: leave --cpu out",
+            map.name()
+        )));
+    }
     if let Some(object) = object(&map, words)? {
         map.set(&key_bytes, &object.value, flags.0).map_err(write())?;
     } else if map.info().is_per_cpu() {
@@ -259,8 +265,20 @@ fn set_per_cpu(
     }
     let value = codec.value_shape().take(words)?;
     no_more(words)?;
-    let which = args.cpu.map_or(ElemFlags::ALL_CPUS, ElemFlags::cpu);
-    map.set_slot(key, &value, flags | which).map_err(write())
+    let Some(cpu) = args.cpu else {
+        return map.set_slot(key, &value, flags | ElemFlags::ALL_CPUS).map_err(write());
+    };
+    if !sys::possible_cpu_list().contains(&cpu) {
+        return Err(CliError::Option(format!(
+            "there is no CPU {cpu}: this machine can have {cpus}, from 0 on"
+        )));
+    }
+    map.set_slot(key, &value, flags | ElemFlags::cpu(cpu)).map_err(|e| match e.errno {
+        Errno::EINVAL => CliError::Unsupported(format!(
+            "this kernel writes the values of all CPUs at once (of one: Linux 7.0); write a list of {cpus} values"
+        )),
+        _ => write()(e),
+    })
 }
 
 /// The parts of a list in brackets, as they were typed.
