@@ -44,12 +44,14 @@
 //!
 //! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
 
+mod ahead;
 mod build;
 mod bytes;
 mod error;
 mod fdinfo;
 mod fifo;
 mod flags;
+mod halves;
 mod hash;
 mod lpm;
 mod mapped;

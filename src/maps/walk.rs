@@ -18,6 +18,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::Map;
+use super::ahead::{End, Reader};
 use crate::sys::map::{is_indexed, is_per_cpu};
 use crate::sys::{Batch, Errno, SysError};
 use crate::uapi::MapType;
@@ -48,12 +49,13 @@ pub struct Elements<'m> {
 
 #[derive(Debug)]
 enum From {
-    /// The next element of the batch, whether there is another batch after it, and how many elements of batches may
-    /// still be taken where they can repeat.
+    /// The next element of the batch, whether it is the last batch, and how many elements of batches may still be taken
+    /// where they can repeat.
     Batch {
+        reader: Reader,
         batch: Batch,
         at: usize,
-        more: bool,
+        end: End,
         first: bool,
         left: u64,
     },
@@ -66,20 +68,20 @@ enum From {
 }
 
 /// Bytes that a batch should have: large enough that the calls do not count, small enough for a cache.
-const BATCH_BYTES: usize = 1 << 18;
-/// No bucket is longer.
-const MOST_AT_A_TIME: usize = 1 << 20;
+const BATCH_BYTES: usize = 1 << 17;
 
 impl<'m> Elements<'m> {
-    pub(super) fn new(map: &'m Map) -> Elements<'m> {
+    fn new(map: &'m Map, ahead: bool) -> Elements<'m> {
         let each = map.key_len().saturating_add(map.value_len()).max(1);
         let entries = map.info().max_entries.max(1) as usize;
-        let max = (BATCH_BYTES / each).clamp(16, 16_384).min(entries);
+        let max = (BATCH_BYTES / each).clamp(16, 8192).min(entries);
         let seen = can_repeat(map.info().map_type).then(Default::default);
         let walk = Walk { elements: 0, complete: false };
         let (key, value) = (vec![0; map.key_len()], vec![0; map.value_len()]);
         let left = patience(map);
-        let from = From::Batch { batch: Batch::new(max), at: 0, more: true, first: true, left };
+        // What fits into one batch needs no thread.
+        let reader = if ahead && max < entries { Reader::Later } else { Reader::Walk };
+        let from = From::Batch { reader, batch: Batch::new(max), at: 0, end: None, first: true, left };
         Elements { map, from, seen, walk, key, value }
     }
 
@@ -133,7 +135,7 @@ impl<'m> Elements<'m> {
     /// empty. `None` if `from` has changed.
     fn next_of_batch(&mut self) -> Result<Option<usize>, SysError> {
         loop {
-            let From::Batch { batch, at, more, first, left } = &mut self.from else { return Ok(None) };
+            let From::Batch { reader, batch, at, end, first, left } = &mut self.from else { return Ok(None) };
             let key_len = self.map.key_len().max(1);
             while let Some(key) = batch.keys.chunks_exact(key_len).nth(*at) {
                 let index = *at;
@@ -142,8 +144,8 @@ impl<'m> Elements<'m> {
                     return Ok(Some(index));
                 }
             }
-            if !*more {
-                self.end(true);
+            if let Some(complete) = *end {
+                self.end(complete);
                 return Ok(None);
             }
             // A batch of a trie is the kernel's own key-by-key walk, which starts again as often as its place is deleted.
@@ -151,13 +153,11 @@ impl<'m> Elements<'m> {
                 self.end(false);
                 return Ok(None);
             }
-            match self.map.fd.lookup_batch(batch, false) {
-                Ok(again) => {
+            match reader.next(self.map, batch) {
+                Ok(last) => {
                     *left = left.saturating_sub((batch.keys.len() / key_len).max(1) as u64);
-                    (*at, *more, *first) = (0, again, false);
+                    (*at, *end, *first) = (0, last, false);
                 }
-                // A bucket with more elements than fit: ask for more at a time.
-                Err(e) if e.errno == Errno::ENOSPC && batch.max < MOST_AT_A_TIME => batch.max *= 4,
                 // The kernel gave up on a key that was deleted; what was seen is remembered for these types.
                 Err(e) if *first && is_unsupported(e.errno) || e.errno == Errno::EINTR => {
                     *at = 0;
@@ -231,11 +231,15 @@ fn is_new(seen: &mut (RandomState, HashSet<u64>), key: &[u8]) -> bool {
 
 /// True for the types whose batches may show a key twice: the kernel reads them by its own key-by-key walk.
 fn can_repeat(map_type: MapType) -> bool {
-    let by_bucket = matches!(
+    !is_by_bucket(map_type) && !is_indexed(map_type)
+}
+
+/// True for the types that batches read bucket by bucket.
+pub(super) fn is_by_bucket(map_type: MapType) -> bool {
+    matches!(
         map_type,
         MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash | MapType::HashOfMaps
-    );
-    !by_bucket && !is_indexed(map_type)
+    )
 }
 
 /// What kernels answer to batch reads of map types that have none, and before 5.6.
@@ -247,7 +251,23 @@ impl Map {
     /// Starts a walk over all elements. It ends and shows no key twice, whatever others write meanwhile; what is
     /// added or removed during the walk may be shown or not.
     pub fn elements(&self) -> Elements<'_> {
-        Elements::new(self)
+        Elements::new(self, false)
+    }
+
+    /// As [`Map::elements`], with threads that read the next batches while the last one is looked at, if the map is larger
+    /// than a batch: one, and a second for large hashes. Worth it where something is done with each element.
+    ///
+    /// ```no_run
+    /// # use rawbpf::maps::Map;
+    /// let flows = Map::open_pin("/sys/fs/bpf/flows")?;
+    /// let mut elements = flows.elements_ahead();
+    /// while let Some((key, value)) = elements.next_entry()? {
+    ///     println!("{key:x?} {value:x?}");
+    /// }
+    /// # Ok::<(), rawbpf::sys::SysError>(())
+    /// ```
+    pub fn elements_ahead(&self) -> Elements<'_> {
+        Elements::new(self, true)
     }
 
     /// Calls `each` with every element, and says whether that was all of them. See [`Map::elements`].

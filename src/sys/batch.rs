@@ -24,6 +24,39 @@ impl Batch {
         Batch { max, ..Default::default() }
     }
 
+    /// One that reads on where this one stands, with buffers of its own.
+    pub fn after(&self) -> Batch {
+        Batch { max: self.max, position: self.position.clone(), ..Default::default() }
+    }
+
+    /// The elements, without the position, which stays here.
+    pub fn take(&mut self) -> Batch {
+        let (keys, values) = (std::mem::take(&mut self.keys), std::mem::take(&mut self.values));
+        Batch { keys, values, max: self.max, position: None }
+    }
+
+    /// The position as the number of the next bucket, which it is for hashes. `None` before the first call.
+    pub fn bucket(&self) -> Option<u32> {
+        self.position.as_deref()?.first_chunk().map(|number| u32::from_ne_bytes(*number))
+    }
+
+    /// One that reads a hash from this bucket on. `None` before the first call.
+    pub fn at_bucket(&self, bucket: u32) -> Option<Batch> {
+        let mut batch = self.after();
+        *batch.position.as_deref_mut()?.first_chunk_mut()? = bucket.to_ne_bytes();
+        Some(batch)
+    }
+
+    /// Keeps the elements of this map for whose keys `keep` says so.
+    pub fn retain(&mut self, map: &MapFd, keep: impl Fn(&[u8]) -> bool) {
+        let keys = self.keys.chunks_exact(map.key_len().max(1));
+        let kept: Vec<bool> = keys.map(keep).collect();
+        for (list, len) in [(&mut self.keys, map.key_len()), (&mut self.values, map.value_len())] {
+            let parts = list.chunks_exact(len.max(1)).zip(&kept);
+            *list = parts.filter(|(_, keep)| **keep).flat_map(|(part, _)| part).copied().collect();
+        }
+    }
+
     fn clear(&mut self) {
         self.keys.clear();
         self.values.clear();

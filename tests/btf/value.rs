@@ -103,6 +103,11 @@ fn what_people_type_is_understood_by_its_type() {
     assert_eq!(field("ptr", "NULL"), Ok(vec![0; 8]));
     assert_eq!(field("pairs[1].b", "-2"), Ok((-2i16).to_le_bytes().to_vec()));
     assert_eq!(field("wide", "0xffffffffffffffffffffffffffffffff"), Ok(vec![255; 16]));
+    // As JSON has them.
+    assert_eq!(field("wide", "\"-1\""), Ok(vec![255; 16]));
+    assert_eq!(field("verdict", "\"V_ODD\""), Ok((-3i32).to_le_bytes().to_vec()));
+    assert_eq!(field("ip", "\"10.1.2.3\""), Ok(vec![10, 1, 2, 3]));
+    assert_eq!(field("ptr", "\"0x10\"").map(|b| b[0]), Ok(16));
     for (path, text, error) in [
         ("ttl", "256", "`ttl` (__u8): 256 does not fit; it takes 0 to 255"),
         ("ttl", "-1", "`ttl` (__u8): -1 does not fit; it takes 0 to 255"),
@@ -126,6 +131,7 @@ fn what_people_type_is_understood_by_its_type() {
             "`mac` (__u8[6]): expected a list, or an address of this length, found `52:54:00`",
         ),
         ("ip6", "nowhere", "`ip6.u6_addr8` (__u8[16]): expected a list"),
+        ("n", "\"ten\"", "`n` (int): expected a number, found the text \"ten\""),
         ("d", "\"x\"", "`d` (double): expected a number, found the text \"x\""),
     ] {
         let e = field(path, text).expect_err(text);
@@ -142,7 +148,8 @@ fn tries_tuples_and_tails() {
         encode(&btf, id, &Literal::parse(text).expect("a value")).map_err(|e| e.to_string())
     };
     assert_eq!(typed("lpm", "10.0.0.0/8"), Ok(vec![8, 0, 0, 0, 10, 0, 0, 0]));
-    assert!(typed("lpm", "10.0.0.0/33").is_err());
+    let long = typed("lpm", "10.0.0.0/33").expect_err("too long");
+    assert!(long.contains("expected a length of at most 32, found `10.0.0.0/33`"), "{long}");
     assert_eq!(
         typed("five_tuple", "{src: 10.0.0.1, sport: 80}").map(|b| [b[..4].to_vec(), b[16..18].to_vec()]),
         Ok([vec![10, 0, 0, 1], vec![0, 80]])

@@ -9,9 +9,11 @@ use serde_json::{Value as Json, json};
 use super::{hash, load, make, map, run};
 use crate::gate::{JIT, MAP_BTF, ROOT, TRACE_INSTANCE, USER_RINGBUF, require};
 use crate::net::{in_namespace, mount_bpffs, rawbpf_fails, rawbpf_json, rawbpf_ok};
+use rawbpf::btf::{BtfBuilder, IntEncoding, NewMember};
 use rawbpf::events::UserRingBuf;
 use rawbpf::maps::{Builder, Map};
 use rawbpf::sys;
+use rawbpf::sys::attr::Fd;
 use rawbpf::uapi::MapType;
 
 /// `words` with the map in place of `MAP`.
@@ -72,6 +74,11 @@ fn what_cannot_be_done_is_said() {
     assert!(fails(2, &map, "map get MAP 1 2").contains("one word too many"));
     assert!(fails(2, &map, "map push MAP 2").contains("use `map get`"));
     assert!(fails(2, &map, "events MAP").contains("is of type hash"));
+    assert!(fails(2, &map, "map set MAP 1 7 --cpu 0").contains("one value for all CPUs"));
+    let cpus = Builder::new(MapType::PercpuArray, "cli_cpus").key_size(4).value_size(8).max_entries(1);
+    let cpus = make(&cpus).expect("an array");
+    let none = sys::possible_cpus();
+    assert!(fails(2, &cpus, &format!("map set MAP 0 7 --cpu {none}")).contains("there is no CPU"));
     assert!(ok(&map, "map del MAP --all").contains("deleted 1 element"));
     assert!(fails(5, &map, "map del MAP 1").contains("no element 1"));
     ok(&map, "map set MAP 1 7");
@@ -114,6 +121,116 @@ fn what_is_exported_can_be_imported() {
     assert!(fails(1, &to, &format!("{words} --new")).contains("line 1 of the input"));
     file.write_all(b"{\"key\":\"zz\"}\n").expect("written");
     assert!(fails(2, &to, &words).contains("line 2501 of the input"));
+}
+
+/// What `map export` wrote is read again as it was.
+fn round_trip(map: &Map) -> Vec<Json> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let text = ok(map, "map export MAP");
+    file.write_all(text.as_bytes()).expect("written");
+    let sorted = |text: &str| {
+        let mut all: Vec<String> = text.lines().map(String::from).collect();
+        all.sort();
+        all
+    };
+    if map.info().map_type != MapType::ArrayOfMaps {
+        ok(map, "map del MAP --all");
+    }
+    ok(map, &format!("map import MAP --from {}", file.path().display()));
+    assert_eq!(sorted(&ok(map, "map export MAP")), sorted(&text));
+    lines(&text)
+}
+
+/// A hash with wide numbers, an enumeration, text, bytes and a list.
+fn mixed() -> Option<Map> {
+    let mut b = BtfBuilder::new();
+    let int = |b: &mut BtfBuilder, name, size, encoding| b.int(name, size, encoding);
+    let key = int(&mut b, "unsigned int", 4, IntEncoding::UNSIGNED);
+    let wide = int(&mut b, "__int128", 16, IntEncoding::SIGNED);
+    let byte = int(&mut b, "unsigned char", 1, IntEncoding::UNSIGNED);
+    let verdict = b.enumeration("verdict", 4, &[("V_PASS", 0), ("V_DROP", 1)]);
+    let bytes = b.array(byte, key, 4);
+    let value = b.composite(
+        false,
+        "mixed",
+        24,
+        &[
+            NewMember::at("wide", wide, 0),
+            NewMember::at("verdict", verdict, 128),
+            NewMember::at("raw", bytes, 160),
+        ],
+    );
+    let (btf, _) = sys::btf_load(&b.to_bytes().expect("types"), &mut [], Fd::borrow(None));
+    let btf = btf.ok()?;
+    let builder = Builder::new(MapType::Hash, "mixed").key_size(4).value_size(24).max_entries(4);
+    builder.types(&btf, key, value).create().ok()
+}
+
+#[test]
+fn wide_numbers_and_names_go_round() {
+    require!(ROOT);
+    let map = mixed();
+    require!(MAP_BTF, map.is_some());
+    let map = map.expect("it is there");
+    ok(&map, "map set MAP 1 {wide:-170141183460469231731687303715884105728,verdict:V_DROP,raw:[1,2,3,255]}");
+    // As JSON has it: names and large numbers in quotes.
+    ok(&map, r#"map set MAP "2" {"wide":"170141183460469231731687303715884105727","verdict":"V_PASS"}"#);
+    let mut all = round_trip(&map);
+    all.sort_by_key(|element| element["key"].as_u64());
+    assert_eq!(all[0]["value"]["wide"], "-170141183460469231731687303715884105728");
+    assert_eq!(
+        (&all[0]["value"]["verdict"], &all[0]["value"]["raw"]),
+        (&json!("V_DROP"), &json!("01 02 03 ff"))
+    );
+    assert_eq!(all[1]["value"]["wide"], "170141183460469231731687303715884105727");
+    for (line, said) in [
+        (r#"{"key":1,"value":{"vedict":"V_PASS"}}"#, "`vedict` is none of its names: wide, verdict, raw"),
+        (r#"{"key":1,"value":{"verdict":null}}"#, "`verdict` (enum verdict): `null` is none of its names"),
+        (r#"{"key":1,"value":{"raw":[1,2,3,4,5]}}"#, "`raw` (unsigned char[4]): 5 elements do not fit"),
+        (r#"{"key":1,"value":{"raw":[1,256]}}"#, "`raw[1]` (unsigned char): 256 does not fit"),
+        (r#"{"key":null,"value":{}}"#, "expected a number, found `null`"),
+        (r#"{"key":1}"#, "it has no `value`"),
+        ("null", "it has no `key`"),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(line.as_bytes()).expect("written");
+        let text = fails(2, &map, &format!("map import MAP --from {}", file.path().display()));
+        assert!(text.contains(said) && text.contains("line 1 of the input"), "{line}: {text}");
+    }
+}
+
+#[test]
+fn maps_of_maps_go_round_by_their_ids() {
+    require!(ROOT);
+    let inner = make(&hash("cli_inner", 3)).expect("a hash");
+    let id = inner.info().id;
+    for map_type in [MapType::HashOfMaps, MapType::ArrayOfMaps] {
+        let builder = Builder::new(map_type, "cli_outer").key_size(4).value_size(4).max_entries(2);
+        let outer = builder.inner(&inner).create().expect("a map of maps");
+        ok(&outer, &format!("map set MAP 1 id {id}"));
+        assert_eq!(ok(&outer, "map get MAP 1"), format!("{id}\n"));
+        let at_1 = round_trip(&outer).into_iter().find(|e| e["value"] == id);
+        assert!(at_1.is_some(), "{map_type}");
+    }
+}
+
+#[test]
+fn what_is_no_table_says_what_it_is() {
+    require!(ROOT);
+    let bare = |map_type, entries| Builder::new(map_type, "cli_bare").max_entries(entries);
+    if let Ok(ring) = bare(MapType::Ringbuf, 4096).create() {
+        for words in ["map get MAP 0", "map set MAP 0 0", "map del MAP 0", "map push MAP 0", "map pop MAP"] {
+            assert!(fails(2, &ring, words).contains("read it with `rawbpf events`"), "{words}");
+        }
+    }
+    let perf = bare(MapType::PerfEventArray, 2).key_size(4).value_size(4).create().expect("an array");
+    assert!(fails(2, &perf, "map get MAP 0").contains("holds channels"));
+    assert!(fails(2, &perf, "map set MAP 0 0").contains("opened by whoever reads it"));
+    if let Ok(sockets) = bare(MapType::Sockmap, 2).key_size(4).value_size(4).create() {
+        assert!(fails(2, &sockets, "map get MAP 0").contains("cannot be read from user space"));
+        assert!(fails(2, &sockets, "map set MAP 0 0").contains("belongs to a process"));
+        assert!(fails(5, &sockets, "map del MAP 0").contains("no element 0"));
+    }
 }
 
 #[test]

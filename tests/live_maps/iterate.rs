@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::hash;
 use crate::gate::{ROOT, require};
-use rawbpf::maps::{Builder, HashMap, Ip4, LpmTrie, Prefix};
+use rawbpf::maps::{Builder, HashMap, Ip4, LpmTrie, Map, Prefix, Walk};
 use rawbpf::uapi::MapType;
 
 /// Keys below are there all the time; those above come and go.
@@ -107,6 +107,114 @@ fn a_walk_over_a_trie_ends_while_another_thread_writes() {
         drop(end);
         writer.join().expect("it wrote");
     });
+}
+
+/// Wide values, so that a batch is far less than an eighth of the map: threads read it, from two sides if it is a hash.
+const WIDE: u32 = 1000;
+
+fn wide(map_type: MapType, entries: u32) -> Builder<'static> {
+    Builder::new(map_type, "wide").key_size(4).value_size(WIDE).max_entries(entries)
+}
+
+fn wide_value(map: &Map, n: u32) -> Vec<u8> {
+    n.to_ne_bytes().into_iter().cycle().take(map.value_len()).collect()
+}
+
+/// The keys that a walk with threads shows; each once, with its value.
+fn read_ahead(map: &Map) -> (HashSet<u32>, Walk) {
+    let (mut seen, mut elements) = (HashSet::new(), map.elements_ahead());
+    while let Some((key, value)) = elements.next_entry().expect("read") {
+        let key = u32::from_ne_bytes(key.try_into().expect("four bytes"));
+        assert!(seen.insert(key), "key {key} came twice");
+        assert_eq!(value[..4], key.to_ne_bytes(), "another element's value");
+    }
+    (seen, elements.walk())
+}
+
+#[test]
+fn threads_show_what_one_reader_shows() {
+    require!(ROOT);
+    const ENTRIES: u32 = 8000;
+    for map_type in
+        [MapType::Hash, MapType::LruHash, MapType::PercpuHash, MapType::LruPercpuHash, MapType::Array]
+    {
+        let map = wide(map_type, ENTRIES).create().expect("a map");
+        for n in 0..ENTRIES {
+            map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
+        }
+        let (seen, walk) = read_ahead(&map);
+        assert!(walk.complete && walk.elements == seen.len() as u64, "{map_type}: {walk:?}");
+        // An LRU may drop some before it is full.
+        let mut there = HashSet::new();
+        let one = |key: &[u8], _: &[u8]| _ = there.insert(u32::from_ne_bytes(key.try_into().expect("four")));
+        map.for_each(one).expect("read");
+        assert_eq!(seen, there, "{map_type}");
+        assert!(map_type == MapType::LruHash || map_type == MapType::LruPercpuHash || seen.len() == 8000);
+    }
+}
+
+#[test]
+fn a_walk_with_threads_can_be_left() {
+    require!(ROOT);
+    let map = wide(MapType::Hash, 8000).create().expect("a map");
+    for n in 0..8000 {
+        map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
+    }
+    for shown in [0, 1, 300, 3000] {
+        let mut elements = map.elements_ahead();
+        for _ in 0..shown {
+            elements.next_entry().expect("read").expect("there are more");
+        }
+        assert_eq!((elements.walk().elements, elements.complete()), (shown, false));
+    }
+}
+
+/// Every bucket is written to, those where the two threads meet as well.
+#[test]
+fn threads_show_nothing_twice_while_another_writes() {
+    require!(ROOT);
+    const STAY: u32 = 6000;
+    let map = wide(MapType::Hash, 8192).create().expect("a map");
+    for n in 0..STAY {
+        map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut n = 0u32;
+            while !stop.load(Ordering::Relaxed) {
+                n = n.wrapping_add(1);
+                let (new, old) = (STAY + n % 2000, STAY + n.wrapping_add(1000) % 2000);
+                map.set(&new.to_ne_bytes(), &wide_value(&map, new), 0).expect("set");
+                map.delete(&old.to_ne_bytes()).expect("delete");
+            }
+        });
+        let end = End(&stop);
+        for _ in 0..10 {
+            let (seen, walk) = read_ahead(&map);
+            assert!(walk.complete, "{walk:?}");
+            assert_eq!((0..STAY).filter(|n| seen.contains(n)).count(), STAY as usize);
+        }
+        drop(end);
+        writer.join().expect("it wrote");
+    });
+}
+
+/// Then the lower thread gets past what the upper one has read first.
+#[test]
+fn threads_end_while_all_is_deleted() {
+    require!(ROOT);
+    let map = wide(MapType::Hash, 8192).create().expect("a map");
+    for _ in 0..5 {
+        for n in 0..6000 {
+            map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..6000u32).for_each(|n| _ = map.delete(&n.to_ne_bytes()).expect("delete")));
+            let (seen, walk) = read_ahead(&map);
+            assert_eq!(walk.elements, seen.len() as u64);
+        });
+    }
 }
 
 #[test]

@@ -95,8 +95,7 @@ impl Shape<'_> {
     pub(crate) fn of_json(&self, json: &Json) -> Result<Vec<u8>, CliError> {
         match (self.ty, json) {
             (Some((btf, ty)), json) => {
-                let literal = literal(btf, ty, json)
-                    .ok_or_else(|| self.wrong(format!("{json} is no value of its type")))?;
+                let literal = literal(btf, ty, json);
                 self.sized(encode(btf, ty, &literal).map_err(|e| self.wrong(causes(&e)))?)
             }
             (None, Json::String(text)) => {
@@ -165,24 +164,19 @@ fn address(word: &str, size: usize) -> Option<Vec<u8>> {
 
 /// JSON as a value of a type. Strings are what the type makes of them: text for `char` arrays, bytes in hex for
 /// byte arrays, names, addresses and large numbers for the rest.
-fn literal(btf: &Btf, ty: TypeId, json: &Json) -> Option<Literal> {
-    let of = btf.resolve(ty).ok()?;
-    Some(match (json, of.kind) {
+///
+/// What does not fit is left for the encoder to refuse, which knows the member and what it takes.
+fn literal(btf: &Btf, ty: TypeId, json: &Json) -> Literal {
+    let Ok(of) = btf.resolve(ty) else { return untyped(json) };
+    match (json, of.kind) {
         (Json::Object(fields), Kind::Struct(_) | Kind::Union(_)) => {
-            let member = |name: &String, value| {
-                Some((name.clone(), literal(btf, member_type(btf, ty, name)?, value)?))
-            };
-            Literal::Fields(fields.iter().map(|(name, value)| member(name, value)).collect::<Option<_>>()?)
+            members(btf, fields, |name| btf.field(ty, name).ok().map(|field| field.ty))
         }
-        (Json::Object(fields), Kind::Datasec(vars)) => {
-            let find = |name: &String| {
-                vars.iter().map(|v| v.ty).find(|v| btf.ty(*v).is_ok_and(|t| t.name == name.as_str()))
-            };
-            let var = |name: &String, value| Some((name.clone(), literal(btf, find(name)?, value)?));
-            Literal::Fields(fields.iter().map(|(name, value)| var(name, value)).collect::<Option<_>>()?)
-        }
+        (Json::Object(fields), Kind::Datasec(vars)) => members(btf, fields, |name| {
+            vars.iter().map(|v| v.ty).find(|v| btf.ty(*v).is_ok_and(|t| t.name == name))
+        }),
         (Json::Array(items), Kind::Array(array)) => {
-            let items = items.iter().map(|item| literal(btf, array.elem, item)).collect::<Option<_>>()?;
+            let items = items.iter().map(|item| literal(btf, array.elem, item)).collect();
             Literal::List { items, rest: false }
         }
         (Json::String(text), Kind::Array(array)) if is_bytes(btf, array.elem) => {
@@ -197,14 +191,29 @@ fn literal(btf: &Btf, ty: TypeId, json: &Json) -> Option<Literal> {
         }
         (Json::String(text), Kind::Array(_)) => Literal::Text(text.clone().into_bytes()),
         (Json::String(text), _) => Literal::parse(text).unwrap_or_else(|_| Literal::Word(text.clone())),
-        (Json::Number(n), _) => Literal::Word(n.to_string()),
-        (Json::Bool(b), _) => Literal::Word(b.to_string()),
-        _ => return None,
-    })
+        (json, _) => untyped(json),
+    }
 }
 
-fn member_type(btf: &Btf, ty: TypeId, name: &str) -> Option<TypeId> {
-    btf.field(ty, name).ok().map(|field| field.ty)
+fn members(
+    btf: &Btf,
+    fields: &serde_json::Map<String, Json>,
+    find: impl Fn(&str) -> Option<TypeId>,
+) -> Literal {
+    let value = |name: &str, json| find(name).map_or_else(|| untyped(json), |ty| literal(btf, ty, json));
+    Literal::Fields(fields.iter().map(|(name, json)| (name.clone(), value(name, json))).collect())
+}
+
+/// JSON where the type wants something else, or is not known.
+fn untyped(json: &Json) -> Literal {
+    match json {
+        Json::Array(items) => Literal::List { items: items.iter().map(untyped).collect(), rest: false },
+        Json::Object(fields) => {
+            Literal::Fields(fields.iter().map(|(name, value)| (name.clone(), untyped(value))).collect())
+        }
+        Json::String(text) => Literal::Word(text.clone()),
+        other => Literal::Word(other.to_string()),
+    }
 }
 
 /// True for `unsigned char` and its kin, which are shown as bytes.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rawbpf::Map;
 use rawbpf::btf::{Btf, BtfBuilder, IntEncoding, TypeId, Value, decode};
+use rawbpf::uapi::MapType;
 use serde_json::{Map as JsonMap, Number, Value as Json, json};
 
 use crate::input::Shape;
@@ -28,8 +29,8 @@ impl Form {
         Shape { what, size: self.size, ty }
     }
 
-    /// The index of an array whose key has no type, as that of global variables.
-    fn index() -> Form {
+    /// A number that no type describes: the index of an array, as of global variables, or the id of a map or program.
+    fn number() -> Form {
         let mut b = BtfBuilder::new();
         let ty = b.int("unsigned int", 4, IntEncoding::UNSIGNED);
         let btf = b.to_bytes().ok().and_then(|bytes| Btf::parse(bytes).ok());
@@ -43,10 +44,14 @@ impl Codec {
         let form = |ty: TypeId, size: u32| Form { btf: map.btf().cloned(), ty, size: size as usize };
         let is_index = rawbpf::sys::map::is_indexed(info.map_type);
         let key = match info.key_type {
-            TypeId(0) if is_index => Form::index(),
+            TypeId(0) if is_index => Form::number(),
             ty => form(ty, info.key_size),
         };
-        Codec { key, value: form(info.value_type, info.value_size) }
+        let value = match info.map_type {
+            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => Form::number(),
+            _ => form(info.value_type, info.value_size),
+        };
+        Codec { key, value }
     }
 
     /// A key, for people and for programs.

@@ -105,6 +105,16 @@ impl<'a> Writer<'a, '_> {
     fn value(&mut self, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
         step(&mut self.left, field.ty, depth).map_err(|e| self.broken(e))?;
         let (ty, order) = meaning(self.btf, field.ty).map_err(|e| self.broken(e))?;
+        if let (Literal::Text(text), false) = (value, matches!(ty.kind, Kind::Array(_))) {
+            // JSON has large numbers, names and addresses in quotes.
+            let word = Literal::Word(String::from_utf8_lossy(text).into_owned());
+            return self.value(field, &word, depth.saturating_add(1)).map_err(|e| match e {
+                EncodeError::Value { problem: Problem::Expected { expected, .. }, .. } => {
+                    self.expected(field.ty, expected, value)
+                }
+                other => other,
+            });
+        }
         match (ty.kind, value) {
             (Kind::Int(int), Literal::Word(word)) => self.int(&ty, int, order, field, word),
             (Kind::Int(_), other) => Err(self.expected(field.ty, "a number", other)),
@@ -254,6 +264,9 @@ impl<'a> Writer<'a, '_> {
             _ => None,
         };
         match (number, size) {
+            (Some(n), 4) if n.is_finite() && (n as f32).is_infinite() => {
+                Err(self.expected(field.ty, "a number that four bytes can hold", value))
+            }
             (Some(n), 4) => self.number(field, 32, (n as f32).to_bits().into()),
             (Some(n), 8) => self.number(field, 64, n.to_bits().into()),
             (None, 4 | 8) => Err(self.expected(field.ty, "a number", value)),
@@ -330,7 +343,10 @@ impl<'a> Writer<'a, '_> {
         {
             let addr_bits = self.size_of(second.ty)?.saturating_mul(8);
             let len_fits = self.checked(first.ty, &Literal::Word(len.into()), 32, false)? <= addr_bits.into();
-            if self.size_of(first.ty)? == 4 && len_fits && addr.parse::<IpAddr>().is_ok() {
+            if self.size_of(first.ty)? == 4 && addr.parse::<IpAddr>().is_ok() {
+                if !len_fits {
+                    return Err(self.expected(outer.ty, format!("a length of at most {addr_bits}"), &value));
+                }
                 self.within(&first.name.to_str(), at(&first), &Literal::Word(len.into()), depth)?;
                 return self.within(&second.name.to_str(), at(&second), &Literal::Word(addr.into()), depth);
             }

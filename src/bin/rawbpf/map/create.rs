@@ -54,7 +54,8 @@ pub(crate) fn run(args: &CreateArgs, out: &Output) -> Result<(), CliError> {
     }
     let map = builder.create()?;
     map.pin(&args.path).map_err(CliError::sys(format!("pin the map at {}", args.path.display())))?;
-    out.report("map create", &Created { map: MapRow::new(&map), pinned: args.path.clone() })
+    let row = MapRow { pinned: vec![args.path.display().to_string()], ..MapRow::new(&map) };
+    out.report("map create", &Created { map: row, pinned: args.path.clone() })
 }
 
 fn map_type(name: &str) -> Result<MapType, CliError> {

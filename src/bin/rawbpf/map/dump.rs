@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use rawbpf::maps::Map;
 use rawbpf::sys::SysError;
+use rawbpf::uapi::MapType;
 
 use super::MapRow;
 use super::args::DumpArgs;
@@ -22,7 +23,7 @@ const CHUNK: usize = 1 << 16;
 pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
     let map = find(&args.map)?;
     let codec = Codec::of(&map);
-    let mut elements = map.elements();
+    let mut elements = map.elements_ahead();
     let fail =
         |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
     let mut dump = Dump {
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &DumpArgs, out: &Output) -> Result<(), CliError> {
     if json {
         out.begin(
             "map dump",
-            &[("map", serde_json::to_value(MapRow::new(&map)).unwrap_or_default())],
+            &[("map", serde_json::to_value(MapRow::with_pins(&map)).unwrap_or_default())],
             "elements",
             &mut dump.buffer,
         );
@@ -236,10 +237,13 @@ fn pad(out: &mut Vec<u8>, start: usize, to: usize) {
 
 /// Types without elements that could be walked.
 pub(super) fn unreadable(map: &Map, e: SysError) -> Option<CliError> {
-    if e.errno.is_permission() {
-        return None;
-    }
-    let instead = match map.info().map_type.name()? {
+    let instead = instead(map.info().map_type).filter(|_| !e.errno.is_permission())?;
+    Some(CliError::Option(format!("map `{}` cannot be dumped: {instead}", map.name())))
+}
+
+/// What to do with a map whose elements cannot be walked over.
+pub(super) fn instead(map_type: MapType) -> Option<&'static str> {
+    Some(match map_type.name()? {
         "ringbuf" => "a ring buffer has no elements: it is a stream of records; read it with `rawbpf events`",
         "user_ringbuf" => "a user ring buffer has no elements: it is a stream of records for programs",
         "queue" | "stack" => "a queue or stack has no keys; look with `map peek`, take out with `map pop`",
@@ -253,6 +257,5 @@ pub(super) fn unreadable(map: &Map, e: SysError) -> Option<CliError> {
             "what is in it cannot be read from user space"
         }
         _ => return None,
-    };
-    Some(CliError::Option(format!("map `{}` cannot be dumped: {instead}", map.name())))
+    })
 }

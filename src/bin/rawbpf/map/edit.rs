@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rawbpf::maps::{ElemFlags, Map, Plain as _};
-use rawbpf::sys::{self, SysError};
+use rawbpf::sys::{self, Errno, SysError};
 use rawbpf::uapi::MapType;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::args::{DelArgs, GetArgs, MapOnly, PinArgs, SetArgs};
+use super::dump::instead;
 use super::object::object;
 use super::{find, selector};
 use crate::error::CliError;
@@ -100,6 +101,7 @@ impl Key {
                 "map `{}` has no keys; use `map push`, `map pop` and `map peek`",
                 map.name()
             ))),
+            MapType::Ringbuf | MapType::UserRingbuf | MapType::Arena => Err(without_keys(map)),
             _ => codec.key_shape().take(words).map(Key::Bytes),
         }
     }
@@ -109,6 +111,31 @@ impl Key {
             Key::Bytes(bytes) => bytes.clone(),
             Key::Owner(fd) => fd.as_raw_fd().bytes().to_vec(),
         }
+    }
+}
+
+/// For the maps that are no tables at all.
+pub(super) fn without_keys(map: &Map) -> CliError {
+    let instead = instead(map.info().map_type).unwrap_or("it has no keys");
+    CliError::Option(format!("map `{}` has no keys: {instead}", map.name()))
+}
+
+/// What lookups in maps of channels and sockets end with, which the error number does not tell.
+fn unreadable(map: &Map, e: SysError) -> CliError {
+    let opaque = matches!(
+        map.info().map_type,
+        MapType::PerfEventArray
+            | MapType::CgroupArray
+            | MapType::Xskmap
+            | MapType::Sockmap
+            | MapType::Sockhash
+            | MapType::ReuseportSockarray
+    );
+    match instead(map.info().map_type) {
+        Some(instead) if opaque && [Errno::ENOTSUPP, Errno::EOPNOTSUPP, Errno::ENOSPC].contains(&e.errno) => {
+            CliError::Option(format!("map `{}` cannot be read: {instead}", map.name()))
+        }
+        _ => failed(map, "read an element of")(e),
     }
 }
 
@@ -146,7 +173,7 @@ pub(crate) fn get(args: &GetArgs, out: &Output) -> Result<(), CliError> {
         true => map.get_with(&key.bytes(), flags),
         false => map.get(&key.bytes()),
     };
-    let value = value.map_err(failed(&map, "read an element of"))?;
+    let value = value.map_err(|e| unreadable(&map, e))?;
     let value = value.ok_or_else(|| CliError::NoElement { map: map.name().into(), key: shown.clone() })?;
     let mut element = match &key {
         Key::Bytes(bytes) => element(&codec, &map, Some(bytes), &value),
@@ -176,6 +203,12 @@ pub(crate) fn set(args: &SetArgs, out: &Output) -> Result<(), CliError> {
     }
     let key_bytes = key.bytes();
     let write = || failed(&map, "write an element of");
+    if args.cpu.is_some() && !map.info().is_per_cpu() {
+        return Err(CliError::Option(format!(
+            "map `{}` has one value for all CPUs: leave --cpu out",
+            map.name()
+        )));
+    }
     if let Some(object) = object(&map, words)? {
         map.set(&key_bytes, &object.value, flags.0).map_err(write())?;
     } else if map.info().is_per_cpu() {
@@ -232,8 +265,20 @@ fn set_per_cpu(
     }
     let value = codec.value_shape().take(words)?;
     no_more(words)?;
-    let which = args.cpu.map_or(ElemFlags::ALL_CPUS, ElemFlags::cpu);
-    map.set_slot(key, &value, flags | which).map_err(write())
+    let Some(cpu) = args.cpu else {
+        return map.set_slot(key, &value, flags | ElemFlags::ALL_CPUS).map_err(write());
+    };
+    if !sys::possible_cpu_list().contains(&cpu) {
+        return Err(CliError::Option(format!(
+            "there is no CPU {cpu}: this machine can have {cpus}, from 0 on"
+        )));
+    }
+    map.set_slot(key, &value, flags | ElemFlags::cpu(cpu)).map_err(|e| match e.errno {
+        Errno::EINVAL => CliError::Unsupported(format!(
+            "this kernel writes the values of all CPUs at once (of one: Linux 7.0); write a list of {cpus} values"
+        )),
+        _ => write()(e),
+    })
 }
 
 /// The parts of a list in brackets, as they were typed.
@@ -271,7 +316,12 @@ pub(crate) fn del(args: &DelArgs, out: &Output) -> Result<(), CliError> {
     while !words.is_empty() {
         let all = words;
         let key = Key::take(&map, &codec, &mut words)?;
-        if !map.delete(&key.bytes()).map_err(failed(&map, "delete an element of"))? {
+        let deleted = match map.delete(&key.bytes()) {
+            // So a sockmap says that there is nothing at this index.
+            Err(e) if e.errno == Errno::EINVAL && map.info().map_type == MapType::Sockmap => false,
+            other => other.map_err(failed(&map, "delete an element of"))?,
+        };
+        if !deleted {
             return Err(CliError::NoElement { map: map.name().into(), key: taken(all, words) });
         }
         removed += 1;

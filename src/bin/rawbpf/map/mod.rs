@@ -91,7 +91,7 @@ fn show(words: &[String], out: &Output) -> Result<(), CliError> {
     let name =
         |id| map.btf().and_then(|btf| btf.render_decl(id, "").ok()).filter(|_| id != Default::default());
     let report = MapShow {
-        row: MapRow { pinned: pinned(&pins(), info.id), ..MapRow::new(&map) },
+        row: MapRow::with_pins(&map),
         extra: info.extra,
         key_type: name(info.key_type),
         value_type: name(info.value_type),
@@ -139,7 +139,11 @@ fn all() -> Result<Vec<Map>, CliError> {
 }
 
 impl MapRow {
-    pub(crate) fn new(map: &Map) -> MapRow {
+    fn with_pins(map: &Map) -> MapRow {
+        MapRow { pinned: pinned(&pins(), map.info().id), ..MapRow::new(map) }
+    }
+
+    fn new(map: &Map) -> MapRow {
         let info = map.info();
         let flags = rawbpf::sys::map::flags::NAMES.iter().filter(|(bit, _)| info.flags & bit != 0);
         MapRow {

@@ -48,8 +48,18 @@ pub(super) fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliE
             }
             None => return Ok(None),
         },
+        MapType::PerfEventArray => {
+            return Err(refused(map, "its channels are opened by whoever reads it, as `rawbpf events` does"));
+        }
+        MapType::Sockmap | MapType::Sockhash | MapType::Xskmap | MapType::ReuseportSockarray => {
+            return Err(refused(map, "a socket belongs to a process, and that has to put it in"));
+        }
         _ => return Ok(None),
     }))
+}
+
+fn refused(map: &Map, why: &str) -> CliError {
+    CliError::Option(format!("map `{}` cannot be written from here: {why}", map.name()))
 }
 
 fn interface(words: &[String]) -> Option<u32> {

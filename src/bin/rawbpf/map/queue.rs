@@ -8,7 +8,7 @@ use rawbpf::uapi::MapType;
 use serde_json::Value as Json;
 
 use super::args::{MapOnly, PeekArgs, PushArgs};
-use super::edit::{Done, Element, element, failed, no_more};
+use super::edit::{Done, Element, element, failed, no_more, without_keys};
 use super::{find, selector};
 use crate::error::CliError;
 use crate::event_type;
@@ -104,6 +104,7 @@ pub(crate) fn peek(args: &PeekArgs, out: &Output) -> Result<(), CliError> {
 fn keyless(map: &Map) -> Result<(), CliError> {
     match map.info().map_type {
         MapType::Queue | MapType::Stack | MapType::BloomFilter => Ok(()),
+        MapType::Ringbuf | MapType::UserRingbuf | MapType::Arena => Err(without_keys(map)),
         other => Err(CliError::Option(format!(
             "map `{}` is of type {other}, whose elements have keys; use `map get`, `map set` and `map del`",
             map.name()

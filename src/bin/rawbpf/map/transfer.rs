@@ -8,14 +8,16 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
-use rawbpf::maps::{ElemFlags, Map};
+use rawbpf::maps::{ElemFlags, Map, Plain as _};
 use rawbpf::sys;
+use rawbpf::uapi::MapType;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::args::{ExportArgs, ImportArgs};
 use super::dump::unreadable;
 use super::find;
+use super::object::object;
 use crate::error::CliError;
 use crate::output::{Output, Report, count};
 use crate::progress::Progress;
@@ -27,7 +29,7 @@ pub(crate) fn export(args: &ExportArgs, out: &Output) -> Result<(), CliError> {
     let (key_printer, value_printer) = (codec.key_printer(), codec.value_printer());
     let fail =
         |e| unreadable(&map, e).unwrap_or_else(|| CliError::sys(format!("read map `{}`", map.name()))(e));
-    let mut elements = map.elements();
+    let mut elements = map.elements_ahead();
     let mut stdout = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut line = Vec::new();
     while let Some((key, value)) = elements.next_entry().map_err(fail)? {
@@ -100,9 +102,18 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
             continue;
         }
         let at = |e: CliError| CliError::Line { line: nth + 1, source: Box::new(e) };
-        let (key, value) = element(&map, &codec, &line).map_err(at)?;
-        if args.new {
-            map.set(&key, &value, ElemFlags::NOEXIST.0)
+        let (key, mut value) = element(&map, &codec, &line).map_err(at)?;
+        // A map of maps is read with ids and written with descriptors.
+        let object = match holds_ids(&map) {
+            true => object(&map, &["id".into(), u32::read(&value).unwrap_or(0).to_string()]).map_err(at)?,
+            false => None,
+        };
+        if let Some(object) = &object {
+            value.clone_from(&object.value);
+        }
+        if args.new || object.is_some() {
+            let flags = if args.new { ElemFlags::NOEXIST } else { ElemFlags::ANY };
+            map.set(&key, &value, flags.0)
                 .map_err(|e| at(CliError::sys(format!("write an element of map `{}`", map.name()))(e)))?;
             done += 1;
             continue;
@@ -116,6 +127,11 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
     done += write(&map, &mut keys, &mut values)?;
     drop(progress);
     out.report("map import", &Imported { map: map.name().into(), elements: done })
+}
+
+/// True for the maps whose values are ids when they are read.
+fn holds_ids(map: &Map) -> bool {
+    matches!(map.info().map_type, MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray)
 }
 
 fn write(map: &Map, keys: &mut Vec<u8>, values: &mut Vec<u8>) -> Result<usize, CliError> {
