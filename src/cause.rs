@@ -34,7 +34,7 @@ pub(crate) fn of(error: &Error) -> Option<String> {
                 let free = policy::is_unprivileged(*prog_type);
                 return permission(&kernel, &what, policy::caps_of_program(*prog_type), free);
             }
-            newer(&kernel, errno, &what, prog_type.since()).or_else(|| unconfigured(&kernel, *prog_type))
+            program(&kernel, errno, *prog_type)
         }
         Error::Load(LoadError::Create { shape, .. }) | Error::Map(MapError::Create { shape, .. }) => {
             map(&kernel, errno, shape)
@@ -45,6 +45,26 @@ pub(crate) fn of(error: &Error) -> Option<String> {
         Error::Load(LoadError::Token { .. }) => token(errno),
         _ => None,
     }
+}
+
+/// Whether this kernel has nothing of the kind that was asked for: it is too old, or was built without it.
+pub(crate) fn is_unsupported(error: &Error) -> bool {
+    let Some(errno) = error.errno() else { return false };
+    match error {
+        Error::Load(LoadError::Program { prog_type, log, .. }) if log.text.trim().is_empty() => {
+            program(&Kernel::host(), errno, *prog_type).is_some()
+        }
+        Error::Load(LoadError::Create { shape, .. }) | Error::Map(MapError::Create { shape, .. }) => {
+            newer(&Kernel::host(), errno, "", shape.map_type.since()).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// This kernel does not have programs of this type.
+fn program(kernel: &Kernel, errno: Errno, prog_type: ProgType) -> Option<String> {
+    newer(kernel, errno, &format!("a program of type {prog_type}"), prog_type.since())
+        .or_else(|| unconfigured(kernel, prog_type).filter(|_| errno == Errno::EINVAL))
 }
 
 /// A map could not be made.

@@ -131,9 +131,15 @@ impl Error {
             // The verifier says EACCES for a program that it rejects: that is no lack of privilege.
             Error::Load(LoadError::Program { source, log, missing, .. }) => match missing {
                 Some(_) => ErrorKind::Unsupported,
+                None if crate::cause::is_unsupported(self) => ErrorKind::Unsupported,
                 None if log.text.trim().is_empty() => of_errno(source.errno),
                 None => ErrorKind::Failed,
             },
+            Error::Load(LoadError::Create { .. }) | Error::Map(MapError::Create { .. })
+                if crate::cause::is_unsupported(self) =>
+            {
+                ErrorKind::Unsupported
+            }
             Error::Trace(TraceError::NoTracefs) => ErrorKind::NotFound,
             Error::Trace(TraceError::Io { source, .. }) | Error::Symbolize(SymbolizeError { source, .. }) => {
                 source.raw_os_error().map_or(ErrorKind::Failed, |e| of_errno(Errno(e)))

@@ -177,6 +177,9 @@ fn a_kernel_that_is_too_old_is_named_with_the_release_that_is_not() {
         let out = rawbpf(&["verify", &object(file)], || Ok(()));
         let said = String::from_utf8_lossy(&out.stdout);
         assert!(!out.status.success() && said.contains(words), "{file}: {said}");
+        let out = rawbpf(&["load", &object(file), "--foreground", "--no-attach"], || Ok(()));
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(4) && said.contains(words), "{file}: {said}");
     }
 }
 

@@ -267,7 +267,7 @@ fn a_machine_without_infrared() {
         match out.status.code() {
             Some(5) => assert!(said.contains("there is no device /dev/no_such_lirc"), "{said}"),
             // Without its configuration nobody knows what the kernel lacks.
-            _ if Kernel::host().kconfig().is_known() => refused("no-lirc", 1, &load),
+            _ if Kernel::host().kconfig().is_known() => refused("no-lirc", 4, &load),
             _ => assert!(said.contains("lirc_mode2"), "{said}"),
         }
     });

@@ -85,6 +85,13 @@ impl Kprobe {
             }
         };
         let known = |c: char| c.is_ascii_alphanumeric() || "_.:$".contains(c);
+        if function.contains(['*', '?']) {
+            let kind = if exit { "kretprobe" } else { "kprobe" };
+            return Err(format!("`{function}` is a pattern; write {kind}.multi/{function}"));
+        }
+        if function.ends_with(':') || function.starts_with(':') {
+            return Err(format!("`{function}` lacks the module or the function; write MODULE:FUNCTION"));
+        }
         if function.is_empty() || !function.chars().all(known) {
             return Err(format!("`{function}` cannot be the name of a function"));
         }
@@ -319,6 +326,9 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
     let hidden = symbols.hidden() && symbols.named(name).next().is_some();
     if missing && !hidden && !source.errno.is_permission() {
         let near = match module {
+            None if name.len() > 8 && u64::from_str_radix(name, 16).is_ok() => {
+                format!("; an address is written 0x{name}")
+            }
             Some(m) if m != "vmlinux" && !symbols.all().iter().any(|s| s.module.as_deref() == Some(m)) => {
                 format!("; module `{m}` is not loaded")
             }
@@ -340,7 +350,10 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
         Errno::EINVAL if blacklist().contains(name) => {
             "the kernel keeps probes off this function, as it is part of how probes work (/sys/kernel/debug/kprobes/blacklist)"
         }
-        Errno::EINVAL | Errno::EILSEQ if probe.offset != 0 => {
+        Errno::ENOENT | Errno::EINVAL if address(probe).is_some() => {
+            "no function of the kernel is there, or the kernel keeps probes off it"
+        }
+        Errno::EINVAL | Errno::EILSEQ if probe.offset != 0 || address(probe).is_some() => {
             "no instruction begins at this offset, or it is outside of the function"
         }
         Errno::EINVAL if probe.cookie != 0 => "cookies came with Linux 5.15",

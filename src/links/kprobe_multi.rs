@@ -80,15 +80,15 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &KprobeMulti) ->
     let each = match &multi.functions {
         // A single name: the kernel finds it faster than we do.
         Functions::Pattern(name) if !functions::is_pattern(name) && !name.contains(':') => {
-            let link = by_names(program, multi, &[(name.clone(), cookie(multi, 0))]).map_err(refused)?;
+            let link = by_names(program, multi, &[(name, cookie(multi, 0))]).map_err(refused)?;
             return Ok(Link::new(link));
         }
         Functions::Pattern(pattern) => return by_pattern(kernel, program, multi, pattern),
         Functions::Names(names) => {
             let items: Vec<_> =
-                names.iter().enumerate().map(|(i, n)| (n.clone(), cookie(multi, i))).collect();
-            let attach = |some: &[(String, u64)]| by_names(program, multi, some);
-            functions::attach_most(&items, |(name, _)| name.clone(), attach)
+                names.iter().enumerate().map(|(i, n)| (n.as_str(), cookie(multi, i))).collect();
+            let attach = |some: &[(&str, u64)]| by_names(program, multi, some);
+            functions::attach_most(&items, |(name, _)| (*name).to_string(), attach)
         }
         Functions::Addresses(addresses) => {
             let items: Vec<_> = addresses.iter().enumerate().map(|(i, a)| (*a, cookie(multi, i))).collect();
@@ -147,10 +147,10 @@ fn cookie(multi: &KprobeMulti, n: usize) -> u64 {
     }
 }
 
-fn by_names(program: &Program, multi: &KprobeMulti, items: &[(String, u64)]) -> Result<OwnedFd, SysError> {
+fn by_names(program: &Program, multi: &KprobeMulti, items: &[(&str, u64)]) -> Result<OwnedFd, SysError> {
     let nul = |_| SysError::other("attach to a function", Errno::ENOENT);
     let names: Vec<CString> =
-        items.iter().map(|(name, _)| CString::new(name.as_str()).map_err(nul)).collect::<Result<_, _>>()?;
+        items.iter().map(|(name, _)| CString::new(*name).map_err(nul)).collect::<Result<_, _>>()?;
     let pointers: Vec<Ptr<'_, u8>> = names.iter().map(|name| Ptr::to_str(name)).collect();
     let cookies: Vec<u64> = items.iter().map(|(_, cookie)| *cookie).collect();
     create(program, multi, items.len(), Ptr::to(&pointers), Ptr::NULL, &cookies)

@@ -49,7 +49,8 @@ impl<'n> Wanted<'n> {
     }
 }
 
-/// How good a symbol is for a name that several have: lower is better.
+/// How good a symbol is for a name that several have: lower is better. Worst are versions that are only there for old
+/// programs: what is built today never calls them.
 fn rank(sym: &Sym, hidden: bool) -> u8 {
     let kind = match sym.st_type() {
         STT_FUNC => 0,
@@ -61,7 +62,14 @@ fn rank(sym: &Sym, hidden: bool) -> u8 {
         STB_WEAK => 1,
         _ => 2,
     };
-    kind + binding + if hidden { 4 } else { 0 }
+    kind + binding + if hidden { 32 } else { 0 }
+}
+
+/// Whether a name of `.symtab` is of a version that is only there for old programs: `NAME@VERSION`, where that of
+/// today is `NAME@@VERSION`.
+fn is_old(name: &[u8]) -> bool {
+    let mut rest = name.iter().skip_while(|&&b| b != b'@').skip(1);
+    rest.next().is_some_and(|&b| b != b'@')
 }
 
 /// Whether a symbol may be a function, and is in this file.
@@ -127,9 +135,8 @@ impl Exe {
                     if let Some(sym) =
                         sym.filter(|s| is_function(s) && wanted.is(&text, || versions.name(nth)))
                     {
-                        found.extend(
-                            self.place(&sym, &text).map(|p| (rank(&sym, versions.is_hidden(nth)), p)),
-                        );
+                        let hidden = versions.is_hidden(nth) || is_old(&text);
+                        found.extend(self.place(&sym, &text).map(|p| (rank(&sym, hidden), p)));
                     }
                 }
                 nth += 1;

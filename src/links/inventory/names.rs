@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Symbol};
 use crate::links::info::{Hook, IterOver, PerfHook};
 use crate::links::netfilter::{NfFamily, NfHook};
 use crate::links::perf_event::PerfEvent;
@@ -51,20 +51,21 @@ impl Names {
             }
             Hook::TracingMulti { target_obj_id, targets, .. } => {
                 let name = |id: &u64| self.target(*target_obj_id, *id as u32);
-                (list(targets, name), format!("{} functions", targets.places.len()))
+                (list(targets, name), functions(targets.places.len()))
             }
             Hook::RawTracepoint { name, cookie } => (name.clone(), cookie_text(*cookie)),
             Hook::Iter { name, over } => (name.clone(), over_text(*over)),
-            Hook::PerfEvent(event) => perf(event),
+            Hook::PerfEvent(event) => self.perf(event),
             Hook::KprobeMulti { count, missed, targets, .. } => {
                 let name = |address: &u64| self.symbol(*address);
                 let missed = if *missed == 0 { String::new() } else { format!(", {missed} missed") };
-                (list(targets, name), format!("{count} functions{missed}"))
+                (list(targets, name), format!("{}{missed}", functions(*count as usize)))
             }
             Hook::UprobeMulti { path, pid, count, targets, .. } => {
                 let of = if *pid == 0 { String::new() } else { format!(", process {pid}") };
                 let at = list(targets, |offset| format!("{offset:#x}"));
-                (format!("{path} {at}").trim_end().into(), format!("{count} places{of}"))
+                let places = if *count == 1 { "1 place".into() } else { format!("{count} places") };
+                (format!("{path} {at}").trim_end().into(), format!("{places}{of}"))
             }
             Hook::StructOps { map_id } => (format!("map {map_id}"), String::new()),
             Hook::Filter { .. } | Hook::Route { .. } | Hook::Other => (String::new(), String::new()),
@@ -85,10 +86,47 @@ impl Names {
     }
 
     fn symbol(&self, address: u64) -> String {
-        let symbols = self.kernel().symbols().all();
-        let found = symbols.iter().find(|s| s.address == address && address != 0);
-        found.map_or_else(|| format!("{address:#x}"), |s| s.name.clone())
+        self.function_at(address).map_or_else(|| format!("{address:#x}"), String::from)
     }
+
+    /// The function that begins at an address. A probe of its entry may stand behind the instruction there that marks
+    /// the target of a jump, such as x86's endbr64.
+    fn function_at(&self, address: u64) -> Option<&str> {
+        const MARK: u64 = 4;
+        let near = |s: &&Symbol| s.address != 0 && address.checked_sub(s.address).is_some_and(|d| d <= MARK);
+        let code = self.kernel().symbols().all().iter().filter(|s| "tTwW".contains(s.kind));
+        code.filter(near).max_by_key(|s| s.address).map(|s| s.name.as_str())
+    }
+
+    fn perf(&self, event: &PerfHook) -> (String, String) {
+        match event {
+            // A name that several functions have leads to none of them.
+            PerfHook::Kprobe { function, offset, address, missed, cookie, .. } => {
+                let at = match (function.as_str(), offset) {
+                    ("", _) => match self.function_at(*address) {
+                        Some(name) => format!("{name} ({address:#x})"),
+                        None => format!("{address:#x}"),
+                    },
+                    (name, 0) => name.into(),
+                    (name, offset) => format!("{name}+{offset:#x}"),
+                };
+                let missed = if *missed == 0 { String::new() } else { format!("{missed} missed ") };
+                (at, format!("{missed}{}", cookie_text(*cookie)).trim_end().into())
+            }
+            PerfHook::Uprobe { path, offset, cookie, .. } => {
+                (format!("{path}+{offset:#x}"), cookie_text(*cookie))
+            }
+            PerfHook::Tracepoint { name, cookie } => (name.clone(), cookie_text(*cookie)),
+            PerfHook::Event { kind, config, cookie } => {
+                (PerfEvent::name_of(*kind, *config), cookie_text(*cookie))
+            }
+            PerfHook::Unknown => ("a perf event".into(), String::new()),
+        }
+    }
+}
+
+fn functions(count: usize) -> String {
+    if count == 1 { "1 function".into() } else { format!("{count} functions") }
 }
 
 fn elsewhere(ifindex: u32) -> String {
@@ -116,27 +154,5 @@ fn over_text(over: IterOver) -> String {
         IterOver::Cgroup { id, .. } => format!("cgroup {id}"),
         IterOver::Task { tid, pid: 0 } => format!("thread {tid}"),
         IterOver::Task { pid, .. } => format!("process {pid}"),
-    }
-}
-
-fn perf(event: &PerfHook) -> (String, String) {
-    match event {
-        PerfHook::Kprobe { function, offset, address, missed, cookie, .. } => {
-            let at = match (function.as_str(), offset) {
-                ("", _) => format!("{address:#x}"),
-                (name, 0) => name.into(),
-                (name, offset) => format!("{name}+{offset:#x}"),
-            };
-            let missed = if *missed == 0 { String::new() } else { format!("{missed} missed ") };
-            (at, format!("{missed}{}", cookie_text(*cookie)).trim_end().into())
-        }
-        PerfHook::Uprobe { path, offset, cookie, .. } => {
-            (format!("{path}+{offset:#x}"), cookie_text(*cookie))
-        }
-        PerfHook::Tracepoint { name, cookie } => (name.clone(), cookie_text(*cookie)),
-        PerfHook::Event { kind, config, cookie } => {
-            (PerfEvent::name_of(*kind, *config), cookie_text(*cookie))
-        }
-        PerfHook::Unknown => ("a perf event".into(), String::new()),
     }
 }

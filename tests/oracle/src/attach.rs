@@ -4,8 +4,9 @@
 //! Each starts from nothing every time: what rawbpf keeps of a kernel from one attachment to the next is not counted in
 //! its favour.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::CString;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rawbpf::links::{self, Functions, KprobeMulti, MultiKind, Uprobe};
@@ -15,7 +16,7 @@ use crate::executable;
 use crate::libbpf;
 
 /// Rounds; the shortest time of each counts.
-const ROUNDS: u32 = 7;
+const ROUNDS: u32 = 15;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -58,76 +59,65 @@ fn load(dir: &str, name: &str, program: &str) -> Fallible<(libbpf::Program, Load
     Ok((theirs, Object::open(&path)?.plan(&Kernel::host(), &options)?.run()?))
 }
 
-/// Functions that a pattern is to match.
+/// Functions that a pattern is to match, at least.
 const WANTED: usize = 5000;
 
-/// libbpf gives up a whole pattern where one function cannot be probed, whereas rawbpf finds those and leaves them out.
-/// So rawbpf is asked first which these are, and then three things are measured:
+/// Two things are measured, over the pattern that matches the fewest functions of at least [`WANTED`]:
 ///
-/// * some 5,000 functions by name, the same list for both, without those that cannot be probed;
-/// * the same functions: libbpf by that list, rawbpf by the pattern that they come from;
-/// * the largest pattern of those tried that both can attach.
+/// * its functions by name, the same list for both, without names that several functions have: by name the kernel
+///   gives a link to the first of them, or to none;
+/// * by the pattern itself.
 fn kprobes(dir: &str) -> Fallible<()> {
     let list = std::fs::read_to_string("/sys/kernel/tracing/available_filter_functions")?;
     let mut times_there: HashMap<&str, u32> = HashMap::new();
     for name in list.lines().filter(|line| !line.contains(' ')) {
         *times_there.entry(name).or_default() += 1;
     }
-    let starts = ('a'..='z')
-        .flat_map(|a| [String::from(a)].into_iter().chain(('a'..='z').map(move |b| format!("{a}{b}"))));
-    let mut patterns: Vec<(String, usize)> = starts
-        .map(|start| {
-            (format!("{start}*"), times_there.keys().filter(|name| name.starts_with(&start)).count())
-        })
-        .collect();
+    let once = |part: &str| {
+        let there = times_there.iter().filter(|(name, times)| **times == 1 && name.contains(part));
+        there.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+    };
+    let parts = ('a'..='z').flat_map(|a| ('a'..='z').map(move |b| format!("{a}{b}")));
+    let counted = parts.map(|part| (once(&part).len(), part));
+    let (_, part) =
+        counted.filter(|(count, _)| *count >= WANTED).min().ok_or("no pattern has as many functions")?;
+    let (pattern, names) = (format!("*{part}*"), once(&part));
+
     let (theirs, loaded) = load(dir, "kprobe_multi", "many")?;
     let program = loaded.program("many").ok_or("no program")?;
-    let kernel = Kernel::host();
-    let attach = |kernel: &Kernel, functions: Functions| -> Fallible<links::Link> {
-        let target = KprobeMulti { functions, kind: MultiKind::Entry, cookies: Vec::new() };
-        Ok(links::attach_on(kernel, program, &Target::KprobeMulti(target))?)
+    let target = |functions: Functions| {
+        Target::KprobeMulti(KprobeMulti { functions, kind: MultiKind::Entry, cookies: Vec::new() })
+    };
+    let attach = |target: &Target| -> Fallible<links::Link> {
+        Ok(links::attach_on(&Kernel::host(), program, target)?)
     };
     let failed = |e: i32| -> Box<dyn std::error::Error> { std::io::Error::from_raw_os_error(e).into() };
 
-    patterns.sort_by_key(|(_, count)| count.abs_diff(WANTED));
-    let (pattern, _) = patterns.first().ok_or("no functions")?.clone();
-    let link = attach(&kernel, Functions::Pattern(pattern.clone()))?;
-    let left_out: HashSet<&str> = link.skipped().iter().map(|s| s.name.as_str()).collect();
-    let start = pattern.trim_end_matches('*');
-    let good =
-        |(name, times): &(&&str, &u32)| name.starts_with(start) && **times == 1 && !left_out.contains(**name);
-    let names: Vec<String> = times_there.iter().filter(good).map(|(name, _)| name.to_string()).collect();
-    println!("kprobe.multi/{pattern}: rawbpf leaves out {}: {:?}", left_out.len(), left_out);
-    drop(link);
     let c_names: Vec<CString> = names.iter().map(|n| CString::new(n.as_str()).unwrap_or_default()).collect();
     let by_name = || theirs.kprobe_multi_named(&c_names).map_err(failed);
-    let result = race(by_name, || attach(&Kernel::host(), Functions::Names(names.clone())))?;
-    say(&format!("kprobe.multi, {} names", names.len()), result);
-    match theirs.kprobe_multi(&pattern) {
-        Ok(_) => println!("libbpf attaches kprobe.multi/{pattern}"),
-        Err(e) => println!("libbpf fails with errno {e} at kprobe.multi/{pattern}"),
-    }
-    let result = race(by_name, || attach(&Kernel::host(), Functions::Pattern(pattern.clone())))?;
-    say(&format!("kprobe.multi/{pattern} against libbpf by names"), result);
-    patterns.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    // Most patterns have a function that the kernel keeps probes off. Trying is slow where a guest is emulated.
-    let kept_off = std::fs::read_to_string("/sys/kernel/debug/kprobes/blacklist")?;
-    let kept_off: HashSet<&str> = kept_off.lines().filter_map(|l| l.split_whitespace().nth(1)).collect();
-    patterns.retain(|(pattern, _)| {
-        let start = pattern.trim_end_matches('*');
-        !kept_off.iter().any(|name| name.starts_with(start))
-    });
-    for (pattern, count) in patterns.iter().take(12) {
-        match theirs.kprobe_multi(pattern) {
-            Err(_) => continue,
-            Ok(link) => drop(link),
-        }
-        let by_pattern = || attach(&Kernel::host(), Functions::Pattern(pattern.clone()));
-        let result = race(|| theirs.kprobe_multi(pattern).map_err(failed), by_pattern)?;
-        say(&format!("kprobe.multi/{pattern}, both by pattern, {count} functions"), result);
-        break;
-    }
+    let named = format!("kprobe.multi, {} names", names.len());
+    let names = target(Functions::Names(names));
+    say(&named, race(by_name, || attach(&names))?);
+
+    let matching = target(Functions::Pattern(pattern.clone()));
+    let (by_them, by_us) = (|| theirs.kprobe_multi(&pattern).map_err(failed), || attach(&matching));
+    let (there, here) = (count(by_them()?.fd())?, by_us()?);
+    println!(
+        "kprobe.multi/{pattern}: libbpf attaches to {there} functions, rawbpf to {} and leaves out {}",
+        count(here.fd().ok_or("no descriptor")?)?,
+        here.skipped().len()
+    );
+    drop(here);
+    say(&format!("kprobe.multi/{pattern}"), race(by_them, by_us)?);
     Ok(())
+}
+
+/// How many functions a link has.
+fn count(link: BorrowedFd<'_>) -> Fallible<u32> {
+    match links::LinkInfo::of(link)?.hook {
+        links::Hook::KprobeMulti { count, .. } => Ok(count),
+        other => Err(format!("not kprobe.multi: {other:?}").into()),
+    }
 }
 
 fn uprobe(dir: &str) -> Fallible<()> {

@@ -189,6 +189,14 @@ pub struct Link<'a> {
     _of: &'a Object,
 }
 
+impl Link<'_> {
+    /// The descriptor of the kernel's link.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open for as long as the link is.
+        unsafe { BorrowedFd::borrow_raw(b::bpf_link__fd(self.link)) }
+    }
+}
+
 impl Drop for Link<'_> {
     fn drop(&mut self) {
         // SAFETY: it was attached by `Program` and is destroyed once.
