@@ -67,9 +67,13 @@ fn globals_and_map_sizes_are_set_before_loading() {
     assert_eq!(document["maps"][0]["map"], ".data");
     let pid: String = 77i32.to_ne_bytes().iter().map(|b| format!("{b:02x}")).collect();
     assert_eq!(document["maps"][0]["contents"], pid);
-    let errors = rawbpf_fails(1, &["plan", &kprobe, "--set", "pdi=1"]);
-    assert!(errors.contains("no global variable `pdi`; it has: pid, seen"), "{errors}");
-    let errors = rawbpf_fails(1, &["plan", &kprobe, "--set", "pid=99999999999"]);
+    for verb in ["plan", "load", "verify"] {
+        let errors = rawbpf_fails(2, &[verb, &kprobe, "--set", "pdi=1"]);
+        assert!(errors.contains("no global variable `pdi`; it has: pid, seen"), "{errors}");
+        let errors = rawbpf_fails(2, &[verb, &kprobe, "--max-entries", "nosuch=1"]);
+        assert!(errors.contains("no map `nosuch`; it has: .data"), "{errors}");
+    }
+    let errors = rawbpf_fails(2, &["plan", &kprobe, "--set", "pid=99999999999"]);
     assert!(errors.contains("99999999999 does not fit"), "{errors}");
 
     let events = object("ring_events.o");
@@ -77,6 +81,15 @@ fn globals_and_map_sizes_are_set_before_loading() {
     let sizes: Vec<_> =
         document["maps"].as_array().into_iter().flatten().map(|m| &m["max_entries"]).collect();
     assert_eq!(sizes, [1, 131_072, 1]);
+
+    // What the maps in another look like is a map with a size as well, but not one that a pin could stand for.
+    let nested = object("nested.o");
+    let document = rawbpf_json(&["plan", &nested, "--release", "6.12", "--max-entries", "maps.inner=7"]);
+    let mut maps = document["maps"].as_array().into_iter().flatten();
+    let outer = maps.find(|m| m["map"] == "maps").expect("the outer map");
+    assert_eq!((&outer["max_entries"], &outer["inner"]["max_entries"]), (&4.into(), &7.into()));
+    let errors = rawbpf_fails(2, &["plan", &nested, "--map", "maps.inner=/sys/fs/bpf/x"]);
+    assert!(errors.contains("no map `maps.inner`; it has: one, other, maps, next"), "{errors}");
 }
 
 #[test]

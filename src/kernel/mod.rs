@@ -45,7 +45,7 @@ pub use release::release_text;
 pub enum KernelError {
     /// No BTF was found for this kernel.
     #[error(
-        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; give one with --btf FILE"
+        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; for accesses to fields (CO-RE) give one with --btf FILE"
     )]
     NoBtf {
         /// Where it was looked for.
@@ -85,8 +85,8 @@ pub struct Kernel {
     endian: Endian,
     page_size: u32,
     possible_cpus: OnceLock<u32>,
-    btf_path: Option<PathBuf>,
     btf: OnceLock<Result<Arc<Btf>, KernelError>>,
+    core_btf: Option<Arc<Btf>>,
     modules: OnceLock<Vec<Module>>,
     symbols: OnceLock<Symbols>,
     kconfig: OnceLock<Kconfig>,
@@ -113,8 +113,8 @@ impl Kernel {
             endian: Endian::NATIVE,
             page_size: release::page_size(),
             possible_cpus: OnceLock::new(),
-            btf_path: None,
             btf: OnceLock::new(),
+            core_btf: None,
             modules: OnceLock::new(),
             symbols: OnceLock::new(),
             kconfig: OnceLock::new(),
@@ -139,17 +139,22 @@ impl Kernel {
         }
     }
 
-    /// Takes the types from this file (raw BTF, or an ELF file with a `.BTF` section) instead of the
-    /// kernel's own; modules are not looked at then.
-    pub fn with_btf_file(mut self, path: impl AsRef<Path>) -> Result<Kernel, KernelError> {
-        self.btf = OnceLock::from(Ok(read_btf(path.as_ref())?));
-        self.btf_path = Some(path.as_ref().into());
-        self.modules = OnceLock::from(Vec::new());
-        Ok(self)
+    /// As [`Kernel::with_btf`], with the types in this file: raw BTF, or an ELF file with a `.BTF` section.
+    ///
+    /// # Errors
+    /// [`KernelError`]: the file cannot be read, or holds no BTF.
+    pub fn with_btf_file(self, path: impl AsRef<Path>) -> Result<Kernel, KernelError> {
+        Ok(self.with_btf(read_btf(path.as_ref())?))
     }
 
-    /// Takes these types.
+    /// Takes these types. A kernel that is not here has no others. For this machine's kernel they are those that
+    /// field accesses are relocated by (CO-RE), and modules are not looked at for that; what a program is attached to
+    /// and calls is found in the types that the kernel itself has, as it is the kernel that will look it up.
     pub fn with_btf(mut self, btf: Arc<Btf>) -> Kernel {
+        if self.host {
+            self.core_btf = Some(btf);
+            return self;
+        }
         self.endian = btf.endian();
         self.btf = OnceLock::from(Ok(btf));
         self.modules = OnceLock::from(Vec::new());
@@ -206,6 +211,16 @@ impl Kernel {
     /// Its types. Read at most once by a process; mapped, not copied, where the kernel allows that (since 6.16).
     pub fn btf(&self) -> Result<&Arc<Btf>, KernelError> {
         self.btf.get_or_init(running_btf).as_ref().map_err(Clone::clone)
+    }
+
+    /// The types that field accesses are relocated by: those given by hand, or the kernel's.
+    pub(crate) fn core_btf(&self) -> Result<&Arc<Btf>, KernelError> {
+        self.core_btf.as_ref().map_or_else(|| self.btf(), Ok)
+    }
+
+    /// The modules whose types count for that.
+    pub(crate) fn core_modules(&self) -> &[Module] {
+        if self.core_btf.is_some() { &[] } else { self.modules() }
     }
 
     /// The modules that have types. Empty when the caller may not list BTF objects (`CAP_SYS_ADMIN`).

@@ -60,6 +60,7 @@ impl Planner<'_> {
             functions: &bodies.functions,
             maps: &maps,
             resolved: &resolved,
+            modules: reloc::modules(&self.object.externs, &resolved),
             has_btf: btf.is_some(),
             callbacks: &struct_ops,
         };
@@ -218,6 +219,7 @@ impl Planner<'_> {
             created: &created,
             externs: &self.object.externs,
             resolved: settled.resolved,
+            modules: &settled.modules,
             kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
             arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
         };
@@ -382,6 +384,8 @@ struct Settled<'a> {
     maps: &'a [MapPlan],
     /// What became of the externs.
     resolved: &'a [Resolved],
+    /// The modules that its kfuncs are in.
+    modules: Vec<u32>,
     /// The kernel gets the object's types.
     has_btf: bool,
     /// What became of the struct_ops maps.

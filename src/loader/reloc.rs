@@ -15,7 +15,7 @@
 use super::externs::Resolved;
 use super::plan::{FdOf, Patch, Poison};
 use super::subprog::Assembled;
-use crate::elf::{Extern, MapDef, MapIx, RelocTarget};
+use crate::elf::{Extern, ExternKind, MapDef, MapIx, RelocTarget};
 use crate::insn::raw::pseudo;
 use crate::insn::{InsnIx, RawInsn};
 
@@ -32,6 +32,8 @@ pub(super) struct Context<'a> {
     pub(super) created: &'a [bool],
     pub(super) externs: &'a [Extern],
     pub(super) resolved: &'a [Resolved],
+    /// The modules that the object's kfuncs are in: [`modules`].
+    pub(super) modules: &'a [u32],
     pub(super) kconfig: Option<MapIx>,
     /// Where arena globals begin in their arena, in bytes.
     pub(super) arena_offset: u32,
@@ -42,20 +44,34 @@ pub(super) fn poison(number: i32) -> RawInsn {
     RawInsn { opcode: 0x85, dst: 0, src: 0, off: 0, imm: number }
 }
 
+/// The modules that functions of the kernel are in which an object calls, by the ids of their BTF objects.
+/// The place here, from 1 on, is what a call says; all programs of an object share it, as with libbpf.
+pub(super) fn modules(externs: &[Extern], resolved: &[Resolved]) -> Vec<u32> {
+    let mut out = Vec::new();
+    for (ext, to) in externs.iter().zip(resolved) {
+        if let (ExternKind::Function(_), Resolved::Btf { module: Some(module), .. }) = (&ext.kind, to) {
+            if !out.contains(module) {
+                out.push(*module);
+            }
+        }
+    }
+    out
+}
+
 /// Resolves what is left in `program`; returns the slots that will hold descriptors, and the modules that
-/// `fd_array` must name, from index 1 on.
+/// `fd_array` must name, from index 1 on: none if the program calls nothing in a module.
 pub(super) fn resolve(program: &mut Assembled, cx: &Context) -> (Vec<Patch>, Vec<u32>) {
-    let mut out = Resolution { patches: Vec::new(), modules: Vec::new() };
+    let mut out = Resolution { patches: Vec::new(), calls_modules: false };
     let refs = std::mem::take(&mut program.refs);
     for (at, target) in refs {
         out.one(program, cx, at, target);
     }
-    (out.patches, out.modules)
+    (out.patches, if out.calls_modules { cx.modules.to_vec() } else { Vec::new() })
 }
 
 struct Resolution {
     patches: Vec<Patch>,
-    modules: Vec<u32>,
+    calls_modules: bool,
 }
 
 impl Resolution {
@@ -116,7 +132,7 @@ impl Resolution {
                 set(program, high, |insn| insn.imm = (address >> 32) as u32 as i32);
             }
             Resolved::Btf { id, module } if is_call => {
-                let off = module.map_or(0, |module| self.module(module));
+                let off = module.map_or(0, |module| self.module(cx, module));
                 set(program, at, |insn| {
                     (insn.src, insn.imm, insn.off) = (pseudo::KFUNC_CALL, id.0 as i32, off);
                 });
@@ -140,18 +156,55 @@ impl Resolution {
     }
 
     /// The index of a module's BTF in `fd_array`; 0 is the kernel itself.
-    fn module(&mut self, id: u32) -> i16 {
-        let known = self.modules.iter().position(|&m| m == id);
-        let at = known.unwrap_or_else(|| {
-            self.modules.push(id);
-            self.modules.len() - 1
-        });
-        (at + 1) as i16
+    fn module(&mut self, cx: &Context, id: u32) -> i16 {
+        self.calls_modules = true;
+        cx.modules.iter().position(|&m| m == id).map_or(0, |at| (at + 1) as i16)
     }
 }
 
 fn set(program: &mut Assembled, at: InsnIx, change: impl FnOnce(&mut RawInsn)) {
     if let Some(insn) = program.insns.get_mut(at.0 as usize) {
         change(insn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::TypeId;
+
+    #[test]
+    fn modules_are_numbered_by_the_object_and_not_by_each_program() {
+        let named = |name: &str, kind| Extern { name: name.into(), weak: false, kind };
+        let function = |name| named(name, ExternKind::Function(TypeId(1)));
+        let externs =
+            [function("a"), named("b", ExternKind::Variable(TypeId(2))), function("c"), function("d")];
+        let resolved =
+            [Some(7), Some(6), None, Some(5)].map(|module| Resolved::Btf { id: TypeId(9), module });
+        let modules = modules(&externs, &resolved);
+        // Not 6: the module of a variable is named by a descriptor in the instruction.
+        assert_eq!(modules, [7, 5]);
+        let cx = Context {
+            maps: &[],
+            created: &[],
+            externs: &externs,
+            resolved: &resolved,
+            modules: &modules,
+            kconfig: None,
+            arena_offset: 0,
+        };
+        // A program that calls `d` alone says the same number as one that calls `a` before.
+        let call = RawInsn { opcode: 0x85, dst: 0, src: 1, off: 0, imm: -1 };
+        let target = RelocTarget::Extern(crate::elf::ExternIx(3));
+        let mut program =
+            Assembled { insns: vec![call], refs: vec![(InsnIx(0), target)], ..Assembled::default() };
+        let (_, fd_array) = resolve(&mut program, &cx);
+        assert_eq!((program.insns[0].off, fd_array), (2, vec![7, 5]));
+        // One that calls nothing in a module needs no list, which kernels before 5.14 would not take.
+        let target = RelocTarget::Extern(crate::elf::ExternIx(2));
+        let mut program =
+            Assembled { insns: vec![call], refs: vec![(InsnIx(0), target)], ..Assembled::default() };
+        let (_, fd_array) = resolve(&mut program, &cx);
+        assert_eq!((program.insns[0].off, fd_array), (0, vec![]));
     }
 }

@@ -247,7 +247,7 @@ impl Run<'_> {
         match first {
             Ok(fd) => self.btf = Some(fd),
             // Programs and maps work without types, but for a few; those will say so themselves.
-            Err(_) if !btf.required && self.plan.programs.iter().all(|p| p.attach.is_none()) => {}
+            Err(_) if !btf.required => {}
             Err(source) => {
                 let mut log = vec![0; 1 << 16];
                 let _ = sys::btf_load(&btf.bytes, &mut log, self.token_fd());

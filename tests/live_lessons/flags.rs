@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value as Json, json};
 
-use crate::gate::{ROOT, require};
+use crate::gate::{BTF, ROOT, require};
 use crate::net::{in_namespace, mount_bpffs, object, rawbpf, rawbpf_fails, rawbpf_json, rawbpf_ok};
 
 /// The bytes of a map's first contents, as `plan --json` has them.
@@ -122,17 +122,43 @@ fn verify_holds_programs_to_limits_and_to_a_baseline() {
         row["states"] = json!(0);
     });
     let half = half.path().to_string_lossy();
-    assert_eq!(verify(&["--baseline", &half]).0, Some(0), "without limits only verdicts count");
+    assert_eq!(verify(&["--baseline", &half]).0, Some(1), "without a limit 10 % more is one");
     assert_eq!(verify(&["--baseline", &half, "--max-insns", "+100%"]).0, Some(0));
     let (status, said) = verify(&["--baseline", &half, "--max-insns", "+50%"]);
     assert!(status == Some(1) && said.contains(&format!("{} in the baseline", insns.div_ceil(2))), "{said}");
-    assert_eq!(verify(&["--baseline", &half, "--max-states", &format!("+{states}")]).0, Some(0));
-    let (status, said) = verify(&["--baseline", &half, "--max-states", &format!("+{}", states - 1)]);
+    let verify_states = |limit: u64| {
+        verify(&["--baseline", &half, "--max-insns", "+100%", "--max-states", &format!("+{limit}")])
+    };
+    assert_eq!(verify_states(states).0, Some(0));
+    let (status, said) = verify_states(states - 1);
     assert!(status == Some(1) && said.contains("0 in the baseline"), "{said}");
     assert_eq!(verify(&["--max-insns", "+1%"]).0, Some(0), "nothing to compare with");
-    for wrong in ["x", "-1", "+", "+x%"] {
+    for wrong in ["x", "-1", "+", "+x%", "+-5%", "+nan%", "+inf%"] {
         assert_eq!(verify(&["--max-states", wrong]).0, Some(2), "{wrong}");
     }
+}
+
+#[test]
+fn verify_misses_programs_that_are_gone() {
+    require!(ROOT);
+    let file = object("packet_count.o");
+    let report = rawbpf_json(&["verify", &file]);
+    let has = |report: &Json| report["programs"].as_array().map_or(0, Vec::len);
+    let before = baseline(&report, |row| row["program"] = json!("gone"));
+    let path = before.path().to_string_lossy();
+    let document = rawbpf_json(&["verify", &file, "--baseline", &path]);
+    let said = document["regressions"].as_array().expect("regressions");
+    assert_eq!(said.len(), has(&report), "{document}");
+    assert!(
+        said[0]
+            .as_str()
+            .is_some_and(|s| s.ends_with("gone: it is in the baseline and no longer in the object"))
+    );
+    // One that was not asked for is not missed, nor is another object's.
+    let name = report["programs"][0]["program"].as_str().expect("a name");
+    rawbpf_ok(&["verify", &file, "--baseline", &path, "--program", name]);
+    let before = baseline(&report, |row| row["object"] = json!("other.o"));
+    rawbpf_ok(&["verify", &file, "--baseline", &before.path().to_string_lossy()]);
 }
 
 #[test]
@@ -150,6 +176,22 @@ fn verify_tells_what_was_accepted_before() {
     fs::write(before.path(), "no report").expect("written");
     let said = rawbpf_fails(2, &[&only[..], &["--baseline", &path]].concat());
     assert!(said.contains("no report of `rawbpf verify --json`"), "{said}");
+}
+
+#[test]
+fn types_given_by_hand_are_for_accesses_to_fields_alone() {
+    require!(ROOT);
+    require!(BTF, std::path::Path::new("/sys/kernel/btf/vmlinux").exists());
+    // No kernel's types: so no field of a kernel's struct is in them.
+    let other = object("packet_count.o");
+    let plan = |file: &str, more: &[&str]| rawbpf_ok(&[&["plan", object(file).as_str()], more].concat());
+    let lost = "struct task_struct.tgid (0:0 @ offset 0): there is no `struct task_struct`";
+    assert!(!plan("core.o", &[]).contains(lost));
+    assert!(plan("core.o", &["--btf", &other]).contains(lost));
+    // But what a program is attached to is in the types of the kernel that will look it up.
+    let said = plan("tracing.o", &[]);
+    assert!(said.contains(" (bpf_fentry_test1)"), "{said}");
+    assert_eq!(said, plan("tracing.o", &["--btf", &other]));
 }
 
 #[test]

@@ -221,6 +221,20 @@ fn fentry_and_fexit_see_arguments_and_results() {
 }
 
 #[test]
+fn types_that_the_kernel_refuses_are_left_out() {
+    require!(ROOT);
+    leaves_nothing(|| {
+        let loaded = require!(FENTRY, load("unnamed", &[]));
+        assert_eq!(loaded.program("without_a_name").expect("loaded").info().expect("asked").btf_id, 0);
+        let caller = require!(FENTRY, load("tracing", &["test1_entry"]));
+        let link = require!(FENTRY, auto(&loaded, "without_a_name"));
+        call_fentry_test(&caller);
+        assert_eq!(seen(&loaded, 0), 1);
+        drop(link);
+    });
+}
+
+#[test]
 fn a_cookie_of_fentry() {
     require!(ROOT);
     leaves_nothing(|| {

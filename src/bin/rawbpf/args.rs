@@ -348,7 +348,8 @@ pub(crate) struct VerifyArgs {
     /// Compare with this report, made by `verify --json` before
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Fail if the verifier looks at more instructions: N, or more than the baseline by +N or +N%
+    /// Fail if the verifier looks at more instructions: N, or more than the baseline by +N or +N% [default with a
+    /// baseline: +10%]
     #[arg(long, value_name = "LIMIT")]
     pub(crate) max_insns: Option<crate::verify::Limit>,
     /// Fail if the verifier keeps more states: N, or more than the baseline by +N or +N%

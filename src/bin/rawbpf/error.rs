@@ -115,6 +115,7 @@ impl CliError {
     pub(crate) fn kind(&self) -> &'static str {
         use std::io::ErrorKind as Io;
         match self {
+            CliError::Lib(Error::Global(_)) => "usage",
             CliError::Lib(e) => match e.kind() {
                 ErrorKind::NotPermitted => "not permitted",
                 ErrorKind::Unsupported => "unsupported",

@@ -24,7 +24,7 @@ pub(crate) struct TuneArgs {
     /// Treat programs in unknown sections as if they were in section SECTION, or PROGRAM in SECTION
     #[arg(long = "type", value_name = "[PROGRAM=]SECTION")]
     pub(crate) types: Vec<String>,
-    /// Take the kernel's types from this file instead of /sys/kernel/btf/vmlinux
+    /// Relocate accesses to the kernel's fields (CO-RE) by the types in this file instead of /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub(crate) btf: Option<PathBuf>,
     /// Take the kernel's configuration (lines CONFIG_X=...) from this file first
@@ -47,14 +47,14 @@ impl TuneArgs {
         }
         for arg in &self.max_entries {
             let (name, value) = pair("--max-entries", arg, "MAP=N")?;
-            let map = find_map(&mut object, "--max-entries", name)?;
+            let map = find_map(&mut object, "--max-entries", name, true)?;
             map.max_entries = number(value).ok_or_else(|| {
                 CliError::Option(format!("--max-entries: `{value}` is no number from 0 to {}", u32::MAX))
             })?;
         }
         for arg in &self.maps {
             let (name, path) = pair("--map", arg, "MAP=PATH")?;
-            let map = find_map(&mut object, "--map", name)?;
+            let map = find_map(&mut object, "--map", name, false)?;
             if let Err(source) = std::fs::metadata(path) {
                 return Err(CliError::Io { doing: format!("use the map that is pinned at {path}"), source });
             }
@@ -112,13 +112,24 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
+/// The map of this name; with `inner`, `OUTER.inner` is the map that shows what those in OUTER look like.
 fn find_map<'o>(
     object: &'o mut Object,
     option: &str,
     name: &str,
+    inner: bool,
 ) -> Result<&'o mut rawbpf::elf::MapDef, CliError> {
-    let known: Vec<String> = object.maps.iter().map(|m| m.name.clone()).collect();
-    object.map_mut(name).ok_or_else(|| {
+    let (mut known, mut found) = (Vec::new(), None);
+    for map in &mut object.maps {
+        known.push(map.name.clone());
+        known.extend(map.inner.as_ref().filter(|_| inner).map(|inner| inner.name.clone()));
+        if map.name == name {
+            found = Some(map);
+        } else if let Some(shown) = map.inner.as_deref_mut().filter(|shown| inner && shown.name == name) {
+            found = Some(shown);
+        }
+    }
+    found.ok_or_else(|| {
         CliError::Option(format!("{option}: the object has no map `{name}`; it has: {}", known.join(", ")))
     })
 }

@@ -93,7 +93,10 @@ impl std::str::FromStr for Limit {
             return text.parse().map(Limit::Above).map_err(|_| wrong());
         };
         match grown.strip_suffix('%') {
-            Some(percent) => percent.parse().map(Limit::GrownPercent).map_err(|_| wrong()),
+            Some(percent) => match percent.parse() {
+                Ok(percent @ 0.0..=f64::MAX) => Ok(Limit::GrownPercent(percent)),
+                _ => Err(wrong()),
+            },
             None => grown.parse().map(Limit::Grown).map_err(|_| wrong()),
         }
     }
@@ -133,7 +136,10 @@ pub(crate) fn run(args: &VerifyArgs, out: &Output) -> Result<(), CliError> {
         }
     }
     drop(progress);
-    let regressions = regressions(args, &programs, baseline.as_ref());
+    let mut regressions = regressions(args, &programs, baseline.as_ref());
+    if args.programs.is_empty() {
+        regressions.extend(gone(&args.objects, &programs, baseline.as_ref()));
+    }
     let rejected = programs.iter().any(|row| row.verdict != "success");
     let report = VerifyReport { programs, regressions, verbose: out.is_verbose() };
     out.report("verify", &report)?;
@@ -246,6 +252,23 @@ impl Row {
     }
 }
 
+/// Programs of the baseline that the same objects no longer have: nothing is known of them any more.
+fn gone(objects: &[PathBuf], rows: &[Row], baseline: Option<&Baseline>) -> Vec<String> {
+    let old = baseline.map(|b| b.programs.as_slice()).unwrap_or_default();
+    let is_here = |name: &PathBuf| objects.iter().any(|path| file_name_of(path) == *name);
+    let mut out = Vec::new();
+    for old in old.iter().filter(|old| is_here(&file_name(&old.object))) {
+        let same = |row: &Row| row.program == old.program && file_name(&row.object) == file_name(&old.object);
+        if !rows.iter().any(same) {
+            out.push(format!(
+                "{} {}: it is in the baseline and no longer in the object",
+                old.object, old.program
+            ));
+        }
+    }
+    out
+}
+
 /// What is worse than it was, or than it may be.
 fn regressions(args: &VerifyArgs, rows: &[Row], baseline: Option<&Baseline>) -> Vec<String> {
     let mut out = Vec::new();
@@ -257,8 +280,10 @@ fn regressions(args: &VerifyArgs, rows: &[Row], baseline: Option<&Baseline>) -> 
         if old.is_some_and(|old| old.verdict == "success") && row.verdict != "success" {
             say("it was accepted in the baseline".into());
         }
+        // A baseline alone means something as well.
+        let max_insns = args.max_insns.or(baseline.map(|_| Limit::GrownPercent(10.0)));
         let limits = [
-            (args.max_insns, "instructions", row.insns, old.and_then(|o| o.insns)),
+            (max_insns, "instructions", row.insns, old.and_then(|o| o.insns)),
             (args.max_states, "states", row.states, old.and_then(|o| o.states)),
         ];
         for (limit, what, now, before) in limits {
@@ -271,7 +296,11 @@ fn regressions(args: &VerifyArgs, rows: &[Row], baseline: Option<&Baseline>) -> 
 
 /// Objects are built in different directories; their names tell them apart.
 fn file_name(path: &str) -> PathBuf {
-    Path::new(path).file_name().map(PathBuf::from).unwrap_or_default()
+    file_name_of(Path::new(path))
+}
+
+fn file_name_of(path: &Path) -> PathBuf {
+    path.file_name().map(PathBuf::from).unwrap_or_default()
 }
 
 impl Report for VerifyReport {

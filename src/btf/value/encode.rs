@@ -196,13 +196,10 @@ impl<'a> Writer<'a, '_> {
         let value = match (word, int.encoding.is_bool()) {
             ("true", true) => 1,
             ("false", true) => 0,
-            (_, true) => {
-                let word = Literal::Word(word.into());
-                match self.checked(field.ty, &word, 1, false)? {
-                    bit @ 0..=1 => bit,
-                    _ => return Err(self.expected(field.ty, "true or false", &word)),
-                }
-            }
+            (_, true) => match parse_number(word) {
+                Some(_) => self.checked(field.ty, &Literal::Word(word.into()), 1, false)?,
+                None => return Err(self.expected(field.ty, "true or false", &Literal::Word(word.into()))),
+            },
             _ => {
                 // A `char` is a byte, whatever sign the compiler gives it.
                 let signed = int.encoding.is_signed() && (!is_char(ty) || word.starts_with('-'));

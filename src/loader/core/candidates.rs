@@ -110,7 +110,7 @@ impl<'a> Candidates<'a> {
     }
 
     fn search(&mut self, types: &[Type<'a>]) -> Result<(), CoreFault> {
-        let btf: &'a Btf = self.kernel.btf().map_err(|e| CoreFault::NoBtf(Box::new(e)))?;
+        let btf: &'a Btf = self.kernel.core_btf().map_err(|e| CoreFault::NoBtf(Box::new(e)))?;
         let found = find(btf, Scope::All, types)?;
         for (ty, ids) in types.iter().zip(found) {
             let entry = self.known.entry(ty.id).or_default();
@@ -126,7 +126,7 @@ impl<'a> Candidates<'a> {
             self.known.iter().filter(|(_, found)| open(found)).map(|(id, _)| *id).collect();
         ids.sort_unstable();
         let types: Vec<Type<'a>> = ids.into_iter().filter_map(|id| self.named(id).ok()).collect();
-        for module in self.kernel.modules() {
+        for module in self.kernel.core_modules() {
             let found = find(&module.btf, Scope::Own, &types)?;
             for (ty, ids) in types.iter().zip(found) {
                 let entry = self.known.entry(ty.id).or_default();

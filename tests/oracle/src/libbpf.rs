@@ -40,6 +40,9 @@ fn open(name: &str, bytes: &[u8]) -> Result<Object, i32> {
         let mut options: b::bpf_object_open_opts = std::mem::zeroed();
         options.sz = size_of::<b::bpf_object_open_opts>() as u64;
         options.object_name = name.as_ptr();
+        // Types for CO-RE, instead of the kernel's.
+        let types = std::env::var("ORACLE_BTF").ok().and_then(|file| CString::new(file).ok());
+        options.btf_custom_path = types.as_ref().map_or(ptr::null(), |file| file.as_ptr());
         let object = b::bpf_object__open_mem(bytes.as_ptr().cast(), bytes.len() as u64, &options);
         if object.is_null() { Err(last_errno()) } else { Ok(Object(object)) }
     }
@@ -65,6 +68,48 @@ pub fn programs(name: &str, bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(each_program(&object).into_iter().map(|(_, name)| name).collect())
 }
 
+/// Sections that libbpf 1.8 brought, with what its table says of them: the type, what it is attached to, whether the
+/// section's name ends with a target in the kernel's types, and whether it may sleep.
+const LATER: &[(&str, u32, u32, bool, bool)] = &[
+    ("tp.s", 5, 0, false, true),
+    ("tracepoint.s", 5, 0, false, true),
+    ("raw_tp.s", 17, 0, false, true),
+    ("raw_tracepoint.s", 17, 0, false, true),
+    ("tp_btf.s", 26, 23, true, true),
+    ("fentry.multi", 26, 59, false, false),
+    ("fentry.multi.s", 26, 59, false, true),
+    ("fexit.multi", 26, 60, false, false),
+    ("fexit.multi.s", 26, 60, false, true),
+    ("fsession.multi", 26, 61, false, false),
+    ("fsession.multi.s", 26, 61, false, true),
+];
+
+/// Says by hand of a program what libbpf 1.7 does not know from its section.
+///
+/// # Safety
+/// The program is one of an open object's that is not loaded.
+unsafe fn set_later_section(prog: *mut b::bpf_program) -> Result<(), i32> {
+    const SLEEPABLE: u32 = 1 << 4;
+    // SAFETY: as the caller says; the section's name lives as long as the object, the target's outlives the call.
+    unsafe {
+        let section = CStr::from_ptr(b::bpf_program__section_name(prog)).to_string_lossy().into_owned();
+        let (word, target) = section.split_once('/').unwrap_or((&section, ""));
+        let row = LATER.iter().find(|row| row.0 == word && b::bpf_program__type(prog) == 0);
+        let Some(&(_, kind, attach, has_target, sleeps)) = row else { return Ok(()) };
+        b::bpf_program__set_type(prog, kind);
+        b::bpf_program__set_expected_attach_type(prog, attach);
+        b::bpf_program__set_flags(prog, if sleeps { SLEEPABLE } else { 0 });
+        if has_target {
+            let target = CString::new(target).unwrap_or_default();
+            match b::bpf_program__set_attach_target(prog, 0, target.as_ptr()) {
+                0 => {}
+                err => return Err(-err),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Loads these programs of an object; the error is a number.
 pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<Object, i32> {
     let object = open(name, bytes)?;
@@ -72,6 +117,9 @@ pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<Object,
     unsafe {
         for (prog, name) in &each_program(&object) {
             b::bpf_program__set_autoload(*prog, programs.contains(name));
+            if programs.contains(name) {
+                set_later_section(*prog)?;
+            }
         }
         let mut map = ptr::null_mut();
         loop {
@@ -82,7 +130,7 @@ pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<Object,
             b::bpf_map__set_pin_path(map, ptr::null());
             let kind = b::bpf_map__type(map);
             let internal = b::bpf_map__is_internal(map);
-            if b::bpf_map__max_entries(map) == 0 && kind != 4 && kind != 26 && !internal {
+            if b::bpf_map__max_entries(map) == 0 && crate::takes_entries(kind) && !internal {
                 b::bpf_map__set_max_entries(map, 1);
             }
         }

@@ -29,7 +29,8 @@ pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<rawbpf:
     let mut object = Object::parse(name, bytes)?;
     for map in &mut object.maps {
         map.pin_by_name = false;
-        if map.max_entries == 0 && map.map_type.0 != 4 && matches!(map.origin, MapOrigin::Declared) {
+        let declared = matches!(map.origin, MapOrigin::Declared);
+        if map.max_entries == 0 && crate::takes_entries(map.map_type.0) && declared {
             map.max_entries = 1;
         }
     }
@@ -42,7 +43,11 @@ pub fn load_all(name: &str, bytes: &[u8], programs: &[String]) -> Result<rawbpf:
         }
     }
     let options = Options { only, ..Options::default() };
-    Ok(object.plan(&Kernel::host(), &options)?.run()?)
+    let kernel = match std::env::var_os("ORACLE_BTF") {
+        Some(file) => Kernel::host().with_btf_file(file)?,
+        None => Kernel::host(),
+    };
+    Ok(object.plan(&kernel, &options)?.run()?)
 }
 
 pub fn load(name: &str, bytes: &[u8], program: &str) -> Verdict {
