@@ -101,6 +101,11 @@ fn a_map_is_found_by_whatever_name_it_has() {
             .pin(format!("/sys/fs/bpf/rawbpf/x/maps/{long}"))
             .expect("a pin");
         assert_eq!(rawbpf_json(&["map", "dump", &long])["map"]["id"], other);
+        // A bpffs says of each name with a dot that it is forbidden.
+        for what in [["map", "dump"], ["prog", "show"], ["link", "show"]] {
+            let said = rawbpf_fails(5, &[what[0], what[1], "/sys/fs/bpf/rawbpf/x/maps/.bss"]);
+            assert!(said.contains("names in a bpffs have no dots"), "{said}");
+        }
     });
 }
 

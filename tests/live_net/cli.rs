@@ -362,7 +362,8 @@ fn another_namespace_by_its_name() {
 
         let counter = object("packet_count.o");
         rawbpf_ok(&["load", &counter, "--xdp", "lo", "--xdp-mode", "generic", "--netns", "blue"]);
-        rawbpf_ok(&["load", &object("flow_dissector.o"), "--netns", "blue", "--no-link"]);
+        let said = rawbpf_ok(&["load", &object("flow_dissector.o"), "--netns", "blue", "--no-link"]);
+        assert!(said.contains("network namespace blue"), "{said}");
         let seen = of_program(&attachments(&[]), "count_packets");
         assert_eq!(seen[0]["place"], "interface 1 of another network namespace");
         for args in [&["--netns", "blue"][..], &["--all-netns"]] {

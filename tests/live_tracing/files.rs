@@ -30,6 +30,10 @@ fn libraries_by_name_and_functions_by_version() {
         let note = "memcpy@@GLIBC_2.14 is chosen when the program starts: attached to the function that chooses, not to the chosen one";
         assert_eq!(new.note(), Some(note));
         drop((old, new));
+        // Without a version it is that which programs of today call.
+        let any = at("uprobe/libc.so.6:memcpy").expect("whatever its version");
+        assert!(any.note().is_some_and(|n| n.starts_with("memcpy is chosen when the program starts")));
+        drop(any);
         let e = at("uprobe/libc.so.6:memcpy@GLIBC_9").expect_err("no such version").to_string();
         assert!(e.contains("there is no function `memcpy@GLIBC_9` in /"), "{e}");
         drop(at("uprobe/bash:main").or_else(|_| at("uprobe/bash:readline")).expect("a program in $PATH"));

@@ -39,7 +39,21 @@ fn a_kprobe_by_offset_and_by_address() {
         let link = attach(&loaded, "anywhere", &format!("kprobe/{address:#x}")).expect("it attaches");
         call_socket(77);
         assert_eq!(seen(&loaded, 6), 1);
+        // The kernel tells the place since 6.6, by itself or as an address.
+        if let Some(place) = listed(&link).filter(|place| place != "a perf event") {
+            assert!(place == "__sys_socket" || place.starts_with("__sys_socket (0x"), "{place}");
+        }
         drop(link);
+        let refused =
+            |hook: &str| attach(&loaded, "anywhere", hook).expect_err("nothing is there").to_string();
+        // Where the kernel asks for a function first, and where for an instruction.
+        let said = refused("kprobe/0x1234");
+        assert!(
+            said.contains("no function of the kernel is there") || said.contains("no instruction begins"),
+            "{said}"
+        );
+        let said = refused(&format!("kprobe/{:x}", address));
+        assert!(said.ends_with(&format!("; an address is written 0x{address:x}")), "{said}");
         let offsets = (1..=16).map(|offset| format!("kprobe/__sys_socket+{offset}"));
         let link = { offsets }.find_map(|hook| attach(&loaded, "anywhere", &hook).ok());
         let link = link.expect("one of them is where an instruction begins");
@@ -56,7 +70,12 @@ fn a_kprobe_in_a_module() {
     leaves_nothing(|| {
         let loaded = load("kprobe", &["anywhere"]).expect("it loads");
         let link = require!(KPROBE, attach(&loaded, "anywhere", "kprobe/veth:veth_open"));
+        let open = || crate::net::in_namespace(|| drop(crate::net::Veth::new("near0", "far0")));
+        open();
+        assert_eq!(seen(&loaded, 6), 2, "each end is opened");
         drop(link);
+        open();
+        assert_eq!(seen(&loaded, 6), 2);
         let e = attach(&loaded, "anywhere", "kprobe/nosuch:veth_open").expect_err("there is no such module");
         assert_eq!(
             e.to_string(),
@@ -83,8 +102,31 @@ fn a_name_of_several_functions_attaches_to_one_of_them() {
                 )),
                 "{note}"
             );
+            let place = listed(&link).expect("it is listed");
+            assert!(place == "a perf event" || place.starts_with("init_once (0x"), "{place}");
         }
     });
+}
+
+/// Where a link is, as the list of all attachments says.
+fn listed(link: &Link) -> Option<String> {
+    let id = link.info().ok()?.id;
+    let all = links::inventory(&links::Scope::default()).attachments;
+    all.into_iter().find(|a| a.by.link_id() == Some(id)).map(|a| a.place)
+}
+
+#[test]
+fn a_kprobe_that_is_written_wrong() {
+    for (hook, why) in [
+        ("kprobe/vfs_*", "`vfs_*` is a pattern; write kprobe.multi/vfs_*"),
+        ("kretprobe/vfs_rea?", "`vfs_rea?` is a pattern; write kretprobe.multi/vfs_rea?"),
+        ("kprobe/veth:", "`veth:` lacks the module or the function; write MODULE:FUNCTION"),
+        ("kprobe/vfs_read+x", "the offset `x` is no number"),
+        ("kretprobe/vfs_read+4", "a return has no offset"),
+    ] {
+        let e = Target::of_section(hook).expect_err("it is wrong");
+        assert_eq!(e.why, why);
+    }
 }
 
 #[test]

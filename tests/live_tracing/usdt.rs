@@ -156,6 +156,41 @@ fn in_all_processes_by_its_section() {
     });
 }
 
+/// From the command line: one process, or another.
+#[test]
+fn in_one_process() {
+    use crate::gate::PERF_LINK;
+    use crate::net::{in_namespace, mount_bpffs, object, rawbpf_json, rawbpf_ok};
+    require!(ROOT);
+    require!(PERF_LINK, kernel().has(rawbpf::kernel::Feature::PerfLink).allows());
+    let exe = std::env::current_exe().expect("it has a path");
+    let mine = std::process::id();
+    leaves_nothing(|| {
+        in_namespace(|| {
+            mount_bpffs();
+            let mut other = std::process::Command::new("sleep").arg("1000").spawn().expect("it starts");
+            let counts = |pid: u32| {
+                let hook = format!("on_args=usdt/{}:rawbpf_test:args", exe.display());
+                let (set, pid) = (format!("pid={mine}"), pid.to_string());
+                let load = ["load", &object("usdt.o"), "--name", "usdt_pid", "--set", &set, "--pid", &pid];
+                let said = rawbpf_ok(&[&load[..], &["--cookie", "79", "--attach", &hook]].concat());
+                assert!(said.contains(&format!("in process {pid}")), "{said}");
+                fire(7, -2, &[10, 20, 30, 40], 3);
+                let dump = rawbpf_json(&["map", "dump", "/sys/fs/bpf/rawbpf/usdt_pid/maps/_bss"]);
+                rawbpf_ok(&["unload", "usdt_pid"]);
+                let seen = &dump["elements"][0]["value"]["seen"];
+                [&seen[0], &seen[2], &seen[4]].map(|n| n.as_u64().unwrap_or_else(|| panic!("{dump}")))
+            };
+            let here = counts(mine);
+            let there = counts(other.id());
+            let _ = other.kill();
+            let _ = other.wait();
+            assert_eq!((here, there), ([1, 79, 7], [0, 0, 0]));
+        });
+        nobody_listens();
+    });
+}
+
 #[test]
 fn places_for_arguments_are_given_back() {
     require!(ROOT);

@@ -1,9 +1,9 @@
 //! What can go wrong on the command line, and the exit status of each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rawbpf::links::{AttachError, NetNsError};
-use rawbpf::sys::SysError;
+use rawbpf::sys::{Errno, SysError};
 use rawbpf::{Error, ErrorKind};
 
 /// A failure of the command.
@@ -19,7 +19,7 @@ pub(crate) enum CliError {
     Loaded { name: String, path: PathBuf },
     /// The name cannot be one in a bpffs.
     #[error(
-        "`{name}` cannot be a name: it becomes a directory in a bpffs, which takes no dots and slashes; give another with --name"
+        "`{name}` cannot be a name: it becomes a directory in a bpffs, whose names have 1 to 255 letters, without dots and slashes; give another with --name"
     )]
     BadName { name: String },
     /// Nothing is loaded under this name.
@@ -95,6 +95,19 @@ impl CliError {
     pub(crate) fn sys(doing: impl Into<String>) -> impl FnOnce(SysError) -> CliError {
         let doing = doing.into();
         move |source| CliError::Lib(Error::sys(doing, source))
+    }
+
+    /// A pin that cannot be opened. Where a name has a dot, a bpffs does not look for it, but says that it is forbidden.
+    pub(crate) fn pin(what: &'static str, path: impl AsRef<Path>) -> impl FnOnce(SysError) -> CliError {
+        let path = path.as_ref().to_path_buf();
+        move |source| match path.file_name().map(|name| name.to_string_lossy().contains('.')) {
+            Some(true) if source.errno == Errno::EPERM => CliError::NoSuch {
+                what,
+                wanted: format!("pinned at {}", path.display()),
+                near: ": names in a bpffs have no dots (rawbpf pins `.bss` as `_bss`)".into(),
+            },
+            _ => CliError::sys(format!("open the {what} pinned at {}", path.display()))(source),
+        }
     }
 
     /// The exit status; see the help text.

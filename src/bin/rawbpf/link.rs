@@ -164,27 +164,25 @@ fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
 /// Finds the link that `words` name: `id N`, a path, or the name of a pin of `rawbpf load`.
 fn find(words: &[String]) -> Result<(Link, LinkInfo), CliError> {
     let bad = || CliError::BadSelector { what: "link", words: words.join(" ") };
-    let (doing, link) = match words {
+    let link = match words {
         [id, n] if id == "id" => {
             let id: u32 = n.parse().map_err(|_| bad())?;
-            match Link::open_id(id) {
-                Err(e) if e.errno == Errno::ENOENT => {
-                    let wanted = format!("with id {id}");
-                    return Err(CliError::NoSuch { what: "link", wanted, near: String::new() });
+            Link::open_id(id).map_err(|e| match e.errno {
+                Errno::ENOENT => {
+                    CliError::NoSuch { what: "link", wanted: format!("with id {id}"), near: String::new() }
                 }
-                other => (format!("open the link with id {id}"), other),
-            }
+                _ => CliError::sys(format!("open the link with id {id}"))(e),
+            })?
         }
-        [pinned, path] if pinned == "pinned" => (format!("open the link {path}"), Link::open_pin(path)),
-        [path] if path.starts_with('/') => (format!("open the link {path}"), Link::open_pin(path)),
+        [pinned, path] if pinned == "pinned" => Link::open_pin(path).map_err(CliError::pin("link", path))?,
+        [path] if path.starts_with('/') => Link::open_pin(path).map_err(CliError::pin("link", path))?,
         [name] => {
             let path = by_name(name)?;
-            (format!("open the link {}", path.display()), Link::open_pin(path))
+            Link::open_pin(&path).map_err(CliError::pin("link", &path))?
         }
         _ => return Err(bad()),
     };
-    let link = link.map_err(CliError::sys(doing.clone()))?;
-    let info = link.info().map_err(CliError::sys(doing))?;
+    let info = link.info().map_err(CliError::sys("ask the kernel about the link"))?;
     Ok((link, info))
 }
 

@@ -261,17 +261,14 @@ impl Wish<'_> {
 
     /// The programs of a whole network namespace, if one is named.
     fn netns(&self) -> Vec<(String, Target)> {
-        if self.net.netns.is_none() {
-            return Vec::new();
-        }
+        let Some(netns) = &self.net.netns else { return Vec::new() };
         let fits = |t, _| matches!(t, ProgType::FlowDissector | ProgType::SkLookup);
         let own = |program: &ProgDef| {
             let via = match program.prog_type {
                 Some(ProgType::FlowDissector) => self.net.via(),
                 _ => Via::Auto,
             };
-            // By then this process has moved there.
-            (program.name().to_string(), Target::Netns(NetnsHook { netns: NetNs::Current, via }))
+            (program.name().to_string(), Target::Netns(NetnsHook { netns: netns.clone(), via }))
         };
         self.programs(fits).into_iter().map(own).collect()
     }

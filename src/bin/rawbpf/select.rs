@@ -77,8 +77,7 @@ pub(crate) fn programs(words: &[String]) -> Result<Vec<Found>, CliError> {
             Ok(vec![Found::new(program)?])
         }
         Selector::Path(path) => {
-            let program = Program::open_pin(path)
-                .map_err(CliError::sys(format!("open the program pinned at {path}")))?;
+            let program = Program::open_pin(path).map_err(CliError::pin("program", path))?;
             Ok(vec![Found::new(program)?])
         }
         Selector::Tag(tag) => {

@@ -37,7 +37,7 @@ pub(crate) fn find(words: &[String]) -> Result<Map, CliError> {
 }
 
 fn by_path(path: &str) -> Result<Map, CliError> {
-    Map::open_pin(path).map_err(CliError::sys(format!("open the map pinned at {path}")))
+    Map::open_pin(path).map_err(CliError::pin("map", path))
 }
 
 fn by_name(name: &str) -> Result<Map, CliError> {

@@ -76,9 +76,7 @@ fn program(words: &[String]) -> Result<Program, CliError> {
             Program::open_id(n.parse().map_err(bad)?)
                 .map_err(CliError::sys(format!("open the program with {shown}")))
         }
-        [path] if path.starts_with('/') => {
-            Program::open_pin(path).map_err(CliError::sys(format!("open the program pinned at {path}")))
-        }
+        [path] if path.starts_with('/') => Program::open_pin(path).map_err(CliError::pin("program", path)),
         [name] => {
             let all = progs::list().map_err(CliError::sys("list the programs"))?;
             let found: Vec<_> = all.iter().filter(|p| p.name == *name).collect();
