@@ -112,7 +112,8 @@ impl Ahead {
     /// Waits for the threads; true if each has read its part.
     fn join(&mut self) -> bool {
         self.full = None;
-        self.threads.drain(..).fold(true, |all, thread| thread.join().is_ok_and(|whole| whole) && all)
+        let whole: Vec<bool> = self.threads.drain(..).map(|thread| thread.join().unwrap_or(false)).collect();
+        !whole.contains(&false)
     }
 }
 

@@ -56,15 +56,24 @@ pub(super) fn upper(mut part: Part, middle: u32, tell: Sender<Seam>) -> bool {
 }
 
 /// Reads up to the middle. True if it got there, or to the end without an upper thread.
-pub(super) fn lower(mut part: Part, middle: u32, seam: &Receiver<Seam>) -> bool {
+pub(super) fn lower(mut part: Part, middle: u32, tell: &Receiver<Seam>) -> bool {
+    let mut seam = None;
     loop {
-        let before = part.batch.after();
+        let mut before = part.batch.after();
         let Some(more) = part.read() else { return false };
         if part.batch.bucket() > Some(middle) {
-            return match seam.recv() {
-                Ok(seam) => sew(part, before, &seam),
-                Err(_) => part.show() && (!more || part.rest()),
-            };
+            seam = seam.or_else(|| tell.recv().ok());
+            let Some(seam) = &seam else { return part.show() && (!more || part.rest()) };
+            if part.batch.bucket() <= Some(seam.until) {
+                return sew(part, seam);
+            }
+            // Further than the upper one's first batch: much was deleted since. So read less from the same place.
+            if before.max <= 1 {
+                return false;
+            }
+            before.max /= 2;
+            part.batch = before;
+            continue;
         }
         if !part.show() {
             return false;
@@ -75,19 +84,8 @@ pub(super) fn lower(mut part: Part, middle: u32, seam: &Receiver<Seam>) -> bool 
     }
 }
 
-/// The last batch of the lower thread, which began at `before` and reaches over the middle, without what is in the seam.
-fn sew(mut part: Part, mut before: Batch, seam: &Seam) -> bool {
-    // Further than the upper one's first batch: much was deleted since. Less at a time does not get so far.
-    while part.batch.bucket() > Some(seam.until) {
-        if before.max <= 1 {
-            return false;
-        }
-        before.max /= 2;
-        part.batch = before.after();
-        if part.read().is_none() {
-            return false;
-        }
-    }
+/// Shows the last batch of the lower thread, which reaches over the middle, without what is in the seam.
+fn sew(mut part: Part, seam: &Seam) -> bool {
     let key_len = part.map.key_len().max(1);
     let shown: HashSet<&[u8]> = seam.keys.chunks_exact(key_len).collect();
     part.batch.retain(&part.map, |key| !shown.contains(key));
