@@ -33,7 +33,8 @@ impl Loaded {
             let (src, op) = (b >> 4, a);
             let is_map = !wide && op == 0x18 && (src == 1 || src == 2 || src == 5 || src == 6);
             // Addresses in the kernel are those of this load's own things.
-            let upper = |at: usize| lists.xlated.get(at).map_or(0, |i| u32::from_ne_bytes([i[4], i[5], i[6], i[7]]));
+            let upper =
+                |at: usize| lists.xlated.get(at).map_or(0, |i| u32::from_ne_bytes([i[4], i[5], i[6], i[7]]));
             let is_kernel_address = |at: usize| (0xff00_0000..0xffff_ffff).contains(&upper(at));
             let is_address = match wide {
                 false => op == 0x18 && src == 0 && (has_addresses || is_kernel_address(at + 1)),
@@ -104,7 +105,8 @@ fn map(id: u32) -> String {
     let contents = rawbpf::Map::from_fd(fd).ok().filter(|m| m.info().map_type.0 == 2 && m.key_len() == 4);
     let contents = contents.and_then(|m| m.get(&[0; 4]).ok().flatten()).unwrap_or_default();
     // The kernel puts addresses of its own into locks, lists and the like.
-    let is_address = |word: &&[u8]| matches!(word, [.., a, b, c, 0xff] if word.len() == 8 && [*a, *b, *c] != [0xff; 3]);
+    let is_address =
+        |word: &&[u8]| matches!(word, [.., a, b, c, 0xff] if word.len() == 8 && [*a, *b, *c] != [0xff; 3]);
     let words = contents.chunks(8).filter(|word| !is_address(word));
     let sum = words.flatten().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add((*b).into()));
     format!(

@@ -3,7 +3,8 @@
 //!
 //! `rawbpf-oracle FILE...` prints a line of JSON for each program and a summary, and fails if anything differs. A file
 //! may be an object, or a program that has objects in it: those are cut out. Run it in a guest kernel only
-//! (`make test-oracle`): it loads objects that nobody here wrote.
+//! (`make test-oracle`): it loads objects that nobody here wrote. With ORACLE_BTF=FILE in the environment both relocate
+//! by the types in that file; with ORACLE_VERBOSE libbpf says what it does.
 
 mod attach;
 mod clock;
@@ -33,13 +34,11 @@ pub enum Verdict {
 }
 
 /// Where libbpf 1.7 is known to be wrong, so that a difference is not ours: object, program, and what it does.
-const KNOWN: &[(&str, &str, &str)] = &[
-    (
-        "cc_optional",
-        "cc_init",
-        "libbpf takes `?` for the first table of a section only, and never loads a program that is asked for by name if its table is optional",
-    ),
-];
+const KNOWN: &[(&str, &str, &str)] = &[(
+    "cc_optional",
+    "cc_init",
+    "libbpf takes `?` for the first table of a section only, and never loads a program that is asked for by name if its table is optional",
+)];
 
 /// A map of this type whose size is left to the tool that loads it: not those of which there is one for each CPU, nor
 /// storages and tables of callbacks, which have none.
