@@ -112,7 +112,8 @@ impl Ahead {
     /// Waits for the threads; true if each has read its part.
     fn join(&mut self) -> bool {
         self.full = None;
-        self.threads.drain(..).fold(true, |all, thread| thread.join().is_ok_and(|whole| whole) && all)
+        let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        ended.iter().all(|whole| matches!(whole, Ok(true)))
     }
 }
 

@@ -157,7 +157,7 @@ fn threads_show_what_one_reader_shows() {
 fn a_walk_with_threads_can_be_left() {
     require!(ROOT);
     let map = wide(MapType::Hash, 8000).create().expect("a map");
-    for n in 0..8000 {
+    for n in 0..8000u32 {
         map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
     }
     for shown in [0, 1, 300, 3000] {
@@ -206,7 +206,7 @@ fn threads_end_while_all_is_deleted() {
     require!(ROOT);
     let map = wide(MapType::Hash, 8192).create().expect("a map");
     for _ in 0..5 {
-        for n in 0..6000 {
+        for n in 0..6000u32 {
             map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
         }
         std::thread::scope(|scope| {
