@@ -112,8 +112,8 @@ impl Ahead {
     /// Waits for the threads; true if each has read its part.
     fn join(&mut self) -> bool {
         self.full = None;
-        let whole: Vec<bool> = self.threads.drain(..).map(|thread| thread.join().unwrap_or(false)).collect();
-        !whole.contains(&false)
+        let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        ended.iter().all(|whole| matches!(whole, Ok(true)))
     }
 }
 

@@ -12,7 +12,7 @@
 //! So [`Elements`] takes batches where it can. Where a walk can start again, it remembers what it has shown, 8
 //! bytes for each key (a hash of it), shows nothing twice, and gives up after a number of steps that follows
 //! from the size of the map. [`Elements::complete`] then says so. The memory is otherwise that of one batch,
-//! however large the map is.
+//! however large the map is; of a few, where threads read ahead (src/maps/ahead.rs).
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
