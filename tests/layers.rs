@@ -28,6 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "error",
         &[
+            "cause",
             "hint",
             "bytes",
             "uapi",
