@@ -117,7 +117,9 @@ fn wide(map_type: MapType, entries: u32) -> Builder<'static> {
 }
 
 fn wide_value(map: &Map, n: u32) -> Vec<u8> {
-    n.to_ne_bytes().into_iter().cycle().take(map.value_len()).collect()
+    let mut value = vec![0; map.value_len()];
+    value[..4].copy_from_slice(&n.to_ne_bytes());
+    value
 }
 
 /// The keys that a walk with threads shows; each once, with its value.
