@@ -104,8 +104,10 @@ fn a_name_of_several_functions_attaches_to_one_of_them() {
                 )),
                 "{note}"
             );
-            let place = listed(&link).expect("it is listed");
-            assert!(place == "a perf event" || place.starts_with("init_once (0x"), "{place}");
+            // There are links since 5.15, and the kernel tells the place since 6.6.
+            if let Some(place) = listed(&link).filter(|place| place != "a perf event") {
+                assert!(place.starts_with("init_once (0x"), "{place}");
+            }
         }
     });
 }
