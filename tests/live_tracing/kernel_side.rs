@@ -54,11 +54,13 @@ fn a_kprobe_by_offset_and_by_address() {
         );
         let said = refused(&format!("kprobe/{:x}", address));
         assert!(said.ends_with(&format!("; an address is written 0x{address:x}")), "{said}");
+        // The list was asked for over sockets.
+        let before = seen(&loaded, 6);
         let offsets = (1..=16).map(|offset| format!("kprobe/__sys_socket+{offset}"));
         let link = { offsets }.find_map(|hook| attach(&loaded, "anywhere", &hook).ok());
         let link = link.expect("one of them is where an instruction begins");
         call_socket(77);
-        assert_eq!(seen(&loaded, 6), 2);
+        assert_eq!(seen(&loaded, 6), before + 1);
         drop(link);
     });
 }
@@ -102,8 +104,10 @@ fn a_name_of_several_functions_attaches_to_one_of_them() {
                 )),
                 "{note}"
             );
-            let place = listed(&link).expect("it is listed");
-            assert!(place == "a perf event" || place.starts_with("init_once (0x"), "{place}");
+            // There are links since 5.15, and the kernel tells the place since 6.6.
+            if let Some(place) = listed(&link).filter(|place| place != "a perf event") {
+                assert!(place.starts_with("init_once (0x"), "{place}");
+            }
         }
     });
 }
