@@ -158,6 +158,8 @@ fn exit_statuses() {
     assert_eq!(rawbpf(&["inspect", "/etc/passwd"]).status.code(), Some(1));
     assert_eq!(rawbpf(&["nosuchverb"]).status.code(), Some(2));
     assert_eq!(rawbpf(&["plan", &file, "--type", "nosuch"]).status.code(), Some(2));
+    // A packet is of no process.
+    assert_eq!(rawbpf(&["plan", &file, "--pid", "1"]).status.code(), Some(2));
     assert_eq!(rawbpf(&["inspect", "/nonexistent.o"]).status.code(), Some(5));
     assert_eq!(rawbpf(&["--help"]).status.code(), Some(0));
     assert_eq!(rawbpf(&["--version"]).status.code(), Some(0));

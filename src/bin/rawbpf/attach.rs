@@ -60,6 +60,9 @@ pub(crate) fn targets(plan: &Plan, how: &HowArgs) -> Result<Vec<(String, Target)
         if how.cookie.is_some_and(|cookie| !target.set_cookie(cookie)) {
             return Err(CliError::Option(format!("--cookie: `{hook}` takes none")));
         }
+        if how.pid.is_some_and(|pid| !target.set_pid(pid)) {
+            return Err(CliError::Option(format!("--pid: `{hook}` is of all processes")));
+        }
         out.push((program.to_string(), target));
     }
     let by_hand = |name: &str| how.attach.iter().any(|a| a.split('=').next() == Some(name));
@@ -68,9 +71,12 @@ pub(crate) fn targets(plan: &Plan, how: &HowArgs) -> Result<Vec<(String, Target)
             out.push((program.name.clone(), target));
         }
     }
-    for (_, target) in &mut out {
-        if let Some(pid) = how.pid {
-            target.set_pid(pid);
+    if let Some(pid) = how.pid {
+        let limited = out.iter_mut().map(|(_, target)| target.set_pid(pid)).filter(|set| *set).count();
+        if limited == 0 {
+            let why =
+                "--pid: no hook of this object can be of one process: only uprobes, USDT and perf events can";
+            return Err(CliError::Option(why.into()));
         }
     }
     Ok(out)
