@@ -9,9 +9,11 @@
 //!               its first: keys come twice, and a busy writer can keep the walk going for ever.
 //! ```
 //!
+//! And in a trie the kernel passes over an element, without a word, where another process writes beside it.
+//!
 //! So [`Elements`] takes batches where it can. Where a walk can start again, it remembers what it has shown, 8
 //! bytes for each key (a hash of it), shows nothing twice, and gives up after a number of steps that follows
-//! from the size of the map. [`Elements::complete`] then says so. The memory is otherwise that of one batch,
+//! from the size of the map. A trie is looked through twice. [`Elements::complete`] says what came of it. The memory is otherwise that of one batch,
 //! however large the map is; of a few, where threads read ahead (src/maps/ahead.rs).
 
 use std::collections::HashSet;
@@ -42,6 +44,8 @@ pub struct Elements<'m> {
     from: From,
     /// Hashes of the keys that were shown, where one could come twice.
     seen: Option<(RandomState, HashSet<u64>)>,
+    /// In the second pass over a trie: how many elements the first has shown.
+    first_pass: Option<u64>,
     walk: Walk,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -72,17 +76,16 @@ const BATCH_BYTES: usize = 1 << 17;
 
 impl<'m> Elements<'m> {
     fn new(map: &'m Map, ahead: bool) -> Elements<'m> {
-        let each = map.key_len().saturating_add(map.value_len()).max(1);
-        let entries = map.info().max_entries.max(1) as usize;
-        let max = (BATCH_BYTES / each).clamp(16, 8192).min(entries);
+        let max = batch_len(map);
         let seen = can_repeat(map.info().map_type).then(Default::default);
         let walk = Walk { elements: 0, complete: false };
         let (key, value) = (vec![0; map.key_len()], vec![0; map.value_len()]);
         let left = patience(map);
         // What fits into one batch needs no thread.
-        let reader = if ahead && max < entries { Reader::Later } else { Reader::Walk };
+        let reader =
+            if ahead && max < map.info().max_entries as usize { Reader::Later } else { Reader::Walk };
         let from = From::Batch { reader, batch: Batch::new(max), at: 0, end: None, first: true, left };
-        Elements { map, from, seen, walk, key, value }
+        Elements { map, from, seen, first_pass: None, walk, key, value }
     }
 
     /// The next element: its key and its value. `None` at the end.
@@ -213,10 +216,32 @@ impl<'m> Elements<'m> {
         }
     }
 
+    /// A pass has ended. The kernel passes over elements of a trie where another process writes beside them, and says
+    /// nothing; so a trie is looked through once more, and its walk was complete if that brings nothing new.
     fn end(&mut self, complete: bool) {
-        self.walk.complete = complete;
+        let shown = self.walk.elements;
+        let may_miss = self.map.info().map_type == MapType::LpmTrie && shown > 0;
+        if complete && may_miss && self.first_pass.is_none() {
+            self.first_pass = Some(shown);
+            match &mut self.from {
+                From::Batch { reader, batch, at, end, .. } => {
+                    (*reader, *batch, *at, *end) = (Reader::Walk, Batch::new(batch_len(self.map)), 0, None);
+                }
+                From::Keys { started, .. } => *started = false,
+                From::End => {}
+            }
+            return;
+        }
+        self.walk.complete = complete && self.first_pass.is_none_or(|before| before == shown);
         self.from = From::End;
     }
+}
+
+/// How many elements of a map a batch asks for.
+fn batch_len(map: &Map) -> usize {
+    let each = map.key_len().saturating_add(map.value_len()).max(1);
+    let entries = map.info().max_entries.max(1) as usize;
+    (BATCH_BYTES / each).clamp(16, 8192).min(entries)
 }
 
 /// How many steps a walk may take that can start again.
