@@ -65,19 +65,19 @@ pub(crate) fn targets(plan: &Plan, how: &HowArgs) -> Result<Vec<(String, Target)
         }
         out.push((program.to_string(), target));
     }
+    let mut limited = !out.is_empty();
     let by_hand = |name: &str| how.attach.iter().any(|a| a.split('=').next() == Some(name));
     for program in plan.programs.iter().filter(|p| !how.no_attach && !by_hand(&p.name)) {
-        if let Some(target) = Target::of_section(&program.hook).map_err(rawbpf::links::AttachError::from)? {
+        let target = Target::of_section(&program.hook).map_err(rawbpf::links::AttachError::from)?;
+        if let Some(mut target) = target {
+            limited |= how.pid.is_some_and(|pid| target.set_pid(pid));
             out.push((program.name.clone(), target));
         }
     }
-    if let Some(pid) = how.pid {
-        let limited = out.iter_mut().map(|(_, target)| target.set_pid(pid)).filter(|set| *set).count();
-        if limited == 0 {
-            let why =
-                "--pid: no hook of this object can be of one process: only uprobes, USDT and perf events can";
-            return Err(CliError::Option(why.into()));
-        }
+    if how.pid.is_some() && !limited {
+        let why =
+            "--pid: no hook of this object can be of one process: only uprobes, USDT and perf events can";
+        return Err(CliError::Option(why.into()));
     }
     Ok(out)
 }
