@@ -75,6 +75,15 @@ fn a_walk_over_a_million_elements_ends_while_another_thread_writes() {
     });
 }
 
+/// Does this with one number after the other until it is told to stop.
+fn count_until(stop: &AtomicBool, mut act: impl FnMut(u32)) {
+    let mut n = 0u32;
+    while !stop.load(Ordering::Relaxed) {
+        n = n.wrapping_add(1);
+        act(n);
+    }
+}
+
 /// A map type whose walk starts again when its place is deleted: nothing twice all the same.
 #[test]
 fn a_walk_over_a_trie_ends_while_another_thread_writes() {
@@ -88,12 +97,10 @@ fn a_walk_over_a_trie_ends_while_another_thread_writes() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let mut n = 0u32;
-            while !stop.load(Ordering::Relaxed) {
-                n = n.wrapping_add(1);
+            count_until(&stop, |n| {
                 let _ = trie.set(&prefix(10_000 + n % 5000), &n);
-                let _ = trie.delete(&prefix(10_000 + (n + 2500) % 5000));
-            }
+                let _ = trie.delete(&prefix(10_000 + n.wrapping_add(2500) % 5000));
+            });
         });
         let end = End(&stop);
         for _ in 0..5 {
@@ -183,13 +190,11 @@ fn threads_show_nothing_twice_while_another_writes() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let mut n = 0u32;
-            while !stop.load(Ordering::Relaxed) {
-                n = n.wrapping_add(1);
+            count_until(&stop, |n| {
                 let (new, old) = (STAY + n % 2000, STAY + n.wrapping_add(1000) % 2000);
                 map.set(&new.to_ne_bytes(), &wide_value(&map, new), 0).expect("set");
                 map.delete(&old.to_ne_bytes()).expect("delete");
-            }
+            });
         });
         let end = End(&stop);
         for _ in 0..10 {
@@ -215,6 +220,24 @@ fn threads_end_while_all_is_deleted() {
             scope.spawn(|| (0..6000u32).for_each(|n| _ = map.delete(&n.to_ne_bytes()).expect("delete")));
             let (seen, walk) = read_ahead(&map);
             assert_eq!(walk.elements, seen.len() as u64);
+        });
+    }
+}
+
+/// The lower thread then reads again, less at a time: what stays is shown all the same.
+#[test]
+fn threads_lose_nothing_while_most_is_deleted() {
+    require!(ROOT);
+    let map = wide(MapType::Hash, 8192).create().expect("a map");
+    for _ in 0..5 {
+        for n in 0..6000u32 {
+            map.set(&n.to_ne_bytes(), &wide_value(&map, n), 0).expect("filled");
+        }
+        std::thread::scope(|scope| {
+            let gone = (0..6000u32).filter(|n| n % 10 != 0);
+            scope.spawn(|| gone.for_each(|n| _ = map.delete(&n.to_ne_bytes()).expect("delete")));
+            let (seen, walk) = read_ahead(&map);
+            assert!(!walk.complete || (0..6000).step_by(10).all(|n| seen.contains(&n)), "{walk:?}");
         });
     }
 }
