@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +16,10 @@ static OBJECT: &[u8] = include_bytes!("../../bpf/mesh.o");
 /// As in bpf/mesh.bpf.c. The weights of a service's backends add up to SLOTS at most.
 const MAX_BACKENDS: usize = 16;
 const SLOTS: usize = 64;
+
+/// How long a backend may take to answer, and how often in a row it may be late: a busy one is not dead.
+const PATIENCE: Duration = Duration::from_millis(200);
+const LATE: u32 = 5;
 
 rawbpf::plain! {
     /// `struct address`; IPv4 in the form of IPv6.
@@ -55,6 +60,8 @@ struct Backend {
     address: SocketAddr,
     weight: usize,
     lives: bool,
+    /// How often it was late, in a row.
+    late: u32,
 }
 
 /// The services and their backends, and the programs that lead there.
@@ -124,7 +131,7 @@ impl Mesh {
         }
         backends.retain(|b| b.address != address);
         if weight > 0 {
-            backends.push(Backend { address, weight, lives: true });
+            backends.push(Backend { address, weight, lives: true, late: 0 });
         } else if backends.is_empty() {
             self.backends.remove(&service);
             return Ok(self.services.delete(&service.into()).map(|_| true)?);
@@ -132,12 +139,22 @@ impl Mesh {
         self.publish(service).map(|()| true)
     }
 
-    /// Connects to every backend. Those that do not answer are left out, and taken back when they do.
+    /// Connects to every backend. Those that refuse or have been late too often are left out, and taken back when
+    /// they answer.
     pub(crate) fn check(&mut self) -> Result<(), Box<dyn Error>> {
         let mut changed = Vec::new();
         for (service, backends) in &mut self.backends {
             for backend in backends {
-                let lives = TcpStream::connect_timeout(&backend.address, Duration::from_millis(200)).is_ok();
+                let lives = match TcpStream::connect_timeout(&backend.address, PATIENCE) {
+                    Err(e) if e.kind() == ErrorKind::TimedOut => {
+                        backend.late = LATE.min(backend.late + 1);
+                        backend.lives && backend.late < LATE
+                    }
+                    answer => {
+                        backend.late = 0;
+                        answer.is_ok()
+                    }
+                };
                 if lives != backend.lives {
                     eprintln!("mesh: {} {}", backend.address, if lives { "lives" } else { "is dead" });
                     backend.lives = lives;
@@ -152,7 +169,7 @@ impl Mesh {
     pub(crate) fn list(&self) -> Result<(), Box<dyn Error>> {
         let mut rows = Vec::new();
         for (service, backends) in &self.backends {
-            for Backend { address, weight, lives } in backends {
+            for Backend { address, weight, lives, .. } in backends {
                 let route = Route { service: (*service).into(), backend: (*address).into() };
                 let zero = Counters { connections: 0, open: 0, sent: 0, received: 0, bypassed: 0 };
                 let c = self.traffic.get(&route)?.unwrap_or(zero);

@@ -131,28 +131,29 @@ fn is_optional(feature: Feature) -> bool {
     )
 }
 
-/// Answers that were given already.
-#[derive(Debug, Default)]
-pub(super) struct Cache([OnceLock<Answer>; 32]);
+/// What the running kernel answered. It stays the same as long as the process runs, so all objects share it; whoever
+/// could not be answered may have got the privileges since, and asks again.
+static RUNNING: [OnceLock<Answer>; TABLE.len()] = [const { OnceLock::new() }; TABLE.len()];
 
-impl Cache {
-    pub(super) fn get(&self, kernel: &Kernel, feature: Feature) -> Answer {
-        let def = def(feature);
-        if !kernel.is_host() {
-            return if kernel.release() >= def.since {
-                Answer::Yes
-            } else {
-                Answer::No(format!("it came with Linux {}", def.since))
-            };
-        }
-        if kernel.release() >= def.since && !is_optional(feature) {
-            return Answer::Yes;
-        }
-        match self.0.get(feature as usize) {
-            Some(slot) => slot.get_or_init(def.probe).clone(),
-            None => (def.probe)(),
-        }
+/// Whether a kernel has a feature.
+pub(super) fn ask(kernel: &Kernel, feature: Feature) -> Answer {
+    let def = def(feature);
+    if !kernel.is_host() {
+        return if kernel.release() >= def.since {
+            Answer::Yes
+        } else {
+            Answer::No(format!("it came with Linux {}", def.since))
+        };
+    }
+    if kernel.release() >= def.since && !is_optional(feature) {
+        return Answer::Yes;
+    }
+    let known = &RUNNING[feature as usize];
+    match known.get() {
+        Some(answer) => answer.clone(),
+        None => match (def.probe)() {
+            unknown @ Answer::Unknown(_) => unknown,
+            answer => known.get_or_init(|| answer).clone(),
+        },
     }
 }
-
-const _: () = assert!(TABLE.len() <= 32, "Cache is too short");

@@ -90,7 +90,6 @@ pub struct Kernel {
     modules: OnceLock<Vec<Module>>,
     symbols: OnceLock<Symbols>,
     kconfig: OnceLock<Kconfig>,
-    features: feature::Cache,
 }
 
 /// A kernel module that has BTF.
@@ -118,7 +117,6 @@ impl Kernel {
             modules: OnceLock::new(),
             symbols: OnceLock::new(),
             kconfig: OnceLock::new(),
-            features: feature::Cache::default(),
         }
     }
 
@@ -205,7 +203,7 @@ impl Kernel {
 
     /// Whether it has a feature.
     pub fn has(&self, feature: Feature) -> Answer {
-        self.features.get(self, feature)
+        feature::ask(self, feature)
     }
 
     /// Its types. Read at most once by a process; mapped, not copied, where the kernel allows that (since 6.16).
@@ -247,7 +245,7 @@ impl Kernel {
     }
 }
 
-/// Where a kernel's types may lie when `/sys/kernel/btf/vmlinux` does not exist.
+/// Where a kernel's types may lie when [`SYSFS`] does not exist.
 const BTF_PATHS: &[&str] = &[
     "/boot/vmlinux-%",
     "/lib/modules/%/vmlinux-%",
@@ -268,7 +266,7 @@ fn running_btf() -> Result<Arc<Btf>, KernelError> {
 }
 
 fn find_btf() -> Result<Arc<Btf>, KernelError> {
-    let sysfs = Path::new("/sys/kernel/btf/vmlinux");
+    let sysfs = Path::new(SYSFS);
     if sysfs.exists() {
         return read_btf(sysfs);
     }
@@ -292,6 +290,9 @@ pub fn read_types(path: impl AsRef<Path>, base: Option<&Arc<Btf>>) -> Result<Arc
     Btf::parse_split(bytes, base.clone()).map(Arc::new).map_err(damaged)
 }
 
+/// Where the kernel shows its types (since 5.4).
+const SYSFS: &str = "/sys/kernel/btf/vmlinux";
+
 /// Reads raw BTF, or the `.BTF` section of an ELF file.
 fn read_btf(path: &Path) -> Result<Arc<Btf>, KernelError> {
     let unreadable = |e: std::io::Error| KernelError::BtfUnreadable { path: path.into(), errno: e.into() };
@@ -305,10 +306,19 @@ fn read_btf(path: &Path) -> Result<Arc<Btf>, KernelError> {
             return Btf::parse(shared).map(Arc::new).map_err(damaged);
         }
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let at_once = (path == Path::new(SYSFS)).then(vmlinux_object).flatten();
+    let bytes = at_once.map_or_else(|| std::fs::read(path).map_err(unreadable), Ok)?;
     let bytes =
         if bytes.starts_with(b"\x7fELF") { elf_section(&bytes, ".BTF").unwrap_or(bytes) } else { bytes };
     Btf::parse(bytes).map(Arc::new).map_err(damaged)
+}
+
+/// The bytes of the BTF object `vmlinux`, which is the first of most kernels (since 5.11, with `CAP_SYS_ADMIN`): one
+/// call, where sysfs gives a page at a time.
+fn vmlinux_object() -> Option<Vec<u8>> {
+    let fd = sys::fd_by_id(ObjectKind::Btf, 1).ok()?;
+    let info = sys::btf_info(&fd).ok()?;
+    (info.kernel && info.name == "vmlinux").then(|| sys::btf_bytes(&fd).ok()).flatten()
 }
 
 fn elf_section(bytes: &[u8], name: &str) -> Option<Vec<u8>> {

@@ -9,6 +9,8 @@ use super::{Exporter, Page, config, frame, traffic_config};
 use crate::gate::{RINGBUF, ROOT, VETH, require};
 use crate::net::{Veth, in_namespace, rawbpf_json, up};
 
+const RUNS: &str = "rawbpf_program_runs_total{object=\"traffic\",program=\"count_traffic\"}";
+
 fn exporter() -> Exporter {
     let dir = tempfile::tempdir().expect("a directory");
     Exporter::start(&config(dir.path(), &traffic_config("near0")))
@@ -19,7 +21,8 @@ fn send(veth: &Veth, exporter: &Exporter) -> Page {
     for (source, proto, len, times) in [(1, 17, 60, 3), (2, 6, 1000, 2), (1, 1, 1400, 1)] {
         (0..times).for_each(|_| veth.send_frame(&frame(source, proto, len)));
     }
-    exporter.scrape_until(|page| page.packets() == 6.0)
+    // The kernel counts a run when it is over: after what the program wrote.
+    exporter.scrape_until(|page| page.packets() == 6.0 && page.value(RUNS) == 6.0)
 }
 
 #[test]
@@ -63,9 +66,7 @@ fn what_is_served_is_what_the_maps_hold() {
         histograms(&page);
         assert_eq!(page.value("rawbpf_map_entries{object=\"traffic\",map=\"flows\"}"), 3.0);
         assert_eq!(page.value("rawbpf_map_max_entries{object=\"traffic\",map=\"flows\"}"), 1024.0);
-        let program = "{object=\"traffic\",program=\"count_traffic\"}";
-        assert_eq!(page.value(&format!("rawbpf_program_runs_total{program}")), 6.0);
-        assert!(page.value(&format!("rawbpf_program_run_seconds_total{program}")) > 0.0);
+        assert!(page.value(&RUNS.replace("runs", "run_seconds")) > 0.0);
     });
 }
 
