@@ -166,6 +166,24 @@ fn exit_statuses() {
 }
 
 #[test]
+fn what_a_process_does_not_limit_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("both.s");
+    let program = |name, section| format!(".section \"{section}\"\n{name}:\n    r0 = 0\n    exit\n");
+    let text = format!(
+        ".license \"GPL\"\n{}{}",
+        program("one", "uprobe//proc/self/exe:main"),
+        program("all", "tracepoint/sched/sched_switch")
+    );
+    std::fs::write(&file, text).expect("it is written");
+    rawbpf_ok(&["asm", &file.display().to_string()]);
+    let out = rawbpf(&["plan", &file.with_extension("o").display().to_string(), "--pid", "1"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    assert_eq!(said, "note: --pid does not limit `all` (tracepoint/sched/sched_switch)\n");
+}
+
+#[test]
 fn without_privileges_the_answer_is_not_permitted() {
     require!(ROOT);
     in_namespace(|| {

@@ -14,6 +14,7 @@ use rawbpf::{Link, Object, Plan, Program, Target};
 use crate::args::HowArgs;
 use crate::error::CliError;
 use crate::net;
+use crate::output::Output;
 
 /// `PROGRAM=HOOK`
 fn parse(arg: &str) -> Result<(&str, &str), CliError> {
@@ -80,6 +81,18 @@ pub(crate) fn targets(plan: &Plan, how: &HowArgs) -> Result<Vec<(String, Target)
         return Err(CliError::Option(why.into()));
     }
     Ok(out)
+}
+
+/// Says which hooks see all processes, whatever `--pid` says.
+pub(crate) fn note_unlimited(targets: &[(String, Target)], how: &HowArgs, out: &Output) {
+    let Some(pid) = how.pid else { return };
+    let of_all = |(program, target): &(String, Target)| {
+        (!target.clone().set_pid(pid)).then(|| format!("`{program}` ({target})"))
+    };
+    let list: Vec<String> = targets.iter().filter_map(of_all).collect();
+    if !list.is_empty() {
+        out.note(&format!("note: --pid does not limit {}", list.join(", ")));
+    }
 }
 
 /// `--onto PROGRAM=TARGET[:FUNCTION]`

@@ -88,6 +88,7 @@ pub(crate) fn run(args: LoadArgs, out: &Output) -> Result<(), CliError> {
     net::enter(args.how.net.netns.as_ref())?;
     let mut targets = targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
+    attach::note_unlimited(&targets, &args.how, out);
     let name = args.name.clone().unwrap_or_else(|| object.name.clone());
     if args.foreground {
         return foreground(&args, &name, &plan, &targets, out);

@@ -93,6 +93,7 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     let (object, plan) = load::prepare(&args.object, &args.how)?;
     let mut targets = load::targets(&object, &args.how)?;
     targets.extend(attach::targets(&plan, &args.how)?);
+    attach::note_unlimited(&targets, &args.how, out);
     let mut report = report(&plan, &targets);
     report.calls.extend(tables::calls(&plan, &args.how));
     out.report("plan", &report)
