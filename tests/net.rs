@@ -13,6 +13,13 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::sys::netlink::{ACK, Message, Netlink, NetlinkError};
 
+/// Keeps this thread on one CPU.
+pub(crate) fn stay_on(cpu: usize) {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(cpu).expect("a CPU");
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("an online CPU");
+}
+
 /// Runs `test` in namespaces of its own: no interface but lo, and no bpffs at /sys/fs/bpf.
 pub(crate) fn in_namespace<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {

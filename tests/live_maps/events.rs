@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{load, make, map, run};
 use crate::gate::{GUEST, HOTPLUG, JIT, RB_OVERWRITE, RINGBUF, ROOT, STREAMS, USER_RINGBUF, require};
+use crate::net::stay_on;
 use rawbpf::events::{
     PerfBuffer, PerfEvent, PerfOptions, ProgStream, RingBuf, RingSet, StreamKind, UserRingBuf,
 };
@@ -29,17 +30,10 @@ fn sender(loaded: &Loaded) -> &Program {
     loaded.program("send_event").expect("it is in the object")
 }
 
-/// Keeps this thread on one CPU.
-pub(super) fn pin(cpu: u32) {
-    let mut set = nix::sched::CpuSet::new();
-    set.set(cpu as usize).expect("a CPU");
-    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("an online CPU");
-}
-
 #[test]
 fn a_ring_gives_what_was_sent_in_its_order() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let loaded = load("ring_events");
     let mut ring = RingBuf::new(map(&loaded, "events")).expect("mapped");
     assert!(ring.next().is_none());
@@ -63,7 +57,7 @@ fn a_ring_gives_what_was_sent_in_its_order() {
 #[test]
 fn a_ring_goes_round() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let loaded = load("ring_events");
     let mut ring = RingBuf::new(map(&loaded, "events")).expect("mapped");
     let mut next = 0;
@@ -84,7 +78,7 @@ fn a_ring_goes_round() {
 #[test]
 fn a_full_ring_drops_and_goes_on() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let loaded = load("ring_events");
     let mut ring = RingBuf::new(map(&loaded, "events")).expect("mapped");
     let fits = 65536 / TAKES;
@@ -101,7 +95,7 @@ fn a_full_ring_drops_and_goes_on() {
 #[test]
 fn records_that_are_left_stay_for_the_next_consumer() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let loaded = load("ring_events");
     run(sender(&loaded), 5);
     let nth = |ring: &mut RingBuf| Event::read(&ring.next().expect("a record")).map(|e| e.nth);
@@ -115,7 +109,7 @@ fn records_that_are_left_stay_for_the_next_consumer() {
 #[test]
 fn several_rings_are_read_together() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let (one, two) = (load("ring_events"), load("ring_events"));
     let mut rings = RingSet::new().expect("epoll");
     let first = rings.add(RingBuf::new(map(&one, "events")).expect("mapped")).expect("added");
@@ -147,7 +141,7 @@ fn only_a_ring_buffer_is_read_as_one() {
 #[test]
 fn an_overwritten_ring_keeps_the_newest() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let builder = Builder::new(MapType::Ringbuf, "events").max_entries(4096).flags(flags::RB_OVERWRITE);
     let ring = require!(RB_OVERWRITE, make(&builder));
     let loaded = super::load_with("ring_events", |object| {
@@ -210,7 +204,7 @@ fn a_perf_buffer_gives_what_was_sent_on_each_cpu() {
     assert_eq!(buffer.cpus().collect::<Vec<_>>(), cpus);
     assert!(!buffer.poll(NOW).expect("poll"));
     for cpu in &cpus {
-        pin(*cpu);
+        stay_on(*cpu as usize);
         assert_eq!(run(sender(&loaded), 300), 2, "XDP_PASS: it found room");
     }
     let mut next = vec![0; cpus.len()];
@@ -230,7 +224,7 @@ fn a_perf_buffer_gives_what_was_sent_on_each_cpu() {
 #[test]
 fn a_full_perf_buffer_counts_what_it_loses() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let loaded = load("perf_events");
     let mut buffer = perf(&loaded, 1);
     assert_eq!(run(sender(&loaded), 1000), 1, "XDP_DROP: no room");
@@ -253,7 +247,7 @@ fn cpus_that_come_and_go_are_followed() {
     require!(GUEST);
     let switch = "/sys/devices/system/cpu/cpu1/online";
     require!(HOTPLUG, std::path::Path::new(switch).exists());
-    pin(0);
+    stay_on(0);
     let loaded = load("perf_events");
     let options = PerfOptions { rescan: Some(Duration::ZERO), ..PerfOptions::default() };
     let mut buffer = PerfBuffer::new(map(&loaded, "events"), options).expect("opened");
@@ -264,9 +258,9 @@ fn cpus_that_come_and_go_are_followed() {
         std::fs::write(switch, "1").expect("on");
         buffer.poll(NOW).expect("poll");
         assert_eq!(buffer.cpus().collect::<Vec<_>>(), [0, 1], "round {round}");
-        pin(1);
+        stay_on(1);
         assert_eq!(run(sender(&loaded), 1), 2, "round {round}");
-        pin(0);
+        stay_on(0);
         assert!(buffer.poll(SOON).expect("poll"));
         assert!(matches!(buffer.next(), Some(PerfEvent::Sample { cpu: 1, .. })), "round {round}");
         assert!(buffer.next().is_none());
@@ -279,7 +273,7 @@ fn a_cpu_that_went_and_came_unseen_is_opened_anew() {
     require!(GUEST);
     let switch = "/sys/devices/system/cpu/cpu1/online";
     require!(HOTPLUG, std::path::Path::new(switch).exists());
-    pin(0);
+    stay_on(0);
     let loaded = load("perf_events");
     let options = PerfOptions { rescan: Some(Duration::from_millis(1)), ..PerfOptions::default() };
     let mut buffer = PerfBuffer::new(map(&loaded, "events"), options).expect("opened");
@@ -288,16 +282,16 @@ fn a_cpu_that_went_and_came_unseen_is_opened_anew() {
     for _ in 0..3 {
         buffer.poll(Some(Duration::from_millis(5))).expect("poll");
     }
-    pin(1);
+    stay_on(1);
     assert_eq!(run(sender(&loaded), 1), 2, "XDP_PASS: somebody reads on this CPU");
-    pin(0);
+    stay_on(0);
     assert_eq!(buffer.consume(|_| {}), 1);
 }
 
 #[test]
 fn streams_of_a_runtime_give_what_was_sent() {
     require!(ROOT);
-    pin(0);
+    stay_on(0);
     let (rings, perfs) = (load("ring_events"), load("perf_events"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::{hash, load, make, map, run};
 use crate::gate::{ROOT, STACKTRACE, require};
-use crate::net::{rawbpf_json, rawbpf_ok};
+use crate::net::{rawbpf_json, rawbpf_ok, stay_on};
 
 fn id(map: &Map) -> String {
     map.info().id.to_string()
@@ -82,7 +82,7 @@ fn a_watch_of_a_ring_says_how_full_it_is() {
 #[test]
 fn events_of_perf_buffers_come_with_their_cpu() {
     require!(ROOT);
-    super::events::pin(0);
+    stay_on(0);
     let loaded = load("perf_events");
     let events = map(&loaded, "events");
     let child = Command::new(env!("CARGO_BIN_EXE_rawbpf"))
@@ -93,7 +93,7 @@ fn events_of_perf_buffers_come_with_their_cpu() {
     let (done, program) = (AtomicBool::new(false), loaded.program("send_event").expect("it is there"));
     let out = std::thread::scope(|scope| {
         scope.spawn(|| {
-            super::events::pin(0);
+            stay_on(0);
             // Nobody hears them until the command has opened its buffers.
             while !done.load(Ordering::Relaxed) {
                 run(program, 1);

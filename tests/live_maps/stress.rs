@@ -4,9 +4,10 @@ use std::collections::HashMap as StdMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::events::{Event, pin};
+use super::events::Event;
 use super::{load, map, run};
 use crate::gate::{ROOT, require};
+use crate::net::stay_on;
 use rawbpf::Program;
 use rawbpf::events::{PerfBuffer, PerfEvent, PerfOptions, RingBuf};
 use rawbpf::maps::{PerCpuArray, Plain as _};
@@ -28,7 +29,7 @@ fn produce(program: &Program, read: impl FnOnce()) -> u64 {
         let done = &done;
         let producer = |cpu: u32| {
             move || {
-                pin(cpu);
+                stay_on(cpu as usize);
                 let mut runs = 0;
                 while !done.load(Ordering::SeqCst) {
                     run(program, 500);
@@ -121,7 +122,7 @@ fn a_perf_buffer_loses_nothing_unseen() {
     buffer.consume(&mut each);
     // The kernel tells of the last losses with the next event on each CPU.
     for cpu in sys::online_cpus() {
-        pin(cpu);
+        stay_on(cpu as usize);
         run(program, 1);
         runs += 1;
     }
