@@ -49,6 +49,7 @@ mod set;
 mod stream;
 mod trace;
 mod trace_line;
+mod trace_stack;
 mod user_ring;
 
 pub use crate::sys::perf_buffer::Wakeup;

@@ -22,12 +22,13 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 
 use super::poller::wait_one;
-use super::trace_line::{TraceEvent, program_of_frame};
+use super::trace_line::TraceEvent;
+use super::trace_stack::{GRACE, Waiting};
 use crate::sys::SysError;
 
 /// Why the trace cannot be read.
@@ -60,9 +61,9 @@ pub struct TracePipe {
     instance: Option<PathBuf>,
     /// Read but not yet returned.
     buffer: Vec<u8>,
-    /// An event that waits for its stack trace.
-    waiting: Option<TraceEvent>,
-    lost: u64,
+    waiting: Waiting,
+    /// Whether each event is followed by a stack trace.
+    stacks: bool,
 }
 
 impl TracePipe {
@@ -88,17 +89,23 @@ impl TracePipe {
     fn in_instance(dir: &Path) -> Result<TracePipe, TraceError> {
         let file = open(&dir.join("trace_pipe"))?;
         // Both may be missing in a small kernel: then there are no names.
-        let _ = fs::write(dir.join("options/stacktrace"), "1");
+        let stacks = fs::write(dir.join("options/stacktrace"), "1").is_ok();
         let _ = fs::write(dir.join("options/irq-info"), "1");
         let on = dir.join("events/bpf_trace/bpf_trace_printk/enable");
         fs::write(&on, "1").map_err(io_error("write to", &on))?;
-        Ok(TracePipe { file, instance: Some(dir.into()), buffer: Vec::new(), waiting: None, lost: 0 })
+        Ok(TracePipe {
+            file,
+            instance: Some(dir.into()),
+            buffer: Vec::new(),
+            waiting: Waiting::default(),
+            stacks,
+        })
     }
 
     /// Reads the machine's one trace. What is read here no other reader sees, and there are no programs' names.
     pub fn global() -> Result<TracePipe, TraceError> {
         let file = open(&tracefs()?.join("trace_pipe"))?;
-        Ok(TracePipe { file, instance: None, buffer: Vec::new(), waiting: None, lost: 0 })
+        Ok(TracePipe { file, instance: None, buffer: Vec::new(), waiting: Waiting::default(), stacks: false })
     }
 
     /// True if the buffer is this reader's own.
@@ -108,20 +115,31 @@ impl TracePipe {
 
     /// How many events the kernel has overwritten before they were read, as far as it has said so.
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.waiting.lost
     }
 
-    /// The next event that is there now, if there is one.
+    /// The next event that is there now, if there is one. Waits for nothing but, up to 0.2 s, for a stack trace that
+    /// is not written yet.
     pub fn next_event(&mut self) -> Result<Option<TraceEvent>, TraceError> {
+        let mut since = None;
         loop {
-            while let Some(line) = self.line() {
-                if let Some(event) = self.take(&line) {
-                    return Ok(Some(event));
-                }
+            if let Some(event) = self.waiting.next() {
+                return Ok(Some(event));
             }
-            if !self.fill()? {
-                // The stack trace is written with the event; if it is not there by now, there is none.
-                return Ok(self.waiting.take());
+            if let Some(line) = self.line() {
+                self.waiting.line(&line);
+            } else if !self.fill()? {
+                self.waiting.all_read();
+                match self.waiting.next() {
+                    None if self.waiting.is_empty() => return Ok(None),
+                    None => {
+                        let left = GRACE.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+                        if !self.stacks || left.is_zero() || !self.poll(Some(left)).unwrap_or(false) {
+                            self.waiting.give_up();
+                        }
+                    }
+                    event => return Ok(event),
+                }
             }
         }
     }
@@ -129,28 +147,6 @@ impl TracePipe {
     /// Waits until there is something to read; false when the time was over first, or a signal came.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<bool, SysError> {
         wait_one(self.as_fd(), PollFlags::POLLIN, timeout)
-    }
-
-    /// What a line means: an event is complete when the next line is not of its stack trace.
-    fn take(&mut self, line: &str) -> Option<TraceEvent> {
-        if let Some(program) = program_of_frame(line) {
-            // The innermost program is the one that printed.
-            if let Some(event) = self.waiting.as_mut().filter(|e| e.program.is_none()) {
-                event.program = Some(program);
-            }
-            return None;
-        }
-        if line.trim_start().starts_with("=> ") || line.contains("<stack trace>") {
-            return None;
-        }
-        if let Some(count) = lost_events(line) {
-            self.lost = self.lost.saturating_add(count);
-            return None;
-        }
-        match TraceEvent::parse(line) {
-            Some(event) if self.is_private() => self.waiting.replace(event),
-            other => other,
-        }
     }
 
     /// The next whole line of the buffer.
@@ -181,12 +177,6 @@ impl TracePipe {
             Err(source) => Err(TraceError::Io { doing: "read", path: "trace_pipe".into(), source }),
         }
     }
-}
-
-/// `CPU:1 [LOST 12 EVENTS]`
-fn lost_events(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once("[LOST ")?;
-    rest.split(' ').next()?.parse().ok()
 }
 
 fn tracefs() -> Result<PathBuf, TraceError> {

@@ -75,7 +75,7 @@ impl TraceEvent {
 }
 
 /// What is before the CPU, the CPU, and what is after it.
-fn split_cpu(line: &str) -> Option<(&str, u32, &str)> {
+pub(super) fn split_cpu(line: &str) -> Option<(&str, u32, &str)> {
     let mut from = 0;
     loop {
         let open = from + line.get(from..)?.find('[')?;
@@ -107,6 +107,12 @@ fn nanoseconds(time: &str) -> Option<u64> {
         .ok()?
         .checked_mul(1_000_000_000)?
         .checked_add(fraction.parse::<u64>().ok()? * scale)
+}
+
+/// The CPU, and how many events of it were overwritten: `CPU:1 [LOST 12 EVENTS]`.
+pub(super) fn lost_events(line: &str) -> Option<(u32, u64)> {
+    let (cpu, rest) = line.trim_start().strip_prefix("CPU:")?.split_once(" [LOST ")?;
+    Some((cpu.parse().ok()?, rest.split(' ').next()?.parse().ok()?))
 }
 
 /// The program in a line of a stack trace: ` => bpf_prog_6deef7357e7b4530_count_packets`.

@@ -50,7 +50,7 @@ pub enum LoadError {
         log: String,
     },
     /// A map could not be made.
-    #[error("cannot {what} map `{map}`")]
+    #[error("cannot {what} map `{map}`{}", without_types(.untyped))]
     Create {
         /// The map.
         map: String,
@@ -58,6 +58,8 @@ pub enum LoadError {
         what: &'static str,
         /// What was asked for.
         shape: Shape,
+        /// Why it was made without types, if the kernel had refused them.
+        untyped: Option<SysError>,
         /// The error.
         source: SysError,
     },
@@ -86,7 +88,7 @@ pub enum LoadError {
         differences: String,
     },
     /// A program was refused.
-    #[error("the kernel refused program `{program}` (section `{section}`){}", lacking(.missing))]
+    #[error("the kernel refused program `{program}` (section `{section}`){}{}", lacking(.missing), without_types(.untyped))]
     Program {
         /// The program.
         program: String,
@@ -94,6 +96,8 @@ pub enum LoadError {
         section: String,
         /// Its type.
         prog_type: ProgType,
+        /// Why it was loaded without types, if the kernel had refused them.
+        untyped: Option<SysError>,
         /// The error.
         source: SysError,
         /// What the verifier wrote.
@@ -134,6 +138,10 @@ fn lacking(missing: &Option<Box<(Site, Poison)>>) -> String {
     }
 }
 
+fn without_types(untyped: &Option<SysError>) -> String {
+    untyped.as_ref().map_or(String::new(), |e| format!("; the kernel has no types of this object: {e}"))
+}
+
 impl Plan {
     /// Makes the calls. If one fails, all that was done is undone.
     ///
@@ -144,6 +152,7 @@ impl Plan {
             plan: self,
             token: None,
             btf: None,
+            untyped: None,
             maps: self.maps.iter().map(|_| None).collect(),
             programs: Vec::new(),
             modules: HashMap::new(),
@@ -178,6 +187,8 @@ struct Run<'p> {
     plan: &'p Plan,
     token: Option<OwnedFd>,
     btf: Option<OwnedFd>,
+    /// Why the kernel refused the object's types.
+    untyped: Option<SysError>,
     maps: Vec<Option<Map>>,
     programs: Vec<Program>,
     modules: HashMap<u32, OwnedFd>,
@@ -246,8 +257,8 @@ impl Run<'_> {
         let (first, _) = sys::btf_load(&btf.bytes, &mut [], self.token_fd());
         match first {
             Ok(fd) => self.btf = Some(fd),
-            // Programs and maps work without types, but for a few; those will say so themselves.
-            Err(_) if !btf.required => {}
+            // Programs and maps work without types, but for a few; those will fail, and say why.
+            Err(e) if !btf.required => self.untyped = Some(e),
             Err(source) => {
                 let mut log = vec![0; 1 << 16];
                 let _ = sys::btf_load(&btf.bytes, &mut log, self.token_fd());
@@ -402,6 +413,7 @@ impl Run<'_> {
                     program: program.name.clone(),
                     section: program.section.clone(),
                     prog_type: program.prog_type,
+                    untyped: self.untyped,
                     source,
                     missing,
                     diagnosis: diagnosis.map(Box::new),

@@ -1,7 +1,6 @@
 # Reads what guests left behind and writes one row for each test and kernel:
 #   test <tab> kernel <tab> status <tab> feature <tab> reason
-# status: pass, skip, fail, ignored, unsteady for a test that failed and passed when it was run again, or host for one
-# that is no kernel's matter.
+# status: pass, skip, fail, ignored, or host for a test that is no kernel's matter.
 #
 #   awk -f ledger.awk kernel=5.10 x86_64-5.10/out kernel=6.1 x86_64-6.1/out ..
 #
@@ -31,7 +30,6 @@ $1 == "@@ledger" { next }
     open_test = $0
     sub(/^test /, "", open_test)
     sub(/( - should panic)? \.\.\. .*/, "", open_test)
-    if (verdict[kernel, open_test] == "fail") failed_before[kernel, open_test] = 1
     verdict[kernel, open_test] = "open"
 }
 # The last verdict before the next test counts: "ok" may have been the test's own word, or its child's.
@@ -50,7 +48,6 @@ END {
                 why = skipped[k, test]
                 v = why ~ /^host\t/ ? "host" : "skip"
             }
-            else if (v == "pass" && (k, test) in failed_before) v = "unsteady"
             print test, k, v, why
         }
 }

@@ -11,10 +11,12 @@ use crate::gate::{JIT, MAP_BTF, ROOT, TRACE_INSTANCE, USER_RINGBUF, require};
 use crate::net::{in_namespace, mount_bpffs, rawbpf_fails, rawbpf_json, rawbpf_ok};
 use rawbpf::btf::{BtfBuilder, IntEncoding, NewMember};
 use rawbpf::events::UserRingBuf;
+use rawbpf::insn::{Asm, R0};
 use rawbpf::maps::{Builder, Map};
 use rawbpf::sys;
 use rawbpf::sys::attr::Fd;
 use rawbpf::uapi::MapType;
+use rawbpf::{Kernel, Object, Options};
 
 /// `words` with the map in place of `MAP`.
 fn on(map: &Map, words: &str) -> Vec<String> {
@@ -212,6 +214,30 @@ fn maps_of_maps_go_round_by_their_ids() {
         let at_1 = round_trip(&outer).into_iter().find(|e| e["value"] == id);
         assert!(at_1.is_some(), "{map_type}");
     }
+}
+
+#[test]
+fn programs_behind_interfaces_go_round_by_their_ids() {
+    require!(ROOT);
+    in_namespace(|| {
+        let mut pass = Asm::named("pass");
+        pass.mov64(R0, 2).exit();
+        let pass = pass.finish().expect("it is complete");
+        let object = Object::builder("behind").license("GPL").program("xdp/devmap", pass).finish();
+        let plan = object.expect("an object").plan(&Kernel::host(), &Options::default()).expect("a plan");
+        let loaded = plan.run().expect("it loads");
+        let id = loaded.program("pass").and_then(|p| p.info().ok()).expect("it is there").id;
+        for map_type in [MapType::Devmap, MapType::DevmapHash] {
+            let of = |size| Builder::new(map_type, "cli_devices").key_size(4).value_size(size).max_entries(1);
+            let map = of(8).create().expect("a map of interfaces");
+            ok(&map, &format!("map set MAP 0 lo program id {id}"));
+            round_trip(&map);
+            let value = map.get(&[0; 4]).expect("it is read").expect("it is there");
+            assert_eq!(value, [1u32.to_ne_bytes(), id.to_ne_bytes()].concat(), "{map_type}");
+            let short = of(4).create().expect("a map of interfaces");
+            assert!(fails(2, &short, &format!("map set MAP 0 lo program id {id}")).contains("needs 8 bytes"));
+        }
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::gate::{
     FENTRY, FSESSION, GUEST, KPROBE, KPROBE_MULTI, KPROBE_SESSION, LSM, PERF_LINK, RAW_TRACEPOINT, ROOT,
     TRACE_COOKIE, TRACEFS, require,
 };
+use rawbpf::insn::Insn;
 use rawbpf::links::{Functions, Kprobe, KprobeMulti, MultiKind, ProbeVia};
 
 #[test]
@@ -277,6 +278,16 @@ fn types_that_the_kernel_refuses_are_left_out() {
         call_fentry_test(&caller);
         assert_eq!(seen(&loaded, 0), 1);
         drop(link);
+        // What fails then says that it had none.
+        let mut broken = object("unnamed");
+        broken.programs[0].func.insns.fill(Insn::Exit.encode()[0]);
+        let said = load_object(broken, &[]).map(drop).expect_err("r0 is not set").to_string();
+        assert!(
+            said.ends_with(
+                "; the kernel has no types of this object: BPF_BTF_LOAD failed: EINVAL (Invalid argument)"
+            ),
+            "{said}"
+        );
     });
 }
 

@@ -17,9 +17,10 @@ impl Run<'_> {
         let fail = |what| {
             move |source| LoadError::Map { map: map.name.clone(), map_type: map.map_type, what, source }
         };
+        let untyped = self.untyped;
         let refused = |what, made: &MapPlan| {
             let (map, shape) = (map.name.clone(), made.shape());
-            move |source| LoadError::Create { map, what, shape, source }
+            move |source| LoadError::Create { map, what, shape, untyped, source }
         };
         if let Some(path) = &map.pin {
             match sys::obj_get(path, 0) {

@@ -41,10 +41,14 @@ pub(super) fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliE
             fd(Held::File(File::open(&path).map_err(CliError::io(format!("open {path}")))?))
         }
         MapType::Devmap | MapType::DevmapHash => match interface(words) {
-            Some(index) => {
+            Some((index, rest)) => {
                 let mut value = index.bytes().to_vec();
                 value.resize(map.value_len(), 0);
-                Object { value, _held: None }
+                match rest {
+                    [] => Object { value, _held: None },
+                    [word, rest @ ..] if word == "program" => with_program(map, value, program(rest)?)?,
+                    _ => return Err(CliError::BadSelector { what: "program", words: rest.join(" ") }),
+                }
             }
             None => return Ok(None),
         },
@@ -58,13 +62,40 @@ pub(super) fn object(map: &Map, words: &[String]) -> Result<Option<Object>, CliE
     }))
 }
 
+/// The value as it has to be written, if reading it gave the id of an object of the kernel's: that object's descriptor
+/// takes the place of the id.
+pub(super) fn reopened(map: &Map, value: &[u8]) -> Result<Option<Object>, CliError> {
+    let id = |at: usize| value.get(at..).and_then(u32::read).unwrap_or(0);
+    let words = |id: u32| ["id".to_string(), id.to_string()];
+    match map.info().map_type {
+        MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => object(map, &words(id(0))),
+        // An interface or the length of a queue, and a program that may be behind it.
+        MapType::Devmap | MapType::DevmapHash | MapType::Cpumap if id(PROGRAM_AT) != 0 => {
+            with_program(map, value.to_vec(), program(&words(id(PROGRAM_AT)))?).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Where the program is in `struct bpf_devmap_val` and `struct bpf_cpumap_val` (since 5.8 and 5.9).
+const PROGRAM_AT: usize = 4;
+
+fn with_program(map: &Map, mut value: Vec<u8>, program: Program) -> Result<Object, CliError> {
+    let place = value.get_mut(PROGRAM_AT..PROGRAM_AT + 4);
+    let place =
+        place.ok_or_else(|| refused(map, "its values are too short to hold a program; it needs 8 bytes"))?;
+    place.copy_from_slice(program.as_fd().as_raw_fd().bytes());
+    Ok(Object { value, _held: Some(Held::Program(program)) })
+}
+
 fn refused(map: &Map, why: &str) -> CliError {
     CliError::Option(format!("map `{}` cannot be written from here: {why}", map.name()))
 }
 
-fn interface(words: &[String]) -> Option<u32> {
-    let [name] = words else { return None };
-    nix::net::if_::if_nametoindex(name.as_str()).ok()
+/// An interface by its name, and the words behind it.
+fn interface(words: &[String]) -> Option<(u32, &[String])> {
+    let (name, rest) = words.split_first()?;
+    Some((nix::net::if_::if_nametoindex(name.as_str()).ok()?, rest))
 }
 
 /// The program that the words name: `id N`, a path, or a name.

@@ -8,16 +8,15 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
-use rawbpf::maps::{ElemFlags, Map, Plain as _};
+use rawbpf::maps::{ElemFlags, Map};
 use rawbpf::sys;
-use rawbpf::uapi::MapType;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::args::{ExportArgs, ImportArgs};
 use super::dump::unreadable;
 use super::find;
-use super::object::object;
+use super::object::reopened;
 use crate::error::CliError;
 use crate::output::{Output, Report, count};
 use crate::progress::Progress;
@@ -103,11 +102,8 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
         }
         let at = |e: CliError| CliError::Line { line: nth + 1, source: Box::new(e) };
         let (key, mut value) = element(&map, &codec, &line).map_err(at)?;
-        // A map of maps is read with ids and written with descriptors.
-        let object = match holds_ids(&map) {
-            true => object(&map, &["id".into(), u32::read(&value).unwrap_or(0).to_string()]).map_err(at)?,
-            false => None,
-        };
+        // Maps and programs are read as ids and written as descriptors.
+        let object = reopened(&map, &value).map_err(at)?;
         if let Some(object) = &object {
             value.clone_from(&object.value);
         }
@@ -127,11 +123,6 @@ pub(crate) fn import(args: &ImportArgs, out: &Output) -> Result<(), CliError> {
     done += write(&map, &mut keys, &mut values)?;
     drop(progress);
     out.report("map import", &Imported { map: map.name().into(), elements: done })
-}
-
-/// True for the maps whose values are ids when they are read.
-fn holds_ids(map: &Map) -> bool {
-    matches!(map.info().map_type, MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray)
 }
 
 fn write(map: &Map, keys: &mut Vec<u8>, values: &mut Vec<u8>) -> Result<usize, CliError> {
