@@ -13,7 +13,9 @@ Keys and values are read by the map's own types:
   \"text\"  [1, 2, 3]  [1, ..]  {pkts: 5, last: {at: 7}}
 `hex` takes the bytes as they are: hex 0a 00 00 01, or hex 0a000001. Without types a number is one of the key's or
 value's size in the machine's byte order.
-A value of a per-CPU map is a list with one value for each CPU, or one value for all.";
+A value of a per-CPU map is a list with one value for each CPU, or one value for all.
+What belongs to the kernel is named: a map or a program by NAME, `id N` or its pin, a cgroup by its directory, an
+interface by its name, and behind that `program NAME` if one is to see the packets that go there.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MapCommand {
