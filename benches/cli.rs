@@ -76,13 +76,8 @@ fn inside(ours: &str, object: &str) {
     timed(Command::new(ours).args(["load", object]));
     let list =
         Command::new(ours).args(["map", "dump", "packet_count_map", "--json"]).output().expect("it runs");
-    let text = String::from_utf8_lossy(&list.stdout);
-    let id = text
-        .lines()
-        .find_map(|l| l.trim().strip_prefix("\"id\": "))
-        .expect("the map's id")
-        .trim_end_matches(',')
-        .to_string();
+    let dump: serde_json::Value = serde_json::from_slice(&list.stdout).expect("a document");
+    let id = dump["map"]["id"].to_string();
     let (dump, a, b) = ratio(
         41,
         || timed(Command::new(ours).args(["map", "dump", "packet_count_map"])),
