@@ -1,8 +1,11 @@
 //! Who may use whom: the import column of docs/DESIGN.md, so that one crate has the walls of several.
 
+mod graph;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::graph::Crate;
 use crate::gate::{HOST, require};
 
 /// A module of src/, and the modules that it may use. Leaves stand first.
@@ -96,6 +99,18 @@ fn modules_use_only_those_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Two files that use each other can be read together; three or more cannot be read at all.
+#[test]
+fn files_do_not_go_in_circles() {
+    require!(HOST);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for root in ["bin/rawbpf/main.rs"] {
+        let circles = Crate::read(&src.join(root)).circles();
+        let large: Vec<_> = circles.into_iter().filter(|c| c.len() > 2).collect();
+        assert!(large.is_empty(), "{root}: {large:#?}");
+    }
 }
 
 #[test]
