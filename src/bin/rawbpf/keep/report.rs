@@ -11,7 +11,7 @@ use crate::keep::struct_ops;
 use crate::keep::wanted::Wanted;
 use crate::options::LoadOptions;
 use crate::targets::net;
-use crate::ui::error::{CliError, whole};
+use crate::ui::error::{CliError, with_advice};
 use crate::ui::output::Report;
 use crate::ui::style::count;
 use crate::ui::table::Table;
@@ -193,10 +193,9 @@ pub(crate) fn why_not(program: &Program, how: &LoadOptions) -> (String, String) 
 
 /// Why one could not be attached where its section says, without saying once more which one it is.
 pub(crate) fn why_failed(program: &str, e: &CliError) -> String {
-    let text = whole(e);
+    let text = with_advice(e);
     let known = format!("cannot attach `{program}` to ");
-    let text = text.strip_prefix(&known).unwrap_or(&text);
-    e.hint().map_or_else(|| text.to_string(), |hint| format!("{text}; {hint}"))
+    text.strip_prefix(&known).unwrap_or(&text).to_string()
 }
 
 /// What an attachment to many functions left out: the first few, and how many.

@@ -7,6 +7,7 @@ use rawbpf::links::{AttachError, NetNsError};
 use rawbpf::sys::{Errno, SysError};
 use rawbpf::{Error, ErrorKind};
 
+use crate::ui::advice::words;
 use crate::ui::style::count;
 
 /// A failure of the command.
@@ -174,7 +175,7 @@ impl CliError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            CliError::Lib(e) => e.hint(),
+            CliError::Lib(e) => e.advice().map(|advice| words(&advice)),
             CliError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
             }
@@ -252,6 +253,12 @@ from_lib!(
 /// An error with its causes, in one line.
 pub(crate) fn whole(e: &CliError) -> String {
     causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// The same, with what to do.
+pub(crate) fn with_advice(e: &CliError) -> String {
+    let text = whole(e);
+    e.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
 }
 
 pub(crate) fn causes(e: &CliError) -> Vec<String> {

@@ -15,7 +15,7 @@ use crate::keep::{self, struct_ops};
 use crate::options::LoadOptions;
 use crate::select;
 use crate::targets::{self, net};
-use crate::ui::error::{CliError, whole};
+use crate::ui::error::{CliError, with_advice};
 
 /// The options of `rawbpf load` that stand in the file.
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ impl Wanted {
     pub(super) fn read(source: &Source, part: &ObjectPart) -> Result<Wanted, CliError> {
         let path: PathBuf = source.beside(part.path.get_ref());
         let how = options(source, part)?;
-        let object = how.overrides.object(&path).map_err(|e| source.at(part.path.span(), whole(&e)))?;
+        let object = how.overrides.object(&path).map_err(|e| source.at(part.path.span(), with_advice(&e)))?;
         let name = part.name.clone().unwrap_or_else(|| object.name.clone());
         Ok(Wanted { name, path, how, object })
     }

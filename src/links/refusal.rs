@@ -1,16 +1,17 @@
-//! Why the kernel refuses to attach: from an error number to a sentence.
+//! Why the kernel refuses to attach: from an error number to a sentence. What all hooks share; what a number means at one
+//! hook alone stands in that hook's file.
 //!
-//! The number alone says little: `EPERM` may mean a missing capability or another program's flags, `EINVAL` a kernel
-//! that is too old or an order that makes no sense. So after a refusal the machine is asked what it is: which
-//! capabilities this thread has, which release this is and how it was configured, who stands at the hook.
+//! The number alone says little: `EPERM` may mean a missing capability, another program's flags, lockdown or
+//! `perf_event_paranoid`; `EINVAL` a kernel that is too old or an order that makes no sense. So after a refusal, and only
+//! then, the machine is asked what it is: which capabilities this thread has, which release this is and how it was
+//! configured, what is mounted, who stands at the hook.
 
 use super::AttachError;
 use super::info::{self, Hook, LinkInfo};
-use super::why;
 use crate::kernel::policy::{Cap, Policy};
 use crate::kernel::{Kernel, release_text};
 use crate::progs::{ProgInfo, Program};
-use crate::sys::{self, ObjectKind, SysError};
+use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::{ProgType, Release};
 
 /// A program, and the hook that it was to be attached to: what every refusal names.
@@ -27,7 +28,7 @@ impl<'a> Attempt<'a> {
 
     /// The program has to be of this type.
     pub(super) fn wants(&self, hook: &'static str, wanted: ProgType) -> Result<(), AttachError> {
-        why::check_type(self.program, hook, wanted)
+        check_type(self.program, hook, wanted)
     }
 
     /// Another program is in the way.
@@ -37,6 +38,7 @@ impl<'a> Attempt<'a> {
             hook: self.hook.clone(),
             holder,
             advice: advice.into(),
+            remedy: None,
         }
     }
 
@@ -55,6 +57,7 @@ impl<'a> Attempt<'a> {
             program: self.program.name().into(),
             hook: self.hook.clone(),
             why: why.into(),
+            remedy: None,
         }
     }
 
@@ -64,6 +67,7 @@ impl<'a> Attempt<'a> {
             program: self.program.name().into(),
             hook: self.hook.clone(),
             why: why.into(),
+            remedy: None,
         }
     }
 
@@ -71,7 +75,13 @@ impl<'a> Attempt<'a> {
     pub(super) fn refused(&self, source: SysError, why: impl Into<String>) -> AttachError {
         let why = why.into();
         let why = if why.is_empty() { why } else { format!(": {why}") };
-        AttachError::Refused { program: self.program.name().into(), hook: self.hook.clone(), source, why }
+        AttachError::Refused {
+            program: self.program.name().into(),
+            hook: self.hook.clone(),
+            source,
+            why,
+            remedy: None,
+        }
     }
 
     /// What can be said of any refusal: a capability that is missing, a kernel that is too old or was built without;
@@ -142,4 +152,78 @@ pub(super) fn describe_program(id: u32) -> String {
 /// The first link of the machine that stands at this hook: link id and program id.
 pub(super) fn link_at(wanted: impl Fn(&Hook) -> bool) -> Option<LinkInfo> {
     info::list().unwrap_or_default().into_iter().find(|l| wanted(&l.hook))
+}
+
+/// The error for a hook that the kernel refused, with the cause as far as the machine tells it.
+/// `options`: what the kernel must have been configured with.
+pub(super) fn refused(
+    kernel: &Kernel,
+    program: &Program,
+    hook: impl ToString,
+    source: SysError,
+    options: &[&str],
+) -> AttachError {
+    refused_because(kernel, program, hook, source, options, "")
+}
+
+/// As [`refused`], with a cause to name if no better one is found.
+pub(super) fn refused_because(
+    kernel: &Kernel,
+    program: &Program,
+    hook: impl ToString,
+    source: SysError,
+    options: &[&str],
+    guess: &str,
+) -> AttachError {
+    let (program, hook) = (program.name().to_string(), hook.to_string());
+    if let Some(why) = unconfigured(kernel, options).filter(|_| !source.errno.is_permission()) {
+        return AttachError::Unsupported { program, hook, why, remedy: None };
+    }
+    let cause = permission(source.errno).unwrap_or_else(|| guess.into());
+    let why = if cause.is_empty() { cause } else { format!(": {cause}") };
+    AttachError::Refused { program, hook, source, why, remedy: None }
+}
+
+/// What forbids it, if the number says that something does.
+pub(super) fn permission(errno: Errno) -> Option<String> {
+    if !errno.is_permission() {
+        return None;
+    }
+    let policy = Policy::here();
+    if let Some(mode) = policy.locked_down() {
+        return Some(format!(
+            "the kernel is locked down ({mode}), which forbids this kind of tracing even to root; see /sys/kernel/security/lockdown"
+        ));
+    }
+    if !policy.has(Cap::Perfmon) {
+        let paranoid = match policy.perf_event_paranoid {
+            None => String::new(),
+            Some(level) => format!(" (kernel.perf_event_paranoid is {level})"),
+        };
+        return Some(format!(
+            "this process has neither CAP_PERFMON nor CAP_SYS_ADMIN, which tracing needs{paranoid}"
+        ));
+    }
+    None
+}
+
+/// The options that the kernel was built without, as a sentence; `None` if it has all, or if nothing is
+/// known about its configuration.
+pub(super) fn unconfigured(kernel: &Kernel, options: &[&str]) -> Option<String> {
+    let config = kernel.kconfig();
+    let missing: Vec<String> =
+        options.iter().map(|o| format!("CONFIG_{o}")).filter(|option| config.lacks(option)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    Some(format!("this kernel was built without {}", missing.join(", ")))
+}
+
+/// Programs of another type cannot be attached.
+pub(super) fn check_type(program: &Program, hook: &'static str, wanted: ProgType) -> Result<(), AttachError> {
+    let found = program.prog_type();
+    if found == wanted {
+        return Ok(());
+    }
+    Err(AttachError::WrongType { program: program.name().into(), found, hook, wanted })
 }

@@ -15,7 +15,8 @@
 //!           its type does not take?
 //! ```
 
-use crate::error::Error;
+use super::Error;
+use super::advice::{Advice, NextStep};
 use crate::kernel::policy::{self, Cap, Policy};
 use crate::kernel::{Kernel, release_text};
 use crate::loader::LoadError;
@@ -24,7 +25,7 @@ use crate::sys::Errno;
 use crate::uapi::{MapType, ProgType, Release};
 
 /// The cause of a failed load with what to do, if it can be told.
-pub(crate) fn of(error: &Error) -> Option<String> {
+pub(super) fn of(error: &Error) -> Option<Advice> {
     let errno = error.errno()?;
     let kernel = Kernel::host();
     match error {
@@ -34,7 +35,7 @@ pub(crate) fn of(error: &Error) -> Option<String> {
                 let free = policy::is_unprivileged(*prog_type);
                 return permission(&kernel, &what, policy::caps_of_program(*prog_type), free);
             }
-            program(&kernel, errno, *prog_type)
+            program(&kernel, errno, *prog_type).map(because)
         }
         Error::Load(LoadError::Create { shape, .. }) | Error::Map(MapError::Create { shape, .. }) => {
             map(&kernel, errno, shape)
@@ -42,13 +43,17 @@ pub(crate) fn of(error: &Error) -> Option<String> {
         Error::Load(LoadError::Btf { .. }) if errno.is_permission() => {
             permission(&kernel, "an object's types", &[Cap::Bpf], false)
         }
-        Error::Load(LoadError::Token { .. }) => token(errno),
+        Error::Load(LoadError::Token { .. }) => token(errno).map(because),
         _ => None,
     }
 }
 
+fn because(why: String) -> Advice {
+    Advice::new(why, None)
+}
+
 /// Whether this kernel has nothing of the kind that was asked for: it is too old, or was built without it.
-pub(crate) fn is_unsupported(error: &Error) -> bool {
+pub(super) fn is_unsupported(error: &Error) -> bool {
     let Some(errno) = error.errno() else { return false };
     match error {
         Error::Load(LoadError::Program { prog_type, log, .. }) if log.text.trim().is_empty() => {
@@ -68,16 +73,17 @@ fn program(kernel: &Kernel, errno: Errno, prog_type: ProgType) -> Option<String>
 }
 
 /// A map could not be made.
-fn map(kernel: &Kernel, errno: Errno, shape: &Shape) -> Option<String> {
+fn map(kernel: &Kernel, errno: Errno, shape: &Shape) -> Option<Advice> {
     let map_type = shape.map_type;
     let what = format!("a map of type {map_type}");
     if errno.is_permission() {
         return permission(kernel, &what, policy::caps_of_map(map_type), is_free(map_type));
     }
-    newer(kernel, errno, &what, map_type.since()).or_else(|| {
+    let why = newer(kernel, errno, &what, map_type.since()).or_else(|| {
         let unfit = [Errno::EINVAL, Errno::E2BIG, Errno::ENOTSUPP].contains(&errno);
         shape.broken().filter(|_| unfit).map(|why| format!("{what} {why}"))
-    })
+    });
+    why.map(because)
 }
 
 /// Maps that may be made without a capability, where the machine allows that.
@@ -96,16 +102,16 @@ fn is_free(map_type: MapType) -> bool {
 }
 
 /// What forbids it. `free`: without capabilities it depends on the machine's setting.
-fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<String> {
+fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<Advice> {
     let policy = Policy::here();
     let release = kernel.release();
     let needs = join(caps, release);
     if policy.user_namespace {
-        return Some(format!(
+        let why = format!(
             "{what} takes {needs} of the machine itself, and this process is in a user namespace, whose capabilities \
-             do not count; run it outside, or with a BPF token (Linux 6.9): a bpffs that root has mounted with \
-             delegate_cmds, delegate_maps and delegate_progs, given by --token DIR"
-        ));
+             do not count"
+        );
+        return Some(Advice::new(why, Some(NextStep::UseToken)));
     }
     let missing = policy.lacking(caps, release);
     if !missing.is_empty() {
@@ -118,31 +124,28 @@ fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<S
             }
             _ => String::new(),
         };
-        return Some(format!(
-            "{what} takes {needs}, and this process lacks {lacks}{forbidden}; run it as root, or give the file the \
-             capabilities: setcap {} FILE (`rawbpf doctor OBJECT` has the line)",
-            setcap(caps)
-        ));
+        let why = format!("{what} takes {needs}, and this process lacks {lacks}{forbidden}");
+        return Some(Advice::new(why, Some(NextStep::Grant(caps.to_vec()))));
     }
     if let Some(limit) = policy.memlock.filter(|_| release < Release(5, 11, 0)) {
-        return Some(format!(
+        return Some(because(format!(
             "before Linux 5.11 maps and programs count as locked memory, and RLIMIT_MEMLOCK is {limit} bytes; raise \
              it: ulimit -l unlimited"
-        ));
+        )));
     }
     if policy.seccomp == Some(2) {
-        return Some(format!(
+        return Some(because(format!(
             "{what} takes {needs}, which this process has; but it runs under a seccomp filter, as containers do, \
              which may refuse bpf(2): allow it in the container's profile"
-        ));
+        )));
     }
     let modules = policy.modules_with_rules();
     (!modules.is_empty()).then(|| {
-        format!(
+        because(format!(
             "{what} takes {needs}, which this process has; a security module ({}) may have refused: see its audit \
              messages (dmesg, journalctl)",
             modules.join(", ")
-        )
+        ))
     })
 }
 
@@ -153,12 +156,6 @@ fn join(caps: &[Cap], release: Release) -> String {
         caps.iter().map(|c| if old && *c != Cap::NetAdmin { "CAP_SYS_ADMIN" } else { c.name() }).collect();
     names.dedup();
     names.join(" and ")
-}
-
-/// `cap_bpf,cap_net_admin+ep`.
-fn setcap(caps: &[Cap]) -> String {
-    let names: Vec<String> = caps.iter().map(|c| c.name().to_lowercase()).collect();
-    format!("{}+ep", names.join(","))
 }
 
 /// The kernel is older than the type.

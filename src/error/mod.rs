@@ -3,17 +3,24 @@
 //! Every stage has an error type of its own that names the thing in the user's file: [`ReadError`],
 //! [`PlanError`], [`LoadError`], [`AttachError`]. [`Error`] joins them for callers that go through several
 //! stages, and answers three questions of any of them: what kind of failure it is ([`Error::kind`]), which
-//! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::hint`]).
+//! error number the kernel gave ([`Error::errno`]), and what to do ([`Error::advice`]).
+
+mod advice;
+mod cause;
+mod kind;
+mod table;
+
+pub use advice::{Advice, NextStep};
+pub use kind::ErrorKind;
 
 use crate::btf::BtfError;
 use crate::elf::{BuildError, GlobalError, NoText, ReadError, WriteError};
 use crate::events::TraceError;
-use crate::hint;
 use crate::insn::AsmError;
 use crate::insn::text::TextErrors;
 use crate::kernel::KernelError;
 use crate::links::AttachError;
-use crate::loader::{ExternError, LoadError, MinimalError, PlanError, TargetError};
+use crate::loader::{LoadError, MinimalError, PlanError};
 use crate::maps::MapError;
 use crate::skeleton::SkeletonError;
 use crate::symbolize::SymbolizeError;
@@ -88,64 +95,10 @@ pub enum Error {
     },
 }
 
-/// What class of failure an error is; the command line's exit status follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Something was wrong or refused (exit status 1).
-    Failed,
-    /// The caller may not do it (exit status 3).
-    NotPermitted,
-    /// This kernel cannot do it (exit status 4).
-    Unsupported,
-    /// What was named does not exist (exit status 5).
-    NotFound,
-}
-
 impl Error {
     /// A failed system call, with what it was for.
     pub fn sys(doing: impl Into<String>, source: SysError) -> Error {
         Error::Sys { doing: doing.into(), source }
-    }
-
-    /// The class of failure.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Error::Read(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                ErrorKind::NotFound
-            }
-            Error::Read(ReadError::Io { source, .. })
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                ErrorKind::NotPermitted
-            }
-            Error::Plan(PlanError::NoSuch { .. })
-            | Error::Attach(AttachError::NoInterface { .. } | AttachError::NoTarget { .. }) => {
-                ErrorKind::NotFound
-            }
-            Error::Attach(AttachError::NotFound { .. }) => ErrorKind::NotFound,
-            Error::Attach(AttachError::Unsupported { .. }) => ErrorKind::Unsupported,
-            Error::Plan(PlanError::Target(TargetError::NotFound { .. } | TargetError::NoBtf { .. }))
-            | Error::Plan(PlanError::Extern(ExternError::Symbol { .. } | ExternError::NoBtf { .. }))
-            | Error::Kernel(KernelError::NoBtf { .. }) => ErrorKind::Unsupported,
-            Error::Kernel(KernelError::BtfUnreadable { errno, .. }) => of_errno(*errno),
-            // The verifier says EACCES for a program that it rejects: that is no lack of privilege.
-            Error::Load(LoadError::Program { source, log, missing, .. }) => match missing {
-                Some(_) => ErrorKind::Unsupported,
-                None if crate::cause::is_unsupported(self) => ErrorKind::Unsupported,
-                None if log.text.trim().is_empty() => of_errno(source.errno),
-                None => ErrorKind::Failed,
-            },
-            Error::Load(LoadError::Create { .. }) | Error::Map(MapError::Create { .. })
-                if crate::cause::is_unsupported(self) =>
-            {
-                ErrorKind::Unsupported
-            }
-            Error::Trace(TraceError::NoTracefs) => ErrorKind::NotFound,
-            Error::Trace(TraceError::Io { source, .. }) | Error::Symbolize(SymbolizeError { source, .. }) => {
-                source.raw_os_error().map_or(ErrorKind::Failed, |e| of_errno(Errno(e)))
-            }
-            _ => self.errno().map_or(ErrorKind::Failed, of_errno),
-        }
     }
 
     /// The system call that failed, if one did.
@@ -163,11 +116,6 @@ impl Error {
     /// The kernel's error number, if a system call failed.
     pub fn errno(&self) -> Option<Errno> {
         self.sys_error().map(|e| e.errno)
-    }
-
-    /// What to do about it, if that can be said in general.
-    pub fn hint(&self) -> Option<String> {
-        hint::find(self)
     }
 }
 
@@ -191,14 +139,5 @@ impl std::fmt::Display for Causes<'_> {
             at = cause;
         }
         Ok(())
-    }
-}
-
-fn of_errno(errno: Errno) -> ErrorKind {
-    match errno {
-        e if e.is_permission() => ErrorKind::NotPermitted,
-        Errno::EOPNOTSUPP | Errno::ENOTSUPP | Errno::ENOSYS => ErrorKind::Unsupported,
-        Errno::ENOENT | Errno::ENODEV => ErrorKind::NotFound,
-        _ => ErrorKind::Failed,
     }
 }
