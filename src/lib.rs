@@ -26,11 +26,9 @@
 
 pub mod btf;
 pub mod bytes;
-mod cause;
 pub mod elf;
 mod error;
 pub mod events;
-mod hint;
 pub mod insn;
 pub mod kernel;
 pub mod links;
@@ -45,7 +43,7 @@ pub mod uapi;
 pub mod verifier;
 
 pub use elf::Object;
-pub use error::{Causes, Error, ErrorKind};
+pub use error::{Advice, Causes, Error, ErrorKind, NextStep};
 pub use kernel::Kernel;
 pub use links::{Link, Target, Xdp, XdpMode, attach};
 pub use loader::{Loaded, Options, Plan};

@@ -16,12 +16,12 @@
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::fmt;
-use std::fs;
 use std::os::fd::OwnedFd;
+use std::{fmt, fs};
 
+use super::nearest::nearest;
 use super::tracefs::{self, WrittenProbe};
-use super::{AttachError, Link, perf_link, why};
+use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::{Kernel, Symbol};
 use crate::progs::Program;
 use crate::sys::{self, Errno, PerfEvent, Sampling, SysError, perf_type};
@@ -139,14 +139,14 @@ const OPTIONS: &[&str] = &["KPROBES", "KPROBE_EVENTS", "BPF_EVENTS"];
 
 /// Attaches a program to a function of the kernel.
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Kprobe) -> Result<Link, AttachError> {
-    why::check_type(program, "kprobe", ProgType::Kprobe)?;
+    refusal::check_type(program, "kprobe", ProgType::Kprobe)?;
     let refused = |source| explain(kernel, program, probe, source);
     if probe.via == ProbeVia::Tracefs || pmu("kprobe").is_none() {
         let Some(root) = tracefs::root() else {
-            let options = why::unconfigured(kernel, OPTIONS);
+            let options = refusal::unconfigured(kernel, OPTIONS);
             let why = options.unwrap_or_else(|| tracefs::NOT_MOUNTED.into());
             let (program, hook) = (program.name().into(), probe.to_string());
-            return Err(AttachError::Unsupported { program, hook, why });
+            return Err(AttachError::Unsupported { program, hook, why, remedy: None });
         };
         return written(program, probe, &root).map_err(refused);
     }
@@ -170,7 +170,7 @@ pub(super) fn attach_syscall(
     program: &Program,
     call: &Ksyscall,
 ) -> Result<Link, AttachError> {
-    why::check_type(program, "ksyscall", ProgType::Kprobe)?;
+    refusal::check_type(program, "ksyscall", ProgType::Kprobe)?;
     let base = Kprobe { exit: call.exit, cookie: call.cookie, ..Kprobe::default() };
     let names = || SYSCALL_PREFIXES.iter().map(|prefix| format!("{prefix}{}", call.name));
     if pmu("kprobe").is_none() {
@@ -195,7 +195,7 @@ pub(super) fn attach_syscall(
         hook: call.to_string(),
         what: "system call",
         name: call.name.clone(),
-        near: why::nearest(&call.name, known.iter().map(String::as_str)),
+        near: nearest(&call.name, known.iter().map(String::as_str)),
     })
 }
 
@@ -332,10 +332,9 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
             Some(m) if m != "vmlinux" && !symbols.all().iter().any(|s| s.module.as_deref() == Some(m)) => {
                 format!("; module `{m}` is not loaded")
             }
-            _ => why::nearest(
-                name,
-                symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str()),
-            ),
+            _ => {
+                nearest(name, symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str()))
+            }
         };
         let (program, hook) = (program.name().into(), probe.to_string());
         return AttachError::NotFound {
@@ -363,7 +362,7 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
         }
         _ => "",
     };
-    why::refused_because(kernel, program, probe, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, probe, source, OPTIONS, guess)
 }
 
 /// The functions that the kernel's own list keeps probes off. Empty if it cannot be read.

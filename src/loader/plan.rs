@@ -220,7 +220,7 @@ pub enum PlanError {
         known: String,
     },
     /// The section name does not say what kind of program it is.
-    #[error("program `{program}`: section `{section}` is not a known program type{}; name the type with --type, or put it in one of the sections that `rawbpf sections` lists", nearest(.near))]
+    #[error("program `{program}`: section `{section}` is not a known program type{}", nearest(.near))]
     UnknownSection {
         /// The program.
         program: String,

@@ -67,10 +67,16 @@ pub enum TargetError {
         near: String,
     },
     /// A program that replaces another needs to be told which.
-    #[error(
-        "program `{program}` replaces a function of another program; say which with --onto {program}=TARGET[:FUNCTION], where TARGET is a loaded program"
-    )]
+    #[error("program `{program}` replaces a function of another program, and which one is not said")]
     NoProgram {
+        /// The program.
+        program: String,
+    },
+    /// Neither its section nor the options say which function it is to be bound to.
+    #[error(
+        "program `{program}`: no function is named, neither by its section nor beside the program that it is bound to"
+    )]
+    NoFunction {
         /// The program.
         program: String,
     },
@@ -160,7 +166,7 @@ fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetErr
     let btf = loaded_btf(target.btf_id)
         .ok_or_else(|| lost("has no types (BTF), by which its functions would be found"))?;
     let Some(name) = onto.function.as_deref().or_else(|| def.target()) else {
-        return Err(fail("no function is named: neither by its section nor by --onto".into()));
+        return Err(TargetError::NoFunction { program: def.name().into() });
     };
     match btf.find(name, BtfKind::Func) {
         Ok(btf_id) => {

@@ -72,7 +72,7 @@ impl Shelf {
         };
         // An object that was loaded has no lock either: only what a shelf left may be cleared.
         if !marked {
-            return Err(taken("an object that `rawbpf load` loaded"));
+            return Err(taken("a loaded object"));
         }
         clear(&dir).map_err(fail("clear the directory"))?;
         Ok(Shelf { dir, lock })

@@ -86,7 +86,7 @@ fn a_refused_map_is_told_what_its_type_takes() {
     let refused = |builder: &Builder<'_>, want: &str| {
         let error = Error::from(builder.create().expect_err(want));
         assert_eq!(error.errno(), Some(Errno::EINVAL), "{error}");
-        assert_eq!(error.hint().as_deref(), Some(want));
+        assert_eq!(error.advice().map(|advice| advice.to_string()).as_deref(), Some(want));
     };
     refused(
         &Builder::new(MapType::Array, "wide").key_size(8).value_size(8),
