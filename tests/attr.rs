@@ -120,7 +120,7 @@ fn the_attributes_of_every_command() {
             "raw_tracepoint.name" = name, "raw_tracepoint.prog_fd" = prog_fd, "raw_tracepoint.cookie" = cookie),
         ),
         (
-            "RawLinkCreate",
+            "LinkCreate",
             offsets!(attr::RawLinkCreate:
             "link_create.prog_fd" = prog_fd, "link_create.target_fd" = target_fd,
             "link_create.attach_type" = attach_type, "link_create.flags" = flags,
