@@ -44,5 +44,6 @@ mod requirements;
 mod schema;
 mod skeleton;
 mod smoke;
+mod starved;
 mod verifier_log;
 mod zz_lockdown;
