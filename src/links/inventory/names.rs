@@ -133,7 +133,7 @@ fn functions(count: usize) -> String {
 fn elsewhere(ifindex: u32) -> String {
     match ifindex {
         0 => "an interface that is gone".into(),
-        n => format!("interface {n} of another network namespace"),
+        n => format!("interface {n} of a network namespace that was not looked at"),
     }
 }
 
