@@ -100,7 +100,7 @@ fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<S
     let policy = Policy::here();
     let release = kernel.release();
     let needs = join(caps, release);
-    if policy.user_namespace {
+    if policy.user_namespace == Some(true) {
         return Some(format!(
             "{what} takes {needs} of the machine itself, and this process is in a user namespace, whose capabilities \
              do not count; run it outside, or with a BPF token (Linux 6.9): a bpffs that root has mounted with \
