@@ -355,7 +355,7 @@ fn rows(site: &Site) -> Vec<Row> {
         row(Own, "struct_ops list", ""),
         row(Maybe, "token show", ""),
         row(Maybe, "token create", ""),
-        row(Own, "gc", "--dry-run"),
+        row(Maybe, "gc", "--dry-run"),
         row(Own, "probes", "tcp_v4_rcv*"),
         row(Same, "probes", format!("main --exe {}", env!("CARGO_BIN_EXE_rawbpf"))),
         row(Own, "feature", ""),
@@ -363,8 +363,8 @@ fn rows(site: &Site) -> Vec<Row> {
         row(Own, "link list", ""),
         row(Own, "link list", "--all-netns"),
         row(Own, "link show", ""),
-        row(Own, "attachments", ""),
-        row(Own, "attachments", "--tree --all-netns"),
+        row(Maybe, "attachments", ""),
+        row(Maybe, "attachments", "--tree --all-netns"),
         row(Maybe, "iter", object("iter.o") + " --program dump_task"),
         row(Maybe, "iter", format!("{} --program dump_elements --map {}", object("iter.o"), pin("array"))),
         row(Own, "help", ""),
@@ -659,6 +659,46 @@ fn every_verb_has_a_row() {
         }
         assert!(all.len() > 50, "the help is not read: {all:?}");
         assert_eq!(all, rows, "the verbs and the rows of tests/starved.rs");
+    });
+}
+
+/// An answer that says less than usual must not say what it cannot know.
+#[test]
+fn what_cannot_be_seen_is_not_claimed() {
+    require!(ROOT);
+    in_namespace(|| {
+        mount_bpffs();
+        assert!(create("hash", 4, 8, 16));
+        let told = |verb, args: &str| {
+            let run = run(&row(Own, verb, args), EMPTY_PROC, false);
+            (run.status.code(), run.out, run.err)
+        };
+        // The map may be held by a process, and the pins of programs are not found.
+        let (status, out, err) = told("gc", "--dry-run");
+        assert_eq!(status, Some(1), "{out}{err}");
+        assert!(
+            out.contains("cannot look at the processes") && out.contains("cannot look at the pins"),
+            "{out}"
+        );
+        assert!(!out.contains("no process has it") && !out.contains("no program uses it"), "{out}");
+        let (status, out, err) = told("token show", "");
+        assert_ne!(status, Some(0), "{out}");
+        assert!(
+            !out.contains("no bpffs is mounted") && err.contains("/proc/thread-self/mounts"),
+            "{out}{err}"
+        );
+        let (_, out, err) = told("cgroup tree", "");
+        assert!(!err.contains("there is no mount") && err.contains("/proc/self/mounts"), "{out}{err}");
+        let (_, out, err) = told("probes", "ksys_read --functions");
+        assert!(err.contains("/proc/kallsyms") && err.contains("among what could be read"), "{out}{err}");
+        let (_, out, err) = told("link list", "");
+        assert!(err.contains("cannot look at the processes"), "{out}{err}");
+        let (_, out, err) = told("prog list", "");
+        assert!(err.contains("cannot look at the pins"), "{out}{err}");
+        let (_, out, _) = told("doctor", "");
+        let of = |what: &str| out.lines().find(|l| l.contains(what)).unwrap_or("").trim().to_string();
+        assert!(of("own user namespace").starts_with("unknown"), "{out}");
+        assert!(of("CAP_BPF").starts_with("unknown"), "{out}");
     });
 }
 
