@@ -4,6 +4,7 @@ mod attr;
 mod btf;
 mod cgroup;
 mod cli;
+mod compile_fail;
 mod core;
 mod deploy;
 mod elf;
