@@ -111,7 +111,7 @@ impl PerfBuffer {
     /// changed.
     pub fn rescan(&mut self) -> Result<bool, MapError> {
         self.scanned = Instant::now();
-        let online = sys::online_cpus();
+        let online = sys::cpus_to_try().map_err(MapError::sys(&self.map, "find the CPUs for"))?;
         let dead = |(cpu, ring): (&u32, &mut PerfRing)| {
             (!online.contains(cpu) || !ring.is_running()).then_some(*cpu)
         };

@@ -10,7 +10,7 @@ use super::why;
 use crate::kernel::policy::{Cap, Policy};
 use crate::kernel::{Kernel, release_text};
 use crate::progs::{ProgInfo, Program};
-use crate::sys::{self, ObjectKind, SysError};
+use crate::sys::SysError;
 use crate::uapi::{ProgType, Release};
 
 /// A program, and the hook that it was to be attached to: what every refusal names.
@@ -132,7 +132,7 @@ pub(super) fn lacking(caps: &[Cap]) -> Option<String> {
 
 /// `` `count_packets` (id 12)``, as far as it can be found out.
 pub(super) fn describe_program(id: u32) -> String {
-    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of);
+    let info = ProgInfo::by_id(id);
     match info {
         Ok(info) if !info.name.is_empty() => format!("`{}` (id {id})", info.name),
         _ => format!("with id {id}"),

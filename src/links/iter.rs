@@ -118,7 +118,7 @@ fn over_fd(program: &Program, fd: BorrowedFd<'_>, order: u32) -> Result<Link, Sy
 }
 
 fn create(program: &Program, info: &[u8]) -> Result<Link, SysError> {
-    let fd = sys::link_create(&mut LinkCreate {
+    let fd = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
         attach_type: AttachType::TraceIter,
         extra: LinkExtra::iter(info),

@@ -8,14 +8,13 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::OwnedFd;
 
 use super::functions::{self, Traceable};
 use super::{AttachError, Link, Skipped, kprobe, why};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, KprobePlaces, LinkCreate, LinkExtra, StrPtr};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of the kernel to probe together. Linux 5.18; sessions 6.10.
@@ -147,42 +146,37 @@ fn cookie(multi: &KprobeMulti, n: usize) -> u64 {
     }
 }
 
-fn by_names(program: &Program, multi: &KprobeMulti, items: &[(&str, u64)]) -> Result<OwnedFd, SysError> {
+fn by_names(program: &Program, multi: &KprobeMulti, items: &[(&str, u64)]) -> Result<LinkFd, SysError> {
     let nul = |_| SysError::other("attach to a function", Errno::ENOENT);
     let names: Vec<CString> =
         items.iter().map(|(name, _)| CString::new(*name).map_err(nul)).collect::<Result<_, _>>()?;
-    let pointers: Vec<Ptr<'_, u8>> = names.iter().map(|name| Ptr::to_str(name)).collect();
+    let pointers: Vec<StrPtr<'_>> = names.iter().map(|name| StrPtr::to(name)).collect();
     let cookies: Vec<u64> = items.iter().map(|(_, cookie)| *cookie).collect();
-    create(program, multi, items.len(), Ptr::to(&pointers), Ptr::NULL, &cookies)
+    create(program, multi, KprobePlaces::Names(&pointers), &cookies)
 }
 
-fn by_addresses(program: &Program, multi: &KprobeMulti, items: &[(u64, u64)]) -> Result<OwnedFd, SysError> {
+fn by_addresses(program: &Program, multi: &KprobeMulti, items: &[(u64, u64)]) -> Result<LinkFd, SysError> {
     let (addresses, cookies): (Vec<u64>, Vec<u64>) = items.iter().copied().unzip();
-    create(program, multi, items.len(), Ptr::NULL, Ptr::to(&addresses), &cookies)
+    create(program, multi, KprobePlaces::Addresses(&addresses), &cookies)
 }
 
 fn create<'a>(
     program: &'a Program,
     multi: &KprobeMulti,
-    count: usize,
-    names: Ptr<'a, Ptr<'a, u8>>,
-    addresses: Ptr<'a, u64>,
+    places: KprobePlaces<'a>,
     cookies: &'a [u64],
-) -> Result<OwnedFd, SysError> {
+) -> Result<LinkFd, SysError> {
     /// `BPF_F_KPROBE_MULTI_RETURN`
     const RETURN: u32 = 1;
     let flags = if multi.kind == MultiKind::Exit { RETURN } else { 0 };
-    let cookies = if multi.cookies.is_empty() { Ptr::NULL } else { Ptr::to(cookies) };
+    let cookies = if multi.cookies.is_empty() { &[] } else { cookies };
     let attach_type = match multi.kind {
         MultiKind::Session => AttachType::TraceKprobeSession,
         _ => AttachType::TraceKprobeMulti,
     };
-    sys::link_create(&mut LinkCreate {
-        prog_fd: Fd::of(program),
-        attach_type,
-        extra: LinkExtra::kprobe_multi(flags, count as u32, names, addresses, cookies),
-        ..Default::default()
-    })
+    let extra = LinkExtra::kprobe_multi(flags, places, cookies);
+    let extra = extra.ok_or(SysError::other("a cookie for each function", Errno::EINVAL))?;
+    sys::link_create(&LinkCreate { prog_fd: Fd::of(program), attach_type, extra, ..Default::default() })
 }
 
 fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysError) -> AttachError {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{AttachError, Link, why};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, SysError};
 use crate::uapi::{AttachType, ProgType};
 
@@ -29,9 +29,9 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, target: &LsmCgroup) -> 
     why::check_type(program, "lsm_cgroup", ProgType::Lsm)?;
     let dir = File::open(&target.cgroup).map_err(|e| SysError::other("open the cgroup", e));
     let made = dir.and_then(|dir| {
-        sys::link_create(&mut LinkCreate {
+        sys::link_create(&LinkCreate {
             prog_fd: Fd::of(program),
-            target_fd: Fd::of(&dir),
+            target_fd: TargetFd::of(&dir),
             attach_type: AttachType::LsmCgroup,
             ..Default::default()
         })

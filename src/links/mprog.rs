@@ -10,7 +10,7 @@ use super::direct::{Direct, How, Spot};
 use super::netns::Home;
 use super::order::{Order, REPLACE, RawOrder, Via};
 use super::{AttachError, Link};
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
 use crate::sys::{self, Errno, HookPrograms, ObjectKind, SysError};
 use crate::uapi::AttachType;
 
@@ -28,7 +28,7 @@ pub(super) struct List<'a> {
 
 /// What stands in the list of an interface of the current network namespace.
 pub(super) fn query(ifindex: u32, attach_type: AttachType) -> Result<HookPrograms, SysError> {
-    sys::prog_query(Fd::ifindex(ifindex), attach_type, 0)
+    sys::prog_query(TargetFd::ifindex(ifindex), attach_type, 0)
 }
 
 impl List<'_> {
@@ -54,9 +54,9 @@ impl List<'_> {
     }
 
     fn link(&self, attempt: &Attempt<'_>, order: RawOrder) -> Result<Link, SysError> {
-        let fd = sys::link_create(&mut LinkCreate {
+        let fd = sys::link_create(&LinkCreate {
             prog_fd: Fd::of(attempt.program),
-            target_fd: Fd::ifindex(self.ifindex),
+            target_fd: TargetFd::ifindex(self.ifindex),
             attach_type: self.attach_type,
             flags: order.flags,
             extra: LinkExtra::ordered(order.relative, order.revision),

@@ -162,7 +162,7 @@ static NEEDS: Needs = Needs {
 pub(super) fn attach(program: &Program, spot: &Netfilter) -> Result<Link, AttachError> {
     let attempt = Attempt::new(program, format!("netfilter {spot}"));
     attempt.wants("netfilter", ProgType::Netfilter)?;
-    let made = sys::link_create(&mut LinkCreate {
+    let made = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
         attach_type: AttachType::Netfilter,
         extra: LinkExtra::netfilter(

@@ -148,7 +148,7 @@ fn open(event: &PerfEvent) -> Result<Vec<OwnedFd>, SysError> {
     let cpus: Vec<i32> = match (event.cpu, event.pid) {
         (Some(cpu), _) => vec![cpu as i32],
         (None, Some(_)) => vec![-1],
-        (None, None) => sys::online_cpus().into_iter().map(|cpu| cpu as i32).collect(),
+        (None, None) => sys::cpus_to_try()?.into_iter().map(|cpu| cpu as i32).collect(),
     };
     let mut out = Vec::new();
     for cpu in cpus {

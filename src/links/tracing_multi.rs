@@ -5,14 +5,13 @@
 //! 16 bytes, and no variable number of them.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 
 use super::{AttachError, Link, functions, why};
 use crate::btf::{Btf, BtfKind, Kind, KindSet, TypeId};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of the kernel, or of one module, for one tracing program.
@@ -107,15 +106,13 @@ fn has_trampoline(btf: &Btf, function: &Kind<'_>) -> bool {
     returns && params.len() <= MAX_ARGS && params.iter().all(|p| is_small(p.ty))
 }
 
-fn create(program: &Program, multi: &TracingMulti, some: &[(TypeId, String)]) -> Result<OwnedFd, SysError> {
+fn create(program: &Program, multi: &TracingMulti, some: &[(TypeId, String)]) -> Result<LinkFd, SysError> {
     let ids: Vec<u32> = some.iter().map(|(id, _)| id.0).collect();
     let cookies = vec![multi.cookie; if multi.cookie == 0 { 0 } else { ids.len() }];
-    sys::link_create(&mut LinkCreate {
-        prog_fd: Fd::of(program),
-        attach_type: program.attach_type(),
-        extra: LinkExtra::tracing_multi(&ids, Ptr::to(&cookies)),
-        ..Default::default()
-    })
+    let extra = LinkExtra::tracing_multi(&ids, &cookies);
+    let extra = extra.ok_or(SysError::other("a cookie for each function", Errno::EINVAL))?;
+    let (prog_fd, attach_type) = (Fd::of(program), program.attach_type());
+    sys::link_create(&LinkCreate { prog_fd, attach_type, extra, ..Default::default() })
 }
 
 fn explain(kernel: &Kernel, program: &Program, hook: &str, source: SysError) -> AttachError {

@@ -13,7 +13,7 @@ use super::xdp_netlink::set;
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::netlink::Netlink;
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType};
@@ -98,9 +98,9 @@ pub(super) fn attach(program: &Program, xdp: &Xdp) -> Result<Link, AttachError> 
 }
 
 fn create(program: &Program, ifindex: u32, mode: XdpMode) -> Result<Link, SysError> {
-    let fd = sys::link_create(&mut LinkCreate {
+    let fd = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
-        target_fd: Fd::ifindex(ifindex),
+        target_fd: TargetFd::ifindex(ifindex),
         attach_type: AttachType::Xdp,
         flags: mode.flags(),
         ..Default::default()

@@ -22,7 +22,7 @@ use crate::maps::{Map, Shape};
 use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
 use crate::sys::map::MapFd;
-use crate::sys::{self, ArenaMapping, Errno, ObjectKind, ProgLoadParts, SysError};
+use crate::sys::{self, BtfFd, Errno, ObjectKind, ProgFd, ProgLoadParts, SharedMapping, SysError};
 use crate::uapi::{MapType, ProgType};
 use crate::verifier::{self, Diagnosis};
 
@@ -186,7 +186,7 @@ impl Plan {
 struct Run<'p> {
     plan: &'p Plan,
     token: Option<OwnedFd>,
-    btf: Option<OwnedFd>,
+    btf: Option<BtfFd>,
     /// Why the kernel refused the object's types.
     untyped: Option<SysError>,
     maps: Vec<Option<Map>>,
@@ -199,7 +199,7 @@ struct Run<'p> {
     /// Maps that existed already: they keep their contents.
     reused: Vec<MapIx>,
     logs: Vec<VerifierLog>,
-    arenas: Vec<(String, ArenaMapping)>,
+    arenas: Vec<(String, SharedMapping)>,
 }
 
 impl Run<'_> {
@@ -389,7 +389,7 @@ impl Run<'_> {
     }
 
     /// Loads without a log; if that fails, again with one.
-    fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<OwnedFd, LoadError> {
+    fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<ProgFd, LoadError> {
         let mut refused = None;
         if self.plan.log_level == 0 {
             match sys::prog_load(self.head(program, 0), parts, &mut []).fd {
@@ -469,7 +469,7 @@ impl Run<'_> {
         program: &ProgPlan,
         parts: ProgLoadParts,
         level: u32,
-    ) -> (Result<OwnedFd, SysError>, VerifierLog) {
+    ) -> (Result<ProgFd, SysError>, VerifierLog) {
         /// What kernels before 5.15 allow at most.
         const OLD_MAX: usize = (u32::MAX >> 8) as usize;
         let mut size = 1 << 20;

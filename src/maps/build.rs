@@ -251,7 +251,7 @@ impl<'a> Builder<'a> {
         match limit {
             Limit::Elements | Limit::Pages => given.unwrap_or(1),
             Limit::RingBytes => ring_size(given.unwrap_or(1 << 18)),
-            Limit::Cpus => given.unwrap_or(sys::possible_cpus() as u32),
+            Limit::Cpus => given.unwrap_or_else(|| sys::possible_cpus().map_or(0, |cpus| cpus as u32)),
             Limit::One => given.unwrap_or(1),
             Limit::None => given.unwrap_or(0),
         }
@@ -262,7 +262,7 @@ impl<'a> Builder<'a> {
         /// What a hash keeps beside an element.
         const HEAD: u64 = 48;
         let [_, (_, key), (_, value), (_, entries), (_, flags), _] = self.fields();
-        let cpus = if is_per_cpu(self.map_type) { sys::possible_cpus() as u64 } else { 1 };
+        let cpus = if is_per_cpu(self.map_type) { sys::possible_cpus().unwrap_or(1) as u64 } else { 1 };
         let value = value.next_multiple_of(8).saturating_mul(cpus);
         match Rule::of(self.map_type).map(|rule| rule.limit) {
             Some(Limit::RingBytes) => entries,
@@ -293,6 +293,10 @@ impl<'a> Builder<'a> {
             shape: self.shape(),
             source,
         };
+        if self.max_entries.is_none() && Rule::of(self.map_type).is_some_and(|rule| rule.limit == Limit::Cpus)
+        {
+            sys::possible_cpus().map_err(fail)?;
+        }
         let needs_btf = Rule::of(self.map_type).is_some_and(|rule| rule.needs_btf) && self.btf.is_none();
         let made = if needs_btf { Some(self.plain_types().map_err(fail)?) } else { None };
         let types = match (&self.btf, &made) {
@@ -344,7 +348,7 @@ impl<'a> Builder<'a> {
         let value = b.array(byte, int, value_size as u32);
         let bytes = b.to_bytes().map_err(|_: BtfError| SysError::other("BPF_BTF_LOAD", Errno::EINVAL))?;
         let (fd, _) = sys::btf_load(&bytes, &mut [], Fd::borrow(self.token));
-        Ok((fd?, int, value))
+        Ok((fd?.into(), int, value))
     }
 
     /// What the kernel will be asked for.

@@ -105,7 +105,7 @@ use crate::uapi::MapType;
 /// An open map. Clones share the descriptor.
 #[derive(Debug, Clone)]
 pub struct Map {
-    fd: Arc<MapFd>,
+    pub(crate) fd: Arc<MapFd>,
     info: MapInfo,
     btf: Option<Arc<Btf>>,
 }
@@ -171,25 +171,29 @@ impl MapInfo {
 impl Map {
     /// Takes a descriptor of a map whose full name and types are known already.
     pub(crate) fn created(fd: OwnedFd, name: &str, btf: Option<Arc<Btf>>) -> Result<Map, SysError> {
-        let (fd, raw) = MapFd::new(fd)?;
+        let (fd, raw) = MapFd::known(fd)?;
         let info = MapInfo { name: name.into(), ..MapInfo::new(&raw) };
         Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a map.
     pub fn from_fd(fd: OwnedFd) -> Result<Map, SysError> {
-        let (fd, raw) = MapFd::new(fd)?;
+        MapFd::new(fd).map(Map::with_types)
+    }
+
+    /// Takes an open map, and looks up its types and its full name in them.
+    pub(crate) fn with_types((fd, raw): (MapFd, RawMapInfo)) -> Map {
         let mut info = MapInfo::new(&raw);
         let btf = (info.btf_id != 0).then(|| loaded_btf(info.btf_id)).flatten();
         if let Some(full) = btf.as_deref().and_then(|btf| full_name(btf, &info)) {
             info.name = full;
         }
-        Ok(Map { fd: Arc::new(fd), info, btf })
+        Map { fd: Arc::new(fd), info, btf }
     }
 
     /// Opens the map with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
     pub fn open_id(id: u32) -> Result<Map, SysError> {
-        Map::from_fd(sys::fd_by_id(ObjectKind::Map, id)?)
+        MapFd::by_id(id).map(Map::with_types)
     }
 
     /// Opens a pinned map. Linux 4.4.

@@ -308,7 +308,11 @@ impl Map {
     /// itself as CPU 0's.
     pub fn slots<'v>(&self, value: &'v [u8]) -> impl Iterator<Item = (u32, &'v [u8])> {
         let (size, slot) = (self.info().value_size as usize, self.fd.slot_len().max(1));
-        let cpus = if is_per_cpu(self.info().map_type) { crate::sys::possible_cpu_list() } else { &[0] };
+        // A value was read, so the CPUs are known.
+        let cpus = match is_per_cpu(self.info().map_type) {
+            true => crate::sys::possible_cpu_list().unwrap_or_default(),
+            false => &[0],
+        };
         cpus.iter()
             .copied()
             .zip(value.chunks(slot))

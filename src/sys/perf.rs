@@ -109,7 +109,7 @@ const FREQ: u64 = if cfg!(target_endian = "big") { 1 << (63 - 10) } else { 1 << 
 ///
 /// `EACCES` or `EPERM` without `CAP_PERFMON`, as `kernel.perf_event_paranoid` says; `ENOENT` for a function or a
 /// counter that does not exist.
-pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
+pub(crate) fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOEXEC: u64 = 1 << 3;
     const NO_GROUP: i32 = -1;
@@ -117,7 +117,7 @@ pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<Owne
         Sampling::Period(period) => (period, 0),
         Sampling::Frequency(hz) => (hz, FREQ),
     };
-    let attr = RawAttr {
+    let mut attr = RawAttr {
         kind: event.kind,
         size: size_of::<RawAttr>() as u32,
         config: event.config,
@@ -132,8 +132,9 @@ pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<Owne
     };
     let fail = |errno| SysError::other("perf_event_open", errno);
     let fields = observe::before(|| event.fields(pid, cpu));
-    // SAFETY: `attr` is as long as it says; the strings that it points to are borrowed by `event`.
-    let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &attr, pid, cpu, NO_GROUP, CLOEXEC) };
+    // SAFETY: `attr` is as long as it says, and may be written: a kernel that knows less writes its own size there. The
+    // strings that it points to are borrowed by `event`.
+    let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &mut attr, pid, cpu, NO_GROUP, CLOEXEC) };
     let result = if raw < 0 { Err(Errno::last()) } else { Ok(raw as i32) };
     observe::after(Call::Other("perf_event_open"), fields, result, "");
     // SAFETY: the kernel just returned this descriptor to us.
@@ -146,21 +147,21 @@ nix::ioctl_none!(disable, b'$', 1);
 nix::ioctl_write_int!(set_bpf, b'$', 8);
 
 /// `PERF_EVENT_IOC_ENABLE`
-pub fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { enable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_ENABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_DISABLE`
-pub fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { disable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_DISABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_SET_BPF`: puts a program behind the event, until the event is closed. Linux 4.1.
-pub fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
     let program = program.as_fd().as_raw_fd();
     // SAFETY: borrowed descriptors, no memory.
     let done = unsafe { set_bpf(event.as_fd().as_raw_fd(), program as libc::c_ulong) };

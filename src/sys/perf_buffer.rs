@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use super::errno::{Errno, SysError};
 use super::fd;
 use super::mmap::SharedMapping;
+use super::perf::perf_enable;
 use super::ring::page_size;
 
 const DATA_HEAD: usize = 1024;
@@ -91,7 +92,7 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
         Wakeup::Events(n) => (0, n.max(1)),
         Wakeup::Bytes(n) => (WATERMARK, n.max(1)),
     };
-    let attr = EventAttr {
+    let mut attr = EventAttr {
         kind: SOFTWARE,
         size: size_of::<EventAttr>() as u32,
         config: BPF_OUTPUT,
@@ -107,11 +108,12 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOEXEC: libc::c_ulong = 1 << 3;
     let (any_process, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
-    // SAFETY: `attr` is a live repr(C) struct that says its own size.
+    // SAFETY: `attr` is a live repr(C) struct that says its own size, and may be written: a kernel that knows less
+    // writes its own size there.
     let ret = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            std::ptr::from_ref(&attr),
+            std::ptr::from_mut(&mut attr),
             any_process,
             cpu,
             no_group,
@@ -134,19 +136,8 @@ impl PerfRing {
         let event = open_event(cpu, wakeup)?;
         let shared = SharedMapping::new(&event, 0, page + size, true)?;
         let ring = PerfRing { event, shared, page, size, at: 0, head: 0, copy: Vec::new(), ran: 0 };
-        ring.enable()?;
+        perf_enable(&ring.event)?;
         Ok(ring)
-    }
-
-    fn enable(&self) -> Result<(), SysError> {
-        use std::os::fd::AsRawFd as _;
-        /// `PERF_EVENT_IOC_ENABLE`
-        const ENABLE: u32 = 0x2400;
-        // SAFETY: the request takes no memory.
-        match unsafe { libc::ioctl(self.event.as_raw_fd(), ENABLE as _, 0) } {
-            0 => Ok(()),
-            _ => Err(SysError::other("ioctl(PERF_EVENT_IOC_ENABLE)", Errno::last())),
-        }
     }
 
     /// True if the event has run since this was asked last. When its CPU goes offline the kernel stops an event

@@ -200,7 +200,7 @@ fn a_perf_buffer_gives_what_was_sent_on_each_cpu() {
     require!(ROOT);
     let loaded = load("perf_events");
     let mut buffer = perf(&loaded, 8);
-    let cpus = sys::online_cpus();
+    let cpus = sys::online_cpus().expect("sysfs tells");
     assert_eq!(buffer.cpus().collect::<Vec<_>>(), cpus);
     assert!(!buffer.poll(NOW).expect("poll"));
     for cpu in &cpus {

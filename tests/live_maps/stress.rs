@@ -38,8 +38,11 @@ fn produce(program: &Program, read: impl FnOnce()) -> u64 {
                 runs
             }
         };
-        let producers: Vec<_> =
-            sys::online_cpus().into_iter().map(|cpu| scope.spawn(producer(cpu))).collect();
+        let producers: Vec<_> = sys::online_cpus()
+            .expect("sysfs tells")
+            .into_iter()
+            .map(|cpu| scope.spawn(producer(cpu)))
+            .collect();
         read();
         done.store(true, Ordering::SeqCst);
         producers.into_iter().map(|p| p.join().expect("it ran")).sum()
@@ -121,7 +124,7 @@ fn a_perf_buffer_loses_nothing_unseen() {
     });
     buffer.consume(&mut each);
     // The kernel tells of the last losses with the next event on each CPU.
-    for cpu in sys::online_cpus() {
+    for cpu in sys::online_cpus().expect("sysfs tells") {
         stay_on(cpu as usize);
         run(program, 1);
         runs += 1;

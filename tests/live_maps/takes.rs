@@ -19,7 +19,7 @@ fn types(value_size: u32) -> Option<(OwnedFd, u32, u32)> {
     let byte = b.int("unsigned char", 1, IntEncoding::UNSIGNED);
     let value = b.array(byte, int, value_size);
     let (fd, _) = sys::btf_load(&b.to_bytes().ok()?, &mut [], Fd::NONE);
-    Some((fd.ok()?, int.0, value.0))
+    Some((fd.ok()?.into(), int.0, value.0))
 }
 
 fn ask(shape: &Shape, btf: Option<&(OwnedFd, u32, u32)>, inner: &OwnedFd) -> Result<OwnedFd, SysError> {

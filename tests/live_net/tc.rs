@@ -174,7 +174,7 @@ fn the_revision_tells_a_list_that_has_changed() {
         let loaded = load("tc_order.o", &[]);
         let [one, two] = ["one", "two"].map(|name| program(&loaded, name));
         let query = || {
-            let target = rawbpf::sys::attr::Fd::ifindex(veth.near);
+            let target = rawbpf::sys::attr::TargetFd::ifindex(veth.near);
             rawbpf::sys::prog_query(target, AttachType::TcxIngress, 0).expect("the list is told")
         };
         let seen = query().revision;

@@ -32,7 +32,7 @@ use super::info::{self, Hook, LinkInfo, PerfHook};
 use super::netns::NetNs;
 use super::order::Via;
 use crate::progs::ProgInfo;
-use crate::sys::{self, Errno, ObjectKind, SysError};
+use crate::sys::{Errno, SysError};
 use crate::uapi::{AttachType, LinkType, ProgType};
 
 mod cgroups;
@@ -230,9 +230,8 @@ impl Survey {
         let mut programs: HashMap<u32, Option<ProgInfo>> = HashMap::new();
         for attachment in &mut self.found {
             let id = attachment.prog_id;
-            let program = programs.entry(id).or_insert_with(|| {
-                (id != 0).then(|| sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of).ok()).flatten()
-            });
+            let program =
+                programs.entry(id).or_insert_with(|| (id != 0).then(|| ProgInfo::by_id(id).ok()).flatten());
             if let Some(program) = program {
                 attachment.program = Some(program.name.clone()).filter(|n| !n.is_empty());
                 attachment.prog_type = Some(program.prog_type);
