@@ -137,7 +137,7 @@ impl Policy {
             unprivileged_bpf_disabled: sysctl("kernel/unprivileged_bpf_disabled"),
             lockdown: lockdown(),
             perf_event_paranoid: sysctl("kernel/perf_event_paranoid"),
-            memlock: getrlimit(Resource::RLIMIT_MEMLOCK).ok().map(|l| l.0).filter(|l| *l != RLIM_INFINITY),
+            memlock: memlock(),
             lsm: lsm.trim().split(',').filter(|m| !m.is_empty()).map(String::from).collect(),
             jit: sysctl("net/core/bpf_jit_enable"),
         }
@@ -187,6 +187,13 @@ const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 /// Whether this process is in another user namespace than the initial one; `None` without /proc.
 pub(crate) fn in_user_namespace() -> Option<bool> {
     fs::metadata("/proc/self/ns/user").ok().map(|namespace| namespace.ino() != INITIAL_USER_NAMESPACE)
+}
+
+/// The soft limit of locked memory; `None` if there is none.
+fn memlock() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_MEMLOCK).ok()?;
+    #[allow(clippy::useless_conversion, reason = "it is of 32 bit on machines of 32 bit")]
+    (soft != RLIM_INFINITY).then(|| soft.into())
 }
 
 /// `none [integrity] confidentiality`: the mode in brackets.
