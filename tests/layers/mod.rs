@@ -128,7 +128,8 @@ fn public_types_have_names_of_their_own() {
             }
         }
     }
-    known.retain(|_, files| files.len() > 1);
+    // In a macro a name is `$name`.
+    known.retain(|name, files| files.len() > 1 && !name.is_empty());
     assert!(known.is_empty(), "{known:#?}");
 }
 
