@@ -24,7 +24,7 @@ use super::tracefs::{self, WrittenProbe};
 use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::{Kernel, Symbol};
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, Sampling, SysError, perf_type};
+use crate::sys::{self, Errno, PerfAttr, Sampling, SysError, perf_type};
 use crate::uapi::ProgType;
 
 /// A kernel function to probe. Linux 4.1; `Cookie`s since 5.15.
@@ -226,7 +226,7 @@ pub(super) fn pmu(name: &str) -> Option<(u32, u64)> {
 }
 
 /// A kprobe is of all processes, so one CPU stands for all.
-fn perf_open(event: &PerfEvent<'_>) -> Result<OwnedFd, SysError> {
+fn perf_open(event: &PerfAttr<'_>) -> Result<OwnedFd, SysError> {
     sys::perf_event_open(event, -1, 0)
 }
 
@@ -238,12 +238,12 @@ fn source(probe: &Kprobe) -> Result<(u32, u64), SysError> {
 fn open(probe: &Kprobe, function: &str) -> Result<OwnedFd, SysError> {
     let name = CString::new(function).map_err(|_| SysError::other("perf_event_open", Errno::EINVAL))?;
     let (kind, config) = source(probe)?;
-    perf_open(&PerfEvent::probe(kind, config, &name, probe.offset))
+    perf_open(&PerfAttr::probe(kind, config, &name, probe.offset))
 }
 
 fn open_at(probe: &Kprobe, address: u64) -> Result<OwnedFd, SysError> {
     let (kind, config) = source(probe)?;
-    perf_open(&PerfEvent::probe_at(kind, config, address.wrapping_add(probe.offset)))
+    perf_open(&PerfAttr::probe_at(kind, config, address.wrapping_add(probe.offset)))
 }
 
 /// The address, if that is what was given.
@@ -303,7 +303,7 @@ pub(super) fn attach_written(
 ) -> Result<Link, SysError> {
     use super::Undo as _;
     let attached = probe.id(root).and_then(|id| {
-        let event = PerfEvent::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
+        let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
         let event = sys::perf_event_open(&event, pid, if pid == -1 { 0 } else { -1 })?;
         perf_link::attach(program, vec![event], cookie)
     });

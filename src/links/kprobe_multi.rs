@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::functions::{self, Traceable};
 use super::nearest::nearest;
-use super::{AttachError, Link, Skipped, kprobe, refusal};
+use super::{AttachError, Link, SkippedFunction, kprobe, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, KprobePlaces, LinkCreate, LinkExtra, StrPtr};
@@ -135,7 +135,7 @@ fn by_pattern(
     };
     let (link, mut skipped) = functions::attach_most(&found, |f| f.name.clone(), attach).map_err(refused)?;
     let why = "the kernel keeps probes off it";
-    skipped.extend(kept_off.into_iter().map(|f| Skipped { name: f.name, why: why.into() }));
+    skipped.extend(kept_off.into_iter().map(|f| SkippedFunction { name: f.name, why: why.into() }));
     Ok(Link::new(link).skipping(skipped))
 }
 

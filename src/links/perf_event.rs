@@ -144,7 +144,7 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, event: &PerfEvent) -> R
 
 fn open(event: &PerfEvent) -> Result<Vec<OwnedFd>, SysError> {
     let (kind, config) = event.numbers().ok_or(SysError::other("perf_event_open", Errno::ENOENT))?;
-    let counter = sys::PerfEvent::counter(kind, config, event.sampling);
+    let counter = sys::PerfAttr::counter(kind, config, event.sampling);
     let pid = event.pid.map_or(-1, |pid| pid as i32);
     let cpus: Vec<i32> = match (event.cpu, event.pid) {
         (Some(cpu), _) => vec![cpu as i32],

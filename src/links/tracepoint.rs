@@ -9,7 +9,7 @@ use super::nearest::nearest;
 use super::{AttachError, Link, perf_link, refusal, tracefs};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, Sampling, SysError, perf_type};
+use crate::sys::{self, Errno, PerfAttr, Sampling, SysError, perf_type};
 use crate::uapi::ProgType;
 
 /// A tracepoint. Linux 4.7.
@@ -59,7 +59,7 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, point: &Tracepoint) -> 
     };
     let id = tracefs::event_id(&root, &point.category, &point.name).map_err(refused)?;
     // A tracepoint is of all processes, so one CPU stands for all.
-    let event = PerfEvent::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
+    let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
     let event = sys::perf_event_open(&event, -1, 0).map_err(refused)?;
     perf_link::attach(program, vec![event], point.cookie).map_err(refused)
 }

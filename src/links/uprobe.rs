@@ -25,7 +25,7 @@ use super::tracefs::{self, WrittenProbe};
 use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, SysError};
+use crate::sys::{self, Errno, PerfAttr, SysError};
 use crate::uapi::ProgType;
 
 /// A place in a user-space program or library. Linux 4.3; cookies since 5.15.
@@ -224,7 +224,7 @@ fn open(path: &Path, offset: u64, probe: &Uprobe) -> Result<OwnedFd, SysError> {
         Some(pid) => (pid as i32, -1),
         None => (-1, 0),
     };
-    sys::perf_event_open(&PerfEvent::probe(kind, config, &path, offset), pid, cpu)
+    sys::perf_event_open(&PerfAttr::probe(kind, config, &path, offset), pid, cpu)
 }
 
 /// Puts a program behind several places of one file, an event for each: offset, semaphore, cookie.

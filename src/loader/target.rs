@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use super::options::Onto;
+use super::options::ProgTarget;
 use crate::btf::{BtfKind, Kind, TypeId};
 use crate::elf::{Binding, FuncIx, Object, ProgDef};
 use crate::kernel::{Feature, Kernel, KernelError};
@@ -113,7 +113,7 @@ pub(super) fn name(def: &ProgDef) -> Option<(String, BtfKind)> {
 pub(super) fn find(
     def: &ProgDef,
     kernel: &Kernel,
-    onto: Option<&Onto>,
+    onto: Option<&ProgTarget>,
 ) -> Result<Option<AttachTarget>, TargetError> {
     let Some(row) = def.def.filter(|row| row.needs_btf_target()) else { return Ok(None) };
     let program = || def.name().to_string();
@@ -158,7 +158,7 @@ pub(super) fn find(
 }
 
 /// Finds a function of a loaded program by that program's types.
-fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetError> {
+fn find_in_program(def: &ProgDef, onto: &ProgTarget) -> Result<AttachTarget, TargetError> {
     let fail = |why: String| TargetError::Onto { program: def.name().into(), why };
     let target = Program::open_id(onto.target).and_then(|target| target.info());
     let target = target.map_err(|e| fail(format!("program {} cannot be opened: {e}", onto.target)))?;

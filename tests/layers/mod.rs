@@ -25,7 +25,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
-    ("running", &["elf", "error", "kernel", "links", "loader", "progs"]),
+    ("attached", &["elf", "error", "kernel", "links", "loader", "progs"]),
     (
         "error",
         &[
@@ -107,6 +107,30 @@ fn files_do_not_go_in_circles() {
         let large: Vec<_> = circles.into_iter().filter(|c| c.len() > most).collect();
         assert!(large.is_empty(), "{root}: {large:#?}");
     }
+}
+
+/// A name that stands once can be searched for, and means one thing in every message of the compiler.
+#[test]
+fn public_types_have_names_of_their_own() {
+    require!(HOST);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let mut known = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for file in files.iter().filter(|f| !f.starts_with(src.join("bin"))) {
+        let text = fs::read_to_string(file).expect("text");
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or("");
+        for line in text.lines().filter_map(|line| line.trim_start().strip_prefix("pub ")) {
+            let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            if matches!(words.next(), Some("struct" | "enum" | "union" | "trait" | "type")) {
+                let name = words.next().unwrap_or("").to_string();
+                known.entry(name).or_default().push(file.display().to_string());
+            }
+        }
+    }
+    // In a macro a name is `$name`.
+    known.retain(|name, files| files.len() > 1 && !name.is_empty());
+    assert!(known.is_empty(), "{known:#?}");
 }
 
 /// Advice is data: a library that says "use --pid" is wrong in every other program.

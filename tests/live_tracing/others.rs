@@ -7,7 +7,7 @@ use crate::gate::{
     FENTRY, FREPLACE, GUEST, ITER, LSM_CGROUP, PERF_EVENT, PERF_LINK, ROOT, TRACING_MULTI, require,
 };
 use rawbpf::links::{Iter, LsmCgroup, PerfEvent, Remedy};
-use rawbpf::loader::Onto;
+use rawbpf::loader::ProgTarget;
 use rawbpf::sys::{Sampling, TestRun};
 use rawbpf::{Error, NextStep};
 
@@ -164,8 +164,11 @@ fn a_function_of_a_program_is_replaced() {
         assert_eq!(run(), DROP);
         let id = xdp.info().expect("it is there").id;
         let onto = |function: Option<&str>| {
-            let onto =
-                Onto { program: "new_verdict".into(), target: id, function: function.map(String::from) };
+            let onto = ProgTarget {
+                program: "new_verdict".into(),
+                target: id,
+                function: function.map(String::from),
+            };
             let options = Options { onto: vec![onto], ..Options::default() };
             object("replacement").plan(kernel(), &options)
         };

@@ -20,6 +20,7 @@ mod commands;
 mod keep;
 mod options;
 mod select;
+mod store;
 mod targets;
 mod ui;
 mod values;

@@ -15,8 +15,8 @@ use rawbpf::links::{self, Hook, LeftProbe, LinkInfo, Scope, inventory as take_in
 use rawbpf::{maps, progs};
 use serde::Serialize;
 
-use crate::keep::bpffs;
-use crate::keep::store::{Entry, Store};
+use crate::store::bpffs;
+use crate::store::{Entry, Store};
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;

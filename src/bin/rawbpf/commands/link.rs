@@ -10,9 +10,9 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
 use serde::Serialize;
 
-use crate::keep::bpffs;
-use crate::keep::store::{LINKS, Store};
 use crate::options::scope::{ScopeArgs, scope};
+use crate::store::bpffs;
+use crate::store::{LINKS, Store};
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::table::Table;

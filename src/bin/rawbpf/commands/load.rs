@@ -6,10 +6,11 @@ use clap::Args as ClapArgs;
 
 use crate::keep::report::{LoadReport, report};
 use crate::keep::signals::hold_signals;
-use crate::keep::store::{Entry, Store};
 use crate::keep::wanted::Wanted;
-use crate::keep::{attach, bpffs, replace, struct_ops};
+use crate::keep::{attach, replace, struct_ops};
 use crate::options::LoadOptions;
+use crate::store::bpffs;
+use crate::store::{Entry, Store};
 use crate::targets::{self, net, section};
 use crate::ui::error::CliError;
 use crate::ui::output::Output;

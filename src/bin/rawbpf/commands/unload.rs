@@ -6,8 +6,9 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use crate::keep::store::{Removed, Store};
-use crate::keep::{bpffs, replace};
+use crate::keep::replace;
+use crate::store::bpffs;
+use crate::store::{Removed, Store};
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rawbpf::links::{Lifetime, MapRef, Sockmap, Via};
 use rawbpf::{Kernel, Link, Loaded, Program, Target};
 
-use crate::keep::store::{Entry, LINKS, PROGS};
 use crate::options::LoadOptions;
+use crate::store::{Entry, LINKS, PROGS};
 use crate::targets::name::names;
 use crate::targets::section;
 use crate::ui::error::CliError;

@@ -4,7 +4,7 @@
 use rawbpf::links::{Lifetime, Scope, inventory};
 use rawbpf::{Link, Loaded, Program, Target};
 
-use crate::keep::store::{DIRECT, Entry};
+use crate::store::{DIRECT, Entry};
 use crate::targets::name::names;
 use crate::ui::error::CliError;
 

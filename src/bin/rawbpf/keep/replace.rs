@@ -21,9 +21,9 @@ use rawbpf::{Link, Loaded, Map, Program, Target};
 use crate::keep::attach::{self, Attached, Attachments};
 use crate::keep::report::{self, LinkRow, LoadReport};
 use crate::keep::signals::hold_signals;
-use crate::keep::store::{DIRECT, Entry, LINKS, MAPS, PROGS};
 use crate::keep::wanted::Wanted;
 use crate::keep::{linkless, struct_ops};
+use crate::store::{DIRECT, Entry, LINKS, MAPS, PROGS};
 use crate::targets::name::{is_tracing, names};
 use crate::ui::error::CliError;
 

@@ -93,7 +93,8 @@ pub(crate) fn report(
         let info =
             a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
         let note = a.link.note().map(String::from);
-        let row = |s: &rawbpf::links::Skipped| SkippedRow { program: s.name.clone(), why: s.why.clone() };
+        let row =
+            |s: &rawbpf::links::SkippedFunction| SkippedRow { program: s.name.clone(), why: s.why.clone() };
         let skipped = a.link.skipped().iter().map(row).collect();
         let id = info.map(|i| i.id);
         links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });

@@ -9,8 +9,8 @@ use rawbpf::sys::Errno;
 use rawbpf::{Link, Loaded, Map, Plan};
 
 use crate::keep::attach::{Attached, Attachments};
-use crate::keep::store::{self, Entry};
 use crate::options::LoadOptions;
+use crate::store::{self, Entry};
 use crate::ui::error::CliError;
 
 /// The maps of an object that can be attached.

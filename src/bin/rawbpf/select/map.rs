@@ -5,9 +5,9 @@ use std::path::Path;
 use rawbpf::maps::{self, Map};
 use rawbpf::sys::Errno;
 
-use crate::keep::bpffs;
-use crate::keep::store::{MAPS, Store};
 use crate::select::{self, Selector};
+use crate::store::bpffs;
+use crate::store::{MAPS, Store};
 use crate::ui::error::CliError;
 
 /// Splits words into those that name a map and the rest.

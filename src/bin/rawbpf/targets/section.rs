@@ -5,7 +5,7 @@
 
 use rawbpf::elf::section;
 use rawbpf::links::HookError;
-use rawbpf::loader::Onto;
+use rawbpf::loader::ProgTarget;
 use rawbpf::{Object, Plan, Target};
 
 use crate::options::LoadOptions;
@@ -94,7 +94,7 @@ pub(crate) fn note_unlimited(targets: &[(String, Target)], how: &LoadOptions, ou
 }
 
 /// `--onto PROGRAM=TARGET[:FUNCTION]`
-pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
+pub(crate) fn onto(args: &[String]) -> Result<Vec<ProgTarget>, CliError> {
     let wrong =
         |arg: &str| CliError::Option(format!("--onto: `{arg}` is not of the form PROGRAM=TARGET[:FUNCTION]"));
     let one = |arg: &String| {
@@ -103,7 +103,7 @@ pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
             Some((target, function)) => (target, Some(function.to_string())),
             None => (target, None),
         };
-        Ok(Onto { program: program.into(), target: select::program_id(target)?, function })
+        Ok(ProgTarget { program: program.into(), target: select::program_id(target)?, function })
     };
     args.iter().map(one).collect()
 }

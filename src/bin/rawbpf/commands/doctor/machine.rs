@@ -8,7 +8,7 @@ use rawbpf::kernel::{Answer, feature};
 use rawbpf::uapi::Release;
 
 use super::row::Row;
-use crate::keep::bpffs;
+use crate::store::bpffs;
 
 /// The machine's settings, and what each means.
 pub(super) fn rows(kernel: &Kernel, policy: &Policy) -> Vec<Row> {

@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use rawbpf::maps::Map;
 use serde::Serialize;
 
-use crate::keep::bpffs;
-use crate::keep::store::{MAPS, Store};
 use crate::select::map as map_select;
+use crate::store::bpffs;
+use crate::store::{MAPS, Store};
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::table::Table;

@@ -10,13 +10,13 @@
 //! ```
 //!
 //! And since it is memory that is waited for, two threads read a hash almost twice as fast as one: see
-//! [`halves`](super::halves). The memory is that of a few batches, however large the map is.
+//! [`split_walk`](super::split_walk). The memory is that of a few batches, however large the map is.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use super::{Map, halves};
+use super::{Map, split_walk};
 use crate::sys::map::MapFd;
 use crate::sys::{Batch, Errno, SysError};
 
@@ -78,14 +78,14 @@ impl Ahead {
         let part = |batch| Part { map: Arc::clone(&map.fd), batch, send: send.clone() };
         let mut ahead = Ahead { full: Some(full), threads: Vec::new() };
         let first = part(batch.after());
-        match halves::middle(map.info(), batch) {
+        match split_walk::middle(map.info(), batch) {
             None => ahead.spawn(move || first.rest())?,
             Some((middle, second)) => {
                 let (tell, seam) = mpsc::channel();
                 let second = part(second);
-                ahead.spawn(move || halves::lower(first, middle, &seam))?;
+                ahead.spawn(move || split_walk::lower(first, middle, &seam))?;
                 // Without a thread for it, the first goes on to the end.
-                let _ = ahead.spawn(move || halves::upper(second, middle, tell));
+                let _ = ahead.spawn(move || split_walk::upper(second, middle, tell));
             }
         }
         Some(ahead)

@@ -19,6 +19,8 @@
 //! has a program of this id and no link, wherever it is by then. Whoever attaches a pinned program somewhere else by
 //! hand, without a link, has that undone too.
 
+pub(crate) mod bpffs;
+
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};

@@ -1,11 +1,11 @@
 //! Maps that other processes can open by a path while this one runs, and not longer.
 //!
 //! A pin keeps a map alive when its process ends. That is what `rawbpf load` wants; a tool that runs until Ctrl-C
-//! wants its maps to be readable by others while it runs, and nothing to be left afterwards. A [`Shelf`] is a directory
+//! wants its maps to be readable by others while it runs, and nothing to be left afterwards. A [`SharedMaps`] is a directory
 //! of pins in the place and the order in which `rawbpf` keeps what it has loaded:
 //!
 //! ```text
-//!   /sys/fs/bpf/rawbpf/NAME/maps/MAP       locked as long as the shelf lives, removed with it
+//!   /sys/fs/bpf/rawbpf/NAME/maps/MAP       locked while the value lives, removed with it
 //! ```
 //!
 //! So `rawbpf map` finds the maps by their full names, too. A process that is killed cannot remove its pins, but it
@@ -27,34 +27,35 @@ const MAGIC: u64 = 0xcafe_4a11;
 /// Where `rawbpf` keeps what it has loaded.
 const ROOT: &str = "/sys/fs/bpf/rawbpf";
 
-/// `S_ISVTX`: marks the directory of a shelf. What `rawbpf load` makes does not have it.
+/// `S_ISVTX`: marks a directory of shared maps. What `rawbpf load` makes does not have it.
 const MARK: u32 = 0o1000;
 
 /// A directory of pinned maps that ends with this value.
 ///
 /// ```no_run
-/// use rawbpf::maps::{Map, Shelf};
+/// use rawbpf::maps::{Map, SharedMaps};
 /// # fn map() -> Map { unreachable!() }
-/// let shelf = Shelf::take("my_tool")?;
-/// println!("rawbpf map dump {}", shelf.pin(&map())?.display());
+/// let shared = SharedMaps::take("my_tool")?;
+/// println!("rawbpf map dump {}", shared.pin(&map())?.display());
 /// // In another process, as long as this one runs:
-/// let counts = Shelf::open("my_tool", "counts")?;
+/// let counts = SharedMaps::open("my_tool", "counts")?;
 /// # Ok::<(), rawbpf::maps::MapError>(())
 /// ```
 #[derive(Debug)]
-pub struct Shelf {
+#[doc(alias = "Shelf")]
+pub struct SharedMaps {
     dir: PathBuf,
     // Let go of after `drop` has removed the directory.
     lock: Flock<File>,
 }
 
-impl Shelf {
+impl SharedMaps {
     /// Takes a name. Needs a bpffs at /sys/fs/bpf (Linux 4.4) and the right to write there.
     ///
     /// # Errors
-    /// [`MapError::Taken`] if another process has the name, or an object is loaded under it; [`MapError::Shelf`] if
+    /// [`MapError::Taken`] if another process has the name, or an object is loaded under it; [`MapError::Shared`] if
     /// there is no bpffs, or the directory cannot be made.
-    pub fn take(name: &str) -> Result<Shelf, MapError> {
+    pub fn take(name: &str) -> Result<SharedMaps, MapError> {
         let dir = dir(name)?;
         let fail = |doing| failed(doing, &dir);
         if !statfs(BPFFS).is_ok_and(|s| s.filesystem_type().0 as u64 & 0xffff_ffff == MAGIC) {
@@ -70,12 +71,12 @@ impl Shelf {
         let Ok(lock) = Flock::lock(open, FlockArg::LockExclusiveNonblock) else {
             return Err(taken("a process that is running"));
         };
-        // An object that was loaded has no lock either: only what a shelf left may be cleared.
+        // An object that was loaded has no lock either: only what shared maps left may be cleared.
         if !marked {
             return Err(taken("a loaded object"));
         }
         clear(&dir).map_err(fail("clear the directory"))?;
-        Ok(Shelf { dir, lock })
+        Ok(SharedMaps { dir, lock })
     }
 
     /// Pins a map under its own name; others can open it by the path.
@@ -90,10 +91,10 @@ impl Shelf {
         Ok(path)
     }
 
-    /// Opens a map of a shelf that another process has.
+    /// Opens a map that another process shares.
     ///
     /// # Errors
-    /// [`MapError::Shelf`] if there is no such shelf, or no such map in it.
+    /// [`MapError::Shared`] if nothing is shared under the name, or no such map.
     pub fn open(name: &str, map: &str) -> Result<Map, MapError> {
         let path = dir(name)?.join("maps").join(map);
         Map::open_pin(&path)
@@ -101,7 +102,7 @@ impl Shelf {
     }
 }
 
-impl Drop for Shelf {
+impl Drop for SharedMaps {
     fn drop(&mut self) {
         let _root = lock_root();
         // The name may be another's by now, if somebody unloaded this one.
@@ -141,7 +142,7 @@ fn lock_root() -> io::Result<Flock<File>> {
     }
 }
 
-/// Removes the pins of a shelf.
+/// Removes the pins.
 fn clear(dir: &Path) -> io::Result<()> {
     let maps = dir.join("maps");
     match fs::read_dir(&maps) {
@@ -161,5 +162,5 @@ fn make_dir(dir: &Path, mode: u32) -> io::Result<()> {
 
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MapError {
     let path = path.to_path_buf();
-    move |source| MapError::Shelf { doing, path, source }
+    move |source| MapError::Shared { doing, path, source }
 }

@@ -3,7 +3,7 @@
 use super::reason::{Case, Found, Subject};
 use super::rules::Rule;
 use super::trace::{Event, EventKind, callee, slot_name};
-use super::value::{Slot, Value};
+use super::value::{RegValue, StateSlot};
 use crate::insn::{Callee, Helper, Insn, R10, Source};
 use crate::uapi::MapType;
 
@@ -79,7 +79,7 @@ impl<'a> Case<'_, 'a> {
 
     fn word(&self, name: &str, subject: &Subject<'_>) -> String {
         let number = |name| subject.holes.number::<i64>(name);
-        let reg = |n: Option<u8>| n.map_or("a register".into(), |n| slot_name(Slot::Reg(n)));
+        let reg = |n: Option<u8>| n.map_or("a register".into(), |n| slot_name(StateSlot::Reg(n)));
         match name {
             "reg" => reg(subject.reg),
             "what" => subject.value.map_or("what it is".into(), |v| v.to_string()),
@@ -182,10 +182,10 @@ impl<'a> Case<'_, 'a> {
     }
 
     /// The number that is added, or the offset that it became.
-    fn operand(&self, subject: &Subject<'a>) -> Option<Value<'a>> {
+    fn operand(&self, subject: &Subject<'a>) -> Option<RegValue<'a>> {
         match subject.insn {
             Some(Insn::Alu { src: Source::Reg(src), .. }) => {
-                self.path.value_before(subject.step, Slot::Reg(src.number()))
+                self.path.value_before(subject.step, StateSlot::Reg(src.number()))
             }
             _ => subject.value,
         }
@@ -219,8 +219,8 @@ fn stack_depth(insn: Insn) -> Option<u32> {
     below.checked_neg().and_then(|n| u32::try_from(n).ok())
 }
 
-fn offset_help(operand: Option<Value<'_>>, found: &mut Found) {
-    let range = operand.map(Value::range);
+fn offset_help(operand: Option<RegValue<'_>>, found: &mut Found) {
+    let range = operand.map(RegValue::range);
     let below = range.is_some_and(|r| r.may_be_negative());
     found.help.push(if below {
         "make the index unsigned, or test that it is not negative as well: if (i < 0 || i >= N) return 0;"
@@ -235,7 +235,7 @@ fn offset_help(operand: Option<Value<'_>>, found: &mut Found) {
 
 fn memory_help(subject: &Subject<'_>, events: &[Event], found: &mut Found) {
     let changed = events.iter().any(|e| e.kind == EventKind::Changed);
-    let variable = subject.value.is_some_and(Value::is_variable);
+    let variable = subject.value.is_some_and(RegValue::is_variable);
     found.help.push(if changed || variable {
         "lower the bound of the index: at most the number of elements less one".into()
     } else {

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::error::{CoreFault, Side};
-use crate::btf::{Btf, BtfKind, KindSet, Scope, Type, TypeId, Wanted};
+use crate::btf::{Btf, BtfKind, FindScope, KindSet, Type, TypeId, Wanted};
 use crate::kernel::Kernel;
 
 /// A type of the kernel.
@@ -111,7 +111,7 @@ impl<'a> Candidates<'a> {
 
     fn search(&mut self, types: &[Type<'a>]) -> Result<(), CoreFault> {
         let btf: &'a Btf = self.kernel.core_btf().map_err(|e| CoreFault::NoBtf(Box::new(e)))?;
-        let found = find(btf, Scope::All, types)?;
+        let found = find(btf, FindScope::All, types)?;
         for (ty, ids) in types.iter().zip(found) {
             let entry = self.known.entry(ty.id).or_default();
             entry.add(ty, btf, None, ids);
@@ -127,7 +127,7 @@ impl<'a> Candidates<'a> {
         ids.sort_unstable();
         let types: Vec<Type<'a>> = ids.into_iter().filter_map(|id| self.named(id).ok()).collect();
         for module in self.kernel.core_modules() {
-            let found = find(&module.btf, Scope::Own, &types)?;
+            let found = find(&module.btf, FindScope::Own, &types)?;
             for (ty, ids) in types.iter().zip(found) {
                 let entry = self.known.entry(ty.id).or_default();
                 entry.add(ty, &module.btf, Some(&module.name), ids);
@@ -152,15 +152,15 @@ impl<'a> Found<'a> {
 }
 
 /// The types of each name, of the wanted sort or of one that a message may mention.
-fn find(btf: &Btf, scope: Scope, types: &[Type<'_>]) -> Result<Vec<Vec<TypeId>>, CoreFault> {
+fn find(btf: &Btf, scope: FindScope, types: &[Type<'_>]) -> Result<Vec<Vec<TypeId>>, CoreFault> {
     let names: Vec<_> = types.iter().map(|ty| ty.name.to_str()).collect();
     let wanted: Vec<_> = types
         .iter()
         .zip(&names)
         .map(|(ty, name)| Wanted::essential(name, NAMED.union(same_sort(ty.tag()))))
         .collect();
-    if scope == Scope::All {
-        btf.expect(&wanted);
+    if scope == FindScope::All {
+        btf.prefetch_types(&wanted);
     }
     btf.find_many(scope, &wanted).map_err(Side::Kernel.fault())
 }

@@ -1,6 +1,6 @@
 //! What each type of map takes: the rules behind the `EINVAL` of `BPF_MAP_CREATE`, which names none of them.
 //!
-//! [`Rule`](super::Rule) fills in what its caller left open; this table says what is wrong with what was asked for,
+//! [`TypeRule`](super::TypeRule) fills in what its caller left open; this table says what is wrong with what was asked for,
 //! after the kernel refused it.
 
 use std::fmt;

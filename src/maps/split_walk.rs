@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::MapInfo;
-use super::ahead::{Part, read};
+use super::prefetch::{Part, read};
 use super::walk::is_by_bucket;
 use crate::sys::Batch;
 
