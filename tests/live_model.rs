@@ -116,7 +116,11 @@ struct World {
 }
 
 fn run(program: &str, args: &[&str]) -> Output {
-    Command::new(program).args(args).stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"))
 }
 
 fn json(program: &str, args: &[&str]) -> Value {
@@ -187,7 +191,11 @@ fn step(dice: &mut Dice, world: &World, way: Way, name: &str) -> (String, Result
             };
             let crashed = status.is_none() && kill.is_none() || status == Some(101);
             let wrong = match (is_so, crashed) {
-                (false, _) => Err(format!("status 0, and {:?} stands there, pinned {:?}", way.truth(world), pinned(name, way))),
+                (false, _) => Err(format!(
+                    "status 0, and {:?} stands there, pinned {:?}",
+                    way.truth(world),
+                    pinned(name, way)
+                )),
                 (_, true) => Err("it crashed".into()),
                 _ => Ok(()),
             };
@@ -260,8 +268,14 @@ fn walk(seed: u64, way: Way, steps: u64) {
     in_namespace(|| {
         mount_bpffs();
         let root = tempfile::tempdir().expect("a directory");
-        nix::mount::mount(Some("none"), root.path(), Some("cgroup2"), nix::mount::MsFlags::empty(), None::<&str>)
-            .expect("cgroup2 is mounted");
+        nix::mount::mount(
+            Some("none"),
+            root.path(),
+            Some("cgroup2"),
+            nix::mount::MsFlags::empty(),
+            None::<&str>,
+        )
+        .expect("cgroup2 is mounted");
         let group = root.path().join(format!("rawbpf_model_{}_{seed}", std::process::id()));
         fs::create_dir(&group).expect("a cgroup");
         let world = World { group };
