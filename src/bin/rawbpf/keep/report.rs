@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rawbpf::links::SkippedFunction;
 use rawbpf::{Loaded, Map, Program, Target};
 use serde::Serialize;
 
-use crate::keep::attach::Attachments;
+use crate::keep::attach::{Attached, Attachments};
 use crate::keep::struct_ops;
 use crate::keep::wanted::Wanted;
 use crate::options::LoadOptions;
@@ -79,27 +80,68 @@ pub(crate) fn report(
     loaded: &Loaded,
     attached: &Attachments,
 ) -> Result<LoadReport, CliError> {
-    let mut programs = Vec::new();
-    for program in loaded.programs() {
+    let links = links(attached)?;
+    Ok(LoadReport {
+        name: name.into(),
+        object: wanted.object.to_path_buf(),
+        pinned: dir.map(Path::to_path_buf),
+        replaced: false,
+        programs: programs(loaded)?,
+        maps: loaded.maps().map(map_row).collect(),
+        not_attached: not_attached(wanted, loaded, attached, &links),
+        links,
+        skipped: wanted
+            .plan
+            .skipped
+            .iter()
+            .map(|s| SkippedRow { program: s.program.clone(), why: s.why.clone() })
+            .collect(),
+    })
+}
+
+fn programs(loaded: &Loaded) -> Result<Vec<ProgramRow>, CliError> {
+    let row = |program: &Program| {
         let info = program.info().map_err(CliError::sys("ask about a program"))?;
-        programs.push(ProgramRow {
-            name: program.name().into(),
-            prog_type: info.prog_type.to_string(),
-            id: info.id,
-        });
+        Ok(ProgramRow { name: program.name().into(), prog_type: info.prog_type.to_string(), id: info.id })
+    };
+    loaded.programs().map(row).collect()
+}
+
+fn map_row(map: &Map) -> MapRow {
+    let info = map.info();
+    MapRow {
+        name: map.name().into(),
+        map_type: info.map_type.to_string(),
+        id: info.id,
+        key_size: info.key_size,
+        value_size: info.value_size,
+        max_entries: info.max_entries,
     }
-    let mut links = Vec::new();
-    for a in &attached.done {
-        let info =
-            a.link.fd().map(|_| a.link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
-        let note = a.link.note().map(String::from);
-        let row =
-            |s: &rawbpf::links::SkippedFunction| SkippedRow { program: s.name.clone(), why: s.why.clone() };
-        let skipped = a.link.skipped().iter().map(row).collect();
-        let id = info.map(|i| i.id);
-        links.push(LinkRow { program: a.program.clone(), hook: a.hook.clone(), id, note, skipped });
-    }
-    let is_attached = |name: &str| links.iter().any(|l: &LinkRow| l.program == name);
+}
+
+fn links(attached: &Attachments) -> Result<Vec<LinkRow>, CliError> {
+    let skipped = |s: &SkippedFunction| SkippedRow { program: s.name.clone(), why: s.why.clone() };
+    let row = |a: &Attached| {
+        let info = a.link.fd().map(|_| a.link.info()).transpose();
+        Ok(LinkRow {
+            program: a.program.clone(),
+            hook: a.hook.clone(),
+            id: info.map_err(CliError::sys("ask about a link"))?.map(|i| i.id),
+            note: a.link.note().map(String::from),
+            skipped: a.link.skipped().iter().map(skipped).collect(),
+        })
+    };
+    attached.done.iter().map(row).collect()
+}
+
+/// Programs and struct_ops tables that are loaded and do not run.
+fn not_attached(
+    wanted: &Wanted,
+    loaded: &Loaded,
+    attached: &Attachments,
+    links: &[LinkRow],
+) -> Vec<SkippedRow> {
+    let is_attached = |name: &str| links.iter().any(|l| l.program == name);
     let failed = |name: &str| attached.failed.iter().find(|(n, _)| n == name);
     let why_not = |p: &Program| match failed(p.name()) {
         Some((name, e)) => (name.clone(), why_failed(name, e)),
@@ -113,31 +155,7 @@ pub(crate) fn report(
         let why = failed(name).map_or_else(|| "--no-attach".into(), |(_, e)| why_failed(name, e));
         (name.to_string(), why)
     });
-    let not_attached = idle.chain(tables).map(|(program, why)| SkippedRow { program, why }).collect();
-    let map_row = |m: &rawbpf::Map| MapRow {
-        name: m.name().into(),
-        map_type: m.info().map_type.to_string(),
-        id: m.info().id,
-        key_size: m.info().key_size,
-        value_size: m.info().value_size,
-        max_entries: m.info().max_entries,
-    };
-    Ok(LoadReport {
-        name: name.into(),
-        object: wanted.object.to_path_buf(),
-        pinned: dir.map(Path::to_path_buf),
-        replaced: false,
-        programs,
-        maps: loaded.maps().map(map_row).collect(),
-        links,
-        skipped: wanted
-            .plan
-            .skipped
-            .iter()
-            .map(|s| SkippedRow { program: s.program.clone(), why: s.why.clone() })
-            .collect(),
-        not_attached,
-    })
+    idle.chain(tables).map(|(program, why)| SkippedRow { program, why }).collect()
 }
 
 impl Report for LoadReport {
