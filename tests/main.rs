@@ -31,6 +31,7 @@ mod live_gallery;
 mod live_lessons;
 mod live_load;
 mod live_maps;
+mod live_model;
 mod live_net;
 mod live_prog;
 mod live_refusals;

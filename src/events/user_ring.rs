@@ -35,9 +35,10 @@ pub struct UserRingBuf {
 /// of what comes after it.
 #[derive(Debug)]
 #[must_use = "a record that is not committed is discarded"]
-pub struct Slot<'r>(Reserved<'r>);
+#[doc(alias = "Slot")]
+pub struct Reservation<'r>(Reserved<'r>);
 
-impl Slot<'_> {
+impl Reservation<'_> {
     /// Gives the record to the programs.
     pub fn commit(self) {
         self.0.commit();
@@ -49,14 +50,14 @@ impl Slot<'_> {
     }
 }
 
-impl Deref for Slot<'_> {
+impl Deref for Reservation<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         self.0.data()
     }
 }
 
-impl DerefMut for Slot<'_> {
+impl DerefMut for Reservation<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.0.data_mut()
     }
@@ -82,8 +83,8 @@ impl UserRingBuf {
     ///
     /// # Errors
     /// `E2BIG` if there never will be room for so many bytes.
-    pub fn reserve(&mut self, len: usize) -> Result<Option<Slot<'_>>, SysError> {
-        Ok(self.ring.reserve(len)?.map(Slot))
+    pub fn reserve(&mut self, len: usize) -> Result<Option<Reservation<'_>>, SysError> {
+        Ok(self.ring.reserve(len)?.map(Reservation))
     }
 
     /// Reserves a record of `len` bytes, and waits for room until the time is over (`None` then); without a time
@@ -92,7 +93,7 @@ impl UserRingBuf {
         &mut self,
         len: usize,
         timeout: Option<Duration>,
-    ) -> Result<Option<Slot<'_>>, SysError> {
+    ) -> Result<Option<Reservation<'_>>, SysError> {
         let until = timeout.and_then(|t| Instant::now().checked_add(t));
         while !self.ring.has_room(len)? {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -284,7 +284,7 @@ pub mod text;
 pub use asm::{Asm, AsmError};
 pub use code::{Code, CodeFunc, CodeRef, LineRef, RefKind};
 pub use decode::{DecodeError, Part};
-pub use disasm::{Listing, Symbols};
+pub use disasm::{Listing, SymbolNames};
 pub use encode::Encoded;
 pub use field::{Field, FieldAt, Layout, layout, layouts};
 pub use helper::Helper;
@@ -299,7 +299,7 @@ pub mod prelude {
     pub use super::Size::{B, DW, H, W};
     pub use super::Width::{W32, W64};
     pub use super::asm::{
-        Asm, AsmError, Bounds, External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value,
+        Asm, AsmError, Bounds, CallTarget, External, Func, Label, Wide, external, kfunc, ksym, map, map_value,
     };
     pub use super::ctx::*;
     pub use super::net::*;

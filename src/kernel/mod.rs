@@ -45,7 +45,7 @@ pub use release::release_text;
 pub enum KernelError {
     /// No BTF was found for this kernel.
     #[error(
-        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; for accesses to fields (CO-RE) give one with --btf FILE"
+        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; accesses to fields (CO-RE) need it"
     )]
     NoBtf {
         /// Where it was looked for.

@@ -27,10 +27,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::info::{self, Hook};
 use super::order::{Order, REPLACE, RawOrder, Via};
+use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-use super::{Skipped, tracefs};
+use super::{SkippedFunction, tracefs};
 use crate::kernel::Kernel;
 use crate::sys::{Errno, SysError};
 
@@ -120,7 +120,7 @@ pub(super) fn attach_most<T: Clone, L>(
     items: &[T],
     name: impl Fn(&T) -> String,
     mut attach: impl FnMut(&[T]) -> Result<L, SysError>,
-) -> Result<(L, Vec<Skipped>), SysError> {
+) -> Result<(L, Vec<SkippedFunction>), SysError> {
     let refusal = match attach(items) {
         Ok(fd) => return Ok((fd, Vec::new())),
         Err(e) if !is_about_one(e.errno) || items.len() < 2 => return Err(e),
@@ -132,7 +132,7 @@ pub(super) fn attach_most<T: Clone, L>(
         return Err(refusal);
     }
     let Search { good, bad, .. } = search;
-    let skipped = bad.iter().map(|(item, why)| Skipped { name: name(item), why: why.to_string() });
+    let skipped = bad.iter().map(|(item, why)| SkippedFunction { name: name(item), why: why.to_string() });
     let skipped = skipped.collect();
     attach(&good).map(|fd| (fd, skipped))
 }

@@ -10,7 +10,8 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::functions::{self, Traceable};
-use super::{AttachError, Link, Skipped, kprobe, why};
+use super::nearest::nearest;
+use super::{AttachError, Link, SkippedFunction, kprobe, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, KprobePlaces, LinkCreate, LinkExtra, StrPtr};
@@ -74,7 +75,7 @@ const OPTIONS: &[&str] = &["KPROBES", "FPROBE", "BPF_EVENTS"];
 
 /// Attaches a program to many functions.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &KprobeMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "kprobe.multi", ProgType::Kprobe)?;
+    refusal::check_type(program, "kprobe.multi", ProgType::Kprobe)?;
     let refused = |source| explain(kernel, program, multi, source);
     let each = match &multi.functions {
         // A single name: the kernel finds it faster than we do.
@@ -108,10 +109,10 @@ fn by_pattern(
     let refused = |source| explain(kernel, program, multi, source);
     let (name, hook) = (|| program.name().to_string(), || multi.to_string());
     let Some(found) = functions::traceable(kernel, pattern) else {
-        let why = why::unconfigured(kernel, OPTIONS)
-            .or_else(|| why::permission(Errno::EPERM))
+        let why = refusal::unconfigured(kernel, OPTIONS)
+            .or_else(|| refusal::permission(Errno::EPERM))
             .unwrap_or_else(|| super::tracefs::NOT_MOUNTED.into());
-        return Err(AttachError::Unsupported { program: name(), hook: hook(), why });
+        return Err(AttachError::Unsupported { program: name(), hook: hook(), why, remedy: None });
     };
     let (kept_off, found): (Vec<Traceable>, Vec<Traceable>) = {
         let list = kprobe::blacklist();
@@ -134,7 +135,7 @@ fn by_pattern(
     };
     let (link, mut skipped) = functions::attach_most(&found, |f| f.name.clone(), attach).map_err(refused)?;
     let why = "the kernel keeps probes off it";
-    skipped.extend(kept_off.into_iter().map(|f| Skipped { name: f.name, why: why.into() }));
+    skipped.extend(kept_off.into_iter().map(|f| SkippedFunction { name: f.name, why: why.into() }));
     Ok(Link::new(link).skipping(skipped))
 }
 
@@ -194,7 +195,7 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
                 hook: multi.to_string(),
                 what: "kernel function",
                 name: name.clone(),
-                near: why::nearest(name, code),
+                near: nearest(name, code),
             };
         }
     }
@@ -213,7 +214,12 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
             since.1,
             kernel.release()
         );
-        return AttachError::Unsupported { program: program.name().into(), hook: multi.to_string(), why };
+        return AttachError::Unsupported {
+            program: program.name().into(),
+            hook: multi.to_string(),
+            why,
+            remedy: None,
+        };
     }
     let guess = match source.errno {
         Errno::EINVAL if loaded_for != wanted && loaded_for != AttachType::default() => {
@@ -224,5 +230,5 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
         }
         _ => "",
     };
-    why::refused_because(kernel, program, multi, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, multi, source, OPTIONS, guess)
 }

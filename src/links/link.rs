@@ -19,12 +19,13 @@ pub struct Link {
     // After `hold`: it is dropped when the program is detached already.
     after: Option<After>,
     note: Option<String>,
-    skipped: Vec<Skipped>,
+    skipped: Vec<SkippedFunction>,
 }
 
 /// A function that an attachment to many left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+#[doc(alias = "Skipped")]
+pub struct SkippedFunction {
     /// The function.
     pub name: String,
     /// Why.
@@ -118,7 +119,7 @@ impl Link {
         Link { after: Some(After { undo: Box::new(undo), pinned: AtomicBool::new(false) }), ..self }
     }
 
-    pub(super) fn skipping(self, skipped: Vec<Skipped>) -> Link {
+    pub(super) fn skipping(self, skipped: Vec<SkippedFunction>) -> Link {
         Link { skipped, ..self }
     }
 
@@ -151,7 +152,7 @@ impl Link {
     }
 
     /// What an attachment to many functions left out because the kernel does not let it be probed.
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &[SkippedFunction] {
         &self.skipped
     }
 

@@ -5,10 +5,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::netns::Home;
 use super::order::{Order, REPLACE, RawOrder, Via};
+use super::refusal::{Attempt, Needs, describe_program};
+use super::remedy::Remedy;
 use super::{AttachError, Link};
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
 use crate::sys::{self, Errno, HookPrograms, ObjectKind, SysError};
@@ -86,11 +87,15 @@ impl List<'_> {
             None => {
                 let there: Vec<String> = standing.iter().map(|(p, _)| describe_program(*p)).collect();
                 let there = if there.is_empty() { "nothing".into() } else { there.join(", ") };
-                Err(attempt.wrong(format!("program {old} cannot be replaced: it does not stand there; there is: {there}")))
+                Err(attempt.wrong(format!(
+                    "program {old} cannot be replaced: it does not stand there; there is: {there}"
+                )))
             }
-            Some((_, link)) if *link != 0 => Err(attempt.wrong(format!(
-                "program {old} is attached by link {link}: put the new program behind that (`rawbpf link update id {link}`)"
-            ))),
+            Some((_, link)) if *link != 0 => {
+                let wrong = attempt
+                    .wrong(format!("program {old} is attached by link {link}, which has to be updated"));
+                Err(wrong.with(Some(Remedy::UpdateLink(*link))))
+            }
             Some(_) => Ok(self.replace_at(attempt, old, order)),
         }
     }

@@ -15,8 +15,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::info::Hook;
+use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

@@ -9,10 +9,10 @@
 
 use std::os::fd::AsFd;
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::netns::{Home, NetNs, OpenNetNs};
 use super::order::Via;
+use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

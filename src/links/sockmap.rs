@@ -17,10 +17,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::direct::{Direct, How, Spot};
 use super::info::Hook;
 use super::order::Via;
+use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::maps::Map;

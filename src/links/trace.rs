@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use super::{AttachError, Link, why};
+use super::{AttachError, Link, refusal};
 use crate::btf::BtfKind;
 use crate::kernel::Kernel;
 use crate::progs::{ProgInfo, Program, loaded_btf};
@@ -38,7 +38,7 @@ impl fmt::Display for Trace {
 /// Attaches a program to what it was loaded for.
 pub(super) fn attach(kernel: &Kernel, program: &Program, trace: &Trace) -> Result<Link, AttachError> {
     if !matches!(program.prog_type(), ProgType::Tracing | ProgType::Lsm | ProgType::Ext) {
-        why::check_type(program, "tracing", ProgType::Tracing)?;
+        refusal::check_type(program, "tracing", ProgType::Tracing)?;
     }
     let made = match &trace.into {
         Some((id, function)) => into(program, *id, function, trace.cookie),
@@ -104,7 +104,7 @@ fn explain(kernel: &Kernel, program: &Program, trace: &Trace, source: SysError) 
         Errno::ENOENT => "what it was loaded for is gone",
         _ => "",
     };
-    why::refused_because(kernel, program, hook, source, options, guess)
+    refusal::refused_because(kernel, program, hook, source, options, guess)
 }
 
 fn is_jit_on() -> bool {

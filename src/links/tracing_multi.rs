@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{AttachError, Link, functions, why};
+use super::{AttachError, Link, functions, refusal};
 use crate::btf::{Btf, BtfKind, Kind, KindSet, TypeId};
 use crate::kernel::Kernel;
 use crate::progs::Program;
@@ -31,13 +31,14 @@ impl fmt::Display for TracingMulti {
 
 /// Attaches a program to many functions.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &TracingMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "tracing multi", ProgType::Tracing)?;
+    refusal::check_type(program, "tracing multi", ProgType::Tracing)?;
     let hook = if program.section().is_empty() { multi.to_string() } else { program.section().into() };
     let (name, hook) = (program.name().to_string(), hook);
     let found = find(kernel, &multi.pattern).map_err(|why| AttachError::Unsupported {
         program: name.clone(),
         hook: hook.clone(),
         why,
+        remedy: None,
     })?;
     if found.is_empty() {
         let (what, near) = ("traceable kernel function", String::new());
@@ -125,5 +126,5 @@ fn explain(kernel: &Kernel, program: &Program, hook: &str, source: SysError) -> 
         }
         _ => "",
     };
-    why::refused_because(kernel, program, hook, source, &["BPF_EVENTS", "FUNCTION_TRACER"], guess)
+    refusal::refused_because(kernel, program, hook, source, &["BPF_EVENTS", "FUNCTION_TRACER"], guess)
 }

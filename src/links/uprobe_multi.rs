@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use super::exe::CodeFile;
+use super::nearest::nearest;
 use super::uprobe::{About, c_path};
-use super::{AttachError, Link, MultiKind, functions, why};
+use super::{AttachError, Link, MultiKind, functions, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
@@ -73,7 +74,7 @@ pub(super) struct Site {
 
 /// Attaches a program to many functions of a file.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &UprobeMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
+    refusal::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
     let hook = multi.to_string();
     let about = About { program, hook: &hook };
     let code = about.file(&multi.file, multi.pid)?;
@@ -123,7 +124,7 @@ fn missing(about: &About<'_>, code: &CodeFile, exe: &super::exe::Exe, name: &str
     let names = exe.function_names();
     let near = match names.is_empty() {
         true => ", which has no symbols".into(),
-        false => why::nearest(name, names.iter().map(String::as_str)),
+        false => nearest(name, names.iter().map(String::as_str)),
     };
     AttachError::NotFound {
         program: about.program.name().into(),
@@ -179,5 +180,5 @@ fn explain(kernel: &Kernel, program: &Program, multi: &UprobeMulti, source: SysE
         Errno::ESRCH => "the process is gone",
         _ => "",
     };
-    why::refused_because(kernel, program, multi, source, &["UPROBES", "BPF_EVENTS"], guess)
+    refusal::refused_because(kernel, program, multi, source, &["UPROBES", "BPF_EVENTS"], guess)
 }

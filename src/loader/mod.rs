@@ -21,7 +21,6 @@
 //!    [`run`](Plan::run) writes them in.
 
 mod code;
-mod core;
 mod extern_types;
 mod externs;
 mod info;
@@ -32,6 +31,7 @@ mod options;
 mod plan;
 mod planner;
 mod reloc;
+mod relocate;
 mod run;
 mod sanitize;
 mod struct_ops;
@@ -39,14 +39,14 @@ mod subprog;
 mod target;
 mod token;
 
-pub use self::core::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};
 pub use externs::ExternError;
 pub use info::Records;
 pub use jump_table::JumpTable;
 pub use loaded::Loaded;
 pub use map_plan::MapPlan;
-pub use options::{Onto, Options};
-pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
+pub use options::{Options, ProgTarget};
+pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, SkippedProgram, Step};
+pub use relocate::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};
 pub use run::{LoadError, VerifierLog};
 pub use struct_ops::{StructOpsError, StructOpsPlan};
 pub use target::{AttachTarget, TargetError};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::core::CoreError;
 use super::externs::ExternError;
 use super::info::Records;
 use super::jump_table::JumpTable;
 use super::map_plan::MapPlan;
+use super::relocate::CoreError;
 use super::struct_ops::StructOpsError;
 use super::target::{AttachTarget, TargetError};
 use super::token::TokenPlan;
@@ -29,7 +29,7 @@ pub struct Plan {
     /// The programs that will be loaded.
     pub programs: Vec<ProgPlan>,
     /// The programs that will not be, and why.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedProgram>,
     /// The calls, in order.
     pub steps: Vec<Step>,
     /// BPF token to make first.
@@ -182,7 +182,8 @@ pub enum Poison {
 
 /// A program that will not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+#[doc(alias = "Skipped")]
+pub struct SkippedProgram {
     /// Its name.
     pub program: String,
     /// Why not.
@@ -220,7 +221,7 @@ pub enum PlanError {
         known: String,
     },
     /// The section name does not say what kind of program it is.
-    #[error("program `{program}`: section `{section}` is not a known program type{}; name the type with --type, or put it in one of the sections that `rawbpf sections` lists", nearest(.near))]
+    #[error("program `{program}`: section `{section}` is not a known program type{}", nearest(.near))]
     UnknownSection {
         /// The program.
         program: String,

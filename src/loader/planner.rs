@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::core::Relocator;
 use super::extern_types;
 use super::externs::{self, Resolved};
 use super::info::{self, Records};
 use super::jump_table::{self, JumpTable};
 use super::map_plan::{self, MapPlan};
-use super::options::{Onto, Options};
-use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, ProgPlan, Skipped, Step};
+use super::options::{Options, ProgTarget};
+use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, ProgPlan, SkippedProgram, Step};
 use super::reloc;
+use super::relocate::Relocator;
 use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
 use super::target;
@@ -46,7 +46,7 @@ impl Planner<'_> {
         self.check_endian()?;
         let struct_ops = struct_ops::all(self.object, self.kernel, &self.options.only)?;
         let (chosen, skipped) = self.choose(&struct_ops)?;
-        self.announce(&chosen);
+        self.prefetch_types(&chosen);
         let (resolved, kconfig) = externs::resolve(self.object, self.kernel)?;
         let mut maps = map_plan::all(self.object, self.kernel, self.options, &struct_ops)?;
         for map in &mut maps {
@@ -94,14 +94,14 @@ impl Planner<'_> {
     }
 
     /// Has all that is wanted of the kernel's types by its name looked up in one pass over them.
-    fn announce(&self, chosen: &[ProgIx]) {
+    fn prefetch_types(&self, chosen: &[ProgIx]) {
         let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
         let names: Vec<_> =
             programs.filter_map(target::name).chain(externs::typed_names(self.object)).collect();
         let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
         // Without a name there is no need of the kernel's types.
         if let Some(btf) = (!wanted.is_empty()).then(|| self.kernel.btf().ok()).flatten() {
-            btf.expect(&wanted);
+            btf.prefetch_types(&wanted);
         }
     }
 
@@ -115,7 +115,7 @@ impl Planner<'_> {
     }
 
     /// Which programs will be loaded.
-    fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
+    fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<SkippedProgram>), PlanError> {
         let names = || self.object.programs.iter().map(ProgDef::name).collect::<Vec<_>>().join(", ");
         let bound = self.options.onto.iter().map(|onto| &onto.program);
         for wanted in self.options.only.iter().chain(bound) {
@@ -141,7 +141,7 @@ impl Planner<'_> {
             };
             match why {
                 None => chosen.push(ProgIx(i)),
-                Some(why) => skipped.push(Skipped { program: def.name().into(), why: why.into() }),
+                Some(why) => skipped.push(SkippedProgram { program: def.name().into(), why: why.into() }),
             }
         }
         Ok((chosen, skipped))
@@ -313,7 +313,7 @@ impl Planner<'_> {
     }
 
     /// The loaded program that the caller binds this one to.
-    fn onto(&self, def: &ProgDef) -> Option<&Onto> {
+    fn onto(&self, def: &ProgDef) -> Option<&ProgTarget> {
         self.options.onto.iter().find(|onto| onto.program == def.name())
     }
 

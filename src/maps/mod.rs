@@ -44,26 +44,26 @@
 //!
 //! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
 
-mod ahead;
 mod build;
 mod bytes;
 mod error;
 mod fdinfo;
 mod fifo;
 mod flags;
-mod halves;
 mod hash;
 mod lpm;
 mod mapped;
 mod nested;
 mod percpu;
+mod prefetch;
 mod redirect;
-mod shelf;
+mod rules;
+mod shared;
 mod sockets;
+mod split_walk;
 mod stack_trace;
 mod storage;
 mod struct_ops;
-mod takes;
 mod typed;
 mod variable;
 mod walk;
@@ -71,23 +71,23 @@ mod walk;
 pub use crate::sys::net::{Be16, Be32, Be64, Ip4, Ip6, Mac};
 pub use crate::sys::plain_types::{BuildIdFrame, CgroupStorageKey};
 pub use crate::sys::{Partly, Plain, SharedMapping};
-pub use build::{Builder, Limit, RULES, Rule};
+pub use build::{Builder, Limit, RULES, TypeRule};
 pub use error::{MapError, Mismatch};
 pub use fdinfo::FdInfo;
 pub use fifo::{BloomFilter, Queue, Stack};
 pub use flags::ElemFlags;
-pub use hash::{Array, HashMap, Iter};
+pub use hash::{Array, HashMap, MapIter};
 pub use lpm::{LpmTrie, Prefix, PrefixSyntax};
 pub use mapped::{Arena, MappedArray};
 pub use nested::{ArrayOfMaps, CgroupArray, HashOfMaps, ProgArray};
 pub use percpu::{PerCpu, PerCpuArray, PerCpuHash};
 pub use redirect::{CpuMap, CpuQueue, DevMap, DevMapHash, Device, XskMap};
-pub use shelf::Shelf;
+pub use rules::Shape;
+pub use shared::SharedMaps;
 pub use sockets::{ReuseportSockArray, SockHash, SockMap};
 pub use stack_trace::{Frames, StackTraces};
 pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
 pub use struct_ops::{StructOps, StructOpsState};
-pub use takes::Shape;
 pub use variable::{Section, Variable};
 pub use walk::{Elements, Entry, Walk};
 

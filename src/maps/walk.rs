@@ -14,13 +14,13 @@
 //! So [`Elements`] takes batches where it can. Where a walk can start again, it remembers what it has shown, 8
 //! bytes for each key (a hash of it), shows nothing twice, and gives up after a number of steps that follows
 //! from the size of the map. A trie is looked through twice. [`Elements::complete`] says what came of it. The memory is otherwise that of one batch,
-//! however large the map is; of a few, where threads read ahead (src/maps/ahead.rs).
+//! however large the map is; of a few, where threads read ahead (src/maps/prefetch.rs).
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::Map;
-use super::ahead::{End, Reader};
+use super::prefetch::{End, Reader};
 use crate::sys::map::{is_indexed, is_per_cpu};
 use crate::sys::{Batch, Errno, SysError};
 use crate::uapi::MapType;

@@ -80,8 +80,9 @@ impl MapFd {
     pub fn lookup_batch(&self, batch: &mut Batch, delete: bool) -> Result<bool, SysError> {
         let cmd = if delete { Cmd::MapLookupAndDeleteBatch } else { Cmd::MapLookupBatch };
         self.check(cmd, None, None)?;
-        // The position is opaque: a u32 for hashes, a key for arrays and tries.
-        let position_len = self.key_len().max(4);
+        // The position is opaque: a u32 for hashes, a key for arrays and tries; with room to spare, as the kernel has no
+        // length to go by.
+        let position_len = self.key_len().max(64);
         let count = u32::try_from(batch.max).map_err(|_| SysError::bpf(cmd, Errno::EINVAL))?;
         if batch.position.as_ref().is_some_and(|p| p.len() != position_len) {
             // It is of another map.
@@ -99,7 +100,8 @@ impl MapFd {
             map_fd: Fd::of(self),
             ..Default::default()
         };
-        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and both positions a key and a u32.
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and both positions have room for
+        // a key.
         let result = unsafe { call(cmd, &mut attr) };
         let count = (attr.count as usize).min(batch.max);
         let more = match result {

@@ -71,7 +71,7 @@ pub(crate) use mmap::Mapping;
 pub use mmap::{SharedMapping, SharedU32};
 pub use object::*;
 pub use observe::{Observed, observe};
-pub use perf::{PerfEvent, Sampling, perf_type};
+pub use perf::{PerfAttr, Sampling, perf_type};
 pub(crate) use perf::{perf_disable, perf_enable, perf_event_open, perf_set_bpf};
 pub use pidfd::pidfd_open;
 pub use plain::Plain;

@@ -170,7 +170,7 @@ impl Message {
 }
 
 /// Whoever observes is told of an answer: how many messages it has.
-fn told(fields: Option<Fields>, answer: &Answer) {
+fn told(fields: Option<Fields>, answer: &Reply) {
     match answer {
         Ok(messages) => observe::after(Call::Other("netlink"), fields, Ok(messages.len() as i32), ""),
         Err(e) => observe::after(Call::Other("netlink"), fields, Err(e.source.errno), &e.message),
@@ -194,7 +194,7 @@ impl From<SysError> for NetlinkError {
 }
 
 /// What the kernel answers: type and body of each message.
-pub type Answer = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
+pub type Reply = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
 
 /// A socket of netlink, in the network namespace of the thread that opened it.
 #[derive(Debug)]
@@ -271,7 +271,7 @@ impl Netlink {
     }
 
     /// Sends a request and returns the messages of the answer: type and body (after the header).
-    pub fn request(&mut self, message: Message) -> Answer {
+    pub fn request(&mut self, message: Message) -> Reply {
         self.sequence += 1;
         let fields = observe::before(|| message.fields(self.route));
         let sent = message.finish(self.sequence).and_then(|bytes| self.send(&bytes));
@@ -283,13 +283,13 @@ impl Netlink {
     /// Sends two requests at once and returns the answers of both. The kernel works them off within one call, so a
     /// process that is killed has made both or neither; the second is tried though the first failed. Both have to ask
     /// for an [`ACK`].
-    pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Answer, Answer), SysError> {
+    pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Reply, Reply), SysError> {
         let fields = [&first, &second].map(|message| observe::before(|| message.fields(self.route)));
         let mut bytes = first.finish(self.sequence + 1)?;
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         bytes.extend(second.finish(self.sequence + 2)?);
         if let Err(e) = self.send(&bytes) {
-            let failed: Answer = Err(e.into());
+            let failed: Reply = Err(e.into());
             fields.into_iter().for_each(|fields| told(fields, &failed));
             return Err(e);
         }
@@ -308,7 +308,7 @@ impl Netlink {
     }
 
     /// The answer to the request that `sequence` counts.
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> Reply {
         let fail = |e: nix::errno::Errno| SysError::other("netlink request", e);
         let mut out = Vec::new();
         let mut buffer = vec![0; 1 << 17];

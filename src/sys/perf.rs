@@ -38,7 +38,8 @@ pub enum Sampling {
 /// What [`perf_event_open`] opens: the part of `struct perf_event_attr` that BPF uses.
 #[derive(Debug)]
 #[doc(alias = "perf_event_attr")]
-pub struct PerfEvent<'a> {
+#[doc(alias = "PerfEvent")]
+pub struct PerfAttr<'a> {
     kind: u32,
     config: u64,
     sampling: Sampling,
@@ -48,22 +49,22 @@ pub struct PerfEvent<'a> {
     name: Option<&'a CStr>,
 }
 
-impl<'a> PerfEvent<'a> {
+impl<'a> PerfAttr<'a> {
     /// An event that counts something: hardware, software, or a tracepoint by its number.
-    pub fn counter(kind: u32, config: u64, sampling: Sampling) -> PerfEvent<'a> {
-        PerfEvent { kind, config, sampling, config1: 0, config2: 0, name: None }
+    pub fn counter(kind: u32, config: u64, sampling: Sampling) -> PerfAttr<'a> {
+        PerfAttr { kind, config, sampling, config1: 0, config2: 0, name: None }
     }
 
     /// A probe at `offset` in the kernel function or file `name`.
-    pub fn probe(kind: u32, config: u64, name: &'a CStr, offset: u64) -> PerfEvent<'a> {
+    pub fn probe(kind: u32, config: u64, name: &'a CStr, offset: u64) -> PerfAttr<'a> {
         let config1 = Ptr::to_str(name).address();
         let name = Some(name);
-        PerfEvent { config1, config2: offset, name, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+        PerfAttr { config1, config2: offset, name, ..PerfAttr::counter(kind, config, Sampling::Period(0)) }
     }
 
     /// A probe at an address of the kernel.
-    pub fn probe_at(kind: u32, config: u64, address: u64) -> PerfEvent<'a> {
-        PerfEvent { config2: address, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+    pub fn probe_at(kind: u32, config: u64, address: u64) -> PerfAttr<'a> {
+        PerfAttr { config2: address, ..PerfAttr::counter(kind, config, Sampling::Period(0)) }
     }
 
     fn fields(&self, pid: i32, cpu: i32) -> Fields {
@@ -109,7 +110,7 @@ const FREQ: u64 = if cfg!(target_endian = "big") { 1 << (63 - 10) } else { 1 << 
 ///
 /// `EACCES` or `EPERM` without `CAP_PERFMON`, as `kernel.perf_event_paranoid` says; `ENOENT` for a function or a
 /// counter that does not exist.
-pub(crate) fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
+pub(crate) fn perf_event_open(event: &PerfAttr<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOEXEC: u64 = 1 << 3;
     const NO_GROUP: i32 = -1;

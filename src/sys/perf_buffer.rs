@@ -50,7 +50,7 @@ pub struct PerfRing {
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub enum RawPerfRecord {
     /// Data that a program wrote.
     Sample {
         /// Where it begins in the record.
@@ -180,7 +180,7 @@ impl PerfRing {
 
     /// Goes past the last record and finds the next. `None` if there is none now; then the kernel has all the
     /// room again.
-    pub fn next_record(&mut self) -> Option<Record> {
+    pub fn next_record(&mut self) -> Option<RawPerfRecord> {
         if self.at == self.head {
             self.head = self.load_head();
             if self.at == self.head {
@@ -193,7 +193,7 @@ impl PerfRing {
             // No kernel writes that. What is between is given up.
             self.at = self.head;
             self.tell();
-            return Some(Record::Other(u32::MAX));
+            return Some(RawPerfRecord::Other(u32::MAX));
         }
         self.fetch(size);
         self.at = self.at.wrapping_add(size as u64);
@@ -204,7 +204,7 @@ impl PerfRing {
         Some(self.parse(header, size))
     }
 
-    fn parse(&self, kind: u32, size: usize) -> Record {
+    fn parse(&self, kind: u32, size: usize) -> RawPerfRecord {
         let u32_at =
             |at: usize| self.copy.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
         let u64_at =
@@ -213,11 +213,11 @@ impl PerfRing {
             RECORD_SAMPLE => {
                 let start = HEADER + 4;
                 let len = u32_at(HEADER).unwrap_or(0) as usize;
-                Record::Sample { start, len: len.min(size.saturating_sub(start)) }
+                RawPerfRecord::Sample { start, len: len.min(size.saturating_sub(start)) }
             }
             // The id of the event, then the count.
-            RECORD_LOST => Record::Lost(u64_at(HEADER + 8).unwrap_or(0)),
-            other => Record::Other(other),
+            RECORD_LOST => RawPerfRecord::Lost(u64_at(HEADER + 8).unwrap_or(0)),
+            other => RawPerfRecord::Other(other),
         }
     }
 

@@ -9,7 +9,7 @@ use super::{load, map, run};
 use crate::gate::{ROOT, require};
 use crate::net::stay_on;
 use rawbpf::Program;
-use rawbpf::events::{PerfBuffer, PerfEvent, PerfOptions, RingBuf};
+use rawbpf::events::{PerfBuffer, PerfOptions, PerfRecord, RingBuf};
 use rawbpf::maps::{PerCpuArray, Plain as _};
 use rawbpf::sys;
 
@@ -104,8 +104,8 @@ fn a_perf_buffer_loses_nothing_unseen() {
     let mut buffer = PerfBuffer::new(map(&loaded, "events"), options).expect("opened");
     let program = loaded.program("send_event").expect("it is there");
     let (mut read, mut last) = (0u64, StdMap::<u32, u64>::new());
-    let mut each = |event: PerfEvent<'_>| {
-        let PerfEvent::Sample { cpu, data } = event else { return };
+    let mut each = |event: PerfRecord<'_>| {
+        let PerfRecord::Sample { cpu, data } = event else { return };
         let event = Event::read(data).expect("an event");
         assert_eq!((event.cpu, event.size), (cpu, 16), "a torn record");
         if let Some(before) = last.insert(event.cpu, event.nth) {

@@ -95,7 +95,7 @@
 //!
 //! # Types
 //!
-//! See [`Type`] for how they are written.
+//! See [`TextType`] for how they are written.
 //!
 //! ```
 //! use rawbpf::insn::text;
@@ -129,7 +129,7 @@ mod wide;
 mod write;
 
 pub use error::{TextError, TextErrors};
-pub use types::{Composite, Definition, Encoding, Enum, Member, Tag, Type, TypeDef};
+pub use types::{Definition, Encoding, Enum, Tag, TextComposite, TextMember, TextType, TypeDef};
 
 use super::code::{Code, CodeFunc, CodeRef, Lines, RefKind, TextLine};
 use super::reg::InsnIx;
@@ -139,7 +139,8 @@ use std::collections::HashMap;
 
 /// What a text says.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Program {
+#[doc(alias = "Program")]
+pub struct TextProgram {
     /// The license, if there is one.
     pub license: Option<String>,
     /// The kernel version that old kernels compare for kprobes.
@@ -213,7 +214,7 @@ pub enum Elem {
     /// So many bytes of no type.
     Bytes(u32),
     /// Of a type.
-    Type(Type),
+    Type(TextType),
 }
 
 /// A section of global variables.
@@ -233,7 +234,7 @@ pub struct TextVar {
     /// Its name; empty for contents without one.
     pub name: String,
     /// Its type; `None` for contents without a name.
-    pub ty: Option<Type>,
+    pub ty: Option<TextType>,
     /// `static`: not for other objects, nor for user space.
     pub local: bool,
     /// Where in the section it is, in bytes; behind the one before it, if not given.
@@ -259,7 +260,7 @@ pub struct TextExtern {
     /// Its name.
     pub name: String,
     /// Its type: a function, a variable, or `void` for an address.
-    pub ty: Type,
+    pub ty: TextType,
     /// A value of the kernel's configuration, and not a symbol of the kernel.
     pub kconfig: bool,
     /// May be missing.
@@ -274,7 +275,7 @@ pub struct TextCore {
     /// What is asked, by the name in [`CoreReloKind`](crate::btf::CoreReloKind): `byte_off` ...
     pub kind: String,
     /// The type that is asked about.
-    pub ty: Type,
+    pub ty: TextType,
     /// Which part of it: `0:3:1`.
     pub access: String,
 }
@@ -293,7 +294,7 @@ pub struct TextFunction {
     /// Whether `.hidden` names it.
     pub hidden: bool,
     /// What it takes and returns, if `.func` says it.
-    pub proto: Option<Type>,
+    pub proto: Option<TextType>,
     /// The instructions that depend on the kernel's types.
     pub core: Vec<TextCore>,
     /// Its instructions. A call of another function of the text is a reference,
@@ -307,12 +308,12 @@ pub struct TextFunction {
 ///
 /// # Errors
 /// Every line that is wrong, as a [`TextError`].
-pub fn assemble(file: &str, text: &str) -> Result<Program, TextErrors> {
+pub fn assemble(file: &str, text: &str) -> Result<TextProgram, TextErrors> {
     let (draft, errors) = read::read(file, text);
     link::resolve(file, draft, errors)
 }
 
-impl Program {
+impl TextProgram {
     /// A function of the text by its name.
     pub fn function(&self, name: &str) -> Option<&TextFunction> {
         self.functions.iter().find(|f| f.name == name)

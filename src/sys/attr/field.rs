@@ -152,56 +152,57 @@ impl ObjName {
 }
 
 /// How a field shows in `rawbpf --explain`: nothing when it is zero.
-pub trait Field {
+#[doc(alias = "Field")]
+pub trait AttrField {
     /// The value as text, `None` when it is the kernel's "not given".
     fn show(&self) -> Option<String>;
 }
 
 macro_rules! show_numbers {
-    ($($t:ty),*) => { $(impl Field for $t {
+    ($($t:ty),*) => { $(impl AttrField for $t {
         fn show(&self) -> Option<String> { (*self != 0).then(|| self.to_string()) }
     })* };
 }
 show_numbers!(u32, i32, u64);
 
 macro_rules! show_enums {
-    ($($t:ty),*) => { $(impl Field for $t {
+    ($($t:ty),*) => { $(impl AttrField for $t {
         fn show(&self) -> Option<String> { (self.0 != 0).then(|| format!("{self:?}")) }
     })* };
 }
 show_enums!(MapType, ProgType);
 
-impl Field for AttachType {
+impl AttrField for AttachType {
     fn show(&self) -> Option<String> {
         Some(format!("{self:?}"))
     }
 }
 
-impl<T> Field for Ptr<'_, T> {
+impl<T> AttrField for Ptr<'_, T> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| format!("{:#x}", self.0))
     }
 }
 
-impl<T> Field for PtrMut<'_, T> {
+impl<T> AttrField for PtrMut<'_, T> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| format!("{:#x}", self.0))
     }
 }
 
-impl Field for Fd<'_> {
+impl AttrField for Fd<'_> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| self.0.to_string())
     }
 }
 
-impl Field for TargetFd<'_> {
+impl AttrField for TargetFd<'_> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| self.0.to_string())
     }
 }
 
-impl Field for ObjName {
+impl AttrField for ObjName {
     fn show(&self) -> Option<String> {
         (self.0[0] != 0).then(|| format!("\"{}\"", self.text()))
     }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Attr, Fd, Field, Ptr, PtrMut, TargetFd, attr};
+use super::{Attr, AttrField, Fd, Ptr, PtrMut, TargetFd, attr};
 use crate::uapi::AttachType;
 
 attr! {
@@ -287,7 +287,7 @@ fn beside(count: usize, list: &[u64]) -> Option<u64> {
     (list.is_empty() || list.len() == count).then(|| Ptr::to(list).0)
 }
 
-impl Field for LinkUnion {
+impl AttrField for LinkUnion {
     fn show(&self) -> Option<String> {
         let last = self.0.iter().rposition(|&w| w != 0)?;
         let words = self.0.iter().take(last + 1).map(|w| format!("{w:#x}")).collect::<Vec<_>>();
