@@ -47,6 +47,7 @@ mod requirements;
 mod schema;
 mod skeleton;
 mod smoke;
+mod sound_attacks;
 mod starved;
 mod verifier_log;
 mod zz_lockdown;

@@ -500,6 +500,7 @@ fn starve(args: &[&str], row: &Row, fault: Fault) -> Run {
 /// In the child, before the command starts.
 fn limit(fault: Fault) -> std::io::Result<()> {
     let set = |what, most: u64| {
+        let most = most as libc::rlim_t;
         let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
         // SAFETY: reads the struct, and nothing else.
         if unsafe { libc::setrlimit(what, &limit) } == 0 {
