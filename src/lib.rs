@@ -27,6 +27,7 @@
 pub mod btf;
 pub mod bytes;
 mod cause;
+pub mod deploy;
 pub mod elf;
 mod error;
 pub mod events;
