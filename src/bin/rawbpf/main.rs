@@ -16,67 +16,47 @@
 //! prints it and sets the exit status. The command is an outside user of the library: it reaches nothing
 //! that other programs cannot reach.
 
-mod args;
-mod asm;
-mod attach;
-mod attachments;
-mod bpffs;
-mod btf;
-mod cgroup;
-mod clock;
-mod direct;
-mod disasm;
-mod doctor;
-mod error;
-mod event_type;
-mod events;
-mod events_args;
-#[cfg(feature = "export")]
-mod export;
-mod feature;
-mod gc;
-mod generate;
-mod hook;
-mod input;
-mod inspect;
-mod iter;
-mod link;
-mod load;
-mod map;
-mod net;
-mod net_args;
-mod output;
-mod plan;
-mod printer;
-mod probes;
-mod prog;
-mod progress;
-mod rejection;
-mod replace;
-mod schema;
-mod screen;
-mod sections;
+mod commands;
+mod keep;
+mod options;
 mod select;
-mod shell;
-mod stack;
-mod stop;
-mod store;
-mod struct_ops;
-mod tables;
-mod token;
-mod trace;
-mod tune;
-mod unload;
+mod targets;
+mod ui;
 mod values;
-mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, Parser};
 
-use args::{Args, Command, LinkCommand};
-use error::CliError;
-use output::Output;
+use commands::Command;
+use ui::error::CliError;
+use ui::output::{self, Output};
+use ui::schema;
+
+/// Loads, attaches, shows and manages eBPF programs and maps, with nothing between it and bpf(2).
+#[derive(Debug, Parser)]
+#[command(
+    name = "rawbpf",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done, 1 rejected or failed, 2 usage, 3 not permitted, 4 this kernel lacks it, 5 not found."
+)]
+struct Args {
+    /// Print one JSON document instead of text, errors included
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print every bpf(2) call to standard error as it happens
+    #[arg(long, global = true)]
+    explain: bool,
+    /// Print the JSON Schema of what --json prints, for every command
+    #[arg(long, exclusive = true)]
+    json_schema: bool,
+    /// Print the verifier's whole log as well, if it refuses a program
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -85,7 +65,7 @@ fn main() -> ExitCode {
     };
     let out = Output::new(args.json, args.verbose);
     if args.json_schema {
-        println!("{:#}", schema::schema());
+        println!("{:#}", schema::schema(&Args::command()));
         return ExitCode::SUCCESS;
     }
     let Some(verb) = args.command else {
@@ -96,7 +76,7 @@ fn main() -> ExitCode {
     if args.explain {
         rawbpf::sys::observe(Some(Box::new(output::explain)));
     }
-    let result = run(verb, &out);
+    let result = verb.run(Args::command, &out);
     let status = match &result {
         Ok(()) => 0,
         Err(CliError::Reported(status)) => *status,
@@ -106,44 +86,6 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(status)
-}
-
-fn run(command: Command, out: &Output) -> Result<(), CliError> {
-    match command {
-        Command::Load(args) => load::run(args, out),
-        Command::Unload(args) => unload::run(&args, out),
-        Command::Inspect(args) => inspect::run(&args, out),
-        Command::Plan(args) => plan::run(&args, out),
-        Command::Doctor(args) => doctor::run(&args, out),
-        Command::Asm(args) => asm::run(&args, out),
-        Command::Disasm(args) => disasm::run(&args, out),
-        Command::Verify(args) => verify::run(&args, out),
-        Command::Map(command) => map::run(command, out),
-        #[cfg(feature = "export")]
-        Command::Export(args) => export::run(&args, out),
-        Command::Events(args) => events::run(&args, out),
-        Command::Trace(args) => trace::run(&args, out),
-        Command::Stack(args) => stack::run(&args, out),
-        Command::Prog(command) => prog::run(command, out),
-        Command::Btf(command) => btf::run(command, out),
-        Command::Gen(command) => generate::run(&command, out),
-        Command::Probes(args) => probes::run(&args, out),
-        Command::Cgroup(command) => cgroup::run(&command, out),
-        Command::StructOps(command) => struct_ops::run(&command, out),
-        Command::Token(command) => token::run(&command, out),
-        Command::Gc(args) => gc::run(&args, out),
-        Command::Sections(args) => sections::run(&args, out),
-        Command::Feature(args) => feature::run(&args, out),
-        Command::Link(LinkCommand::List(args)) => link::list(&args, out),
-        Command::Link(LinkCommand::Show(args)) => link::show(&args, out),
-        Command::Link(LinkCommand::Detach(args)) => link::detach(&args, out),
-        Command::Link(LinkCommand::Update(args)) => link::update(&args, out),
-        Command::Link(LinkCommand::Pin(args)) => link::pin(&args, out),
-        Command::Attachments(args) => attachments::run(&args, out),
-        Command::Iter(args) => iter::run(&args, out),
-        Command::Completions(args) => shell::completions(&args),
-        Command::Man(args) => shell::man(&args),
-    }
 }
 
 /// Help and version are answers; anything else that clap says is a usage error (exit status 2).

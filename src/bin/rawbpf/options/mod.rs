@@ -1,0 +1,58 @@
+//! The options that several verbs share: where programs are attached, and what is changed before they are loaded.
+
+pub(crate) mod net;
+pub(crate) mod overrides;
+pub(crate) mod scope;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use net::NetArgs;
+use overrides::Overrides;
+
+/// What both `load` and `plan` take.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct LoadOptions {
+    /// Attach XDP programs to these interfaces (separated by commas, or given several times)
+    #[arg(long, value_name = "IF", value_delimiter = ',')]
+    pub(crate) xdp: Vec<String>,
+    /// Where XDP programs run: in the driver (native), in the network stack (generic), or wherever they can
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    pub(crate) xdp_mode: XdpModeArg,
+    #[command(flatten)]
+    pub(crate) net: NetArgs,
+    /// Attach PROGRAM to a hook, written as its section name would be: `kprobe/tcp_connect`,
+    /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
+    #[arg(long, value_name = "PROGRAM=HOOK")]
+    pub(crate) attach: Vec<String>,
+    /// Do not attach programs to what their section names say
+    #[arg(long)]
+    pub(crate) no_attach: bool,
+    /// Fail, and leave nothing behind, if a program cannot be attached where its section says; without this, it is
+    /// reported, and the others are attached
+    #[arg(long, conflicts_with = "no_attach")]
+    pub(crate) strict: bool,
+    /// Only this process: for uprobes, USDT probes and perf events
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// What programs get by bpf_get_attach_cookie, for --attach
+    #[arg(long, value_name = "N", requires = "attach")]
+    pub(crate) cookie: Option<u64>,
+    /// Bind PROGRAM (freplace, fentry, fexit) to a function of a loaded program: its id, name, or pin; the
+    /// function is the one that the section names if none is given
+    #[arg(long, value_name = "PROGRAM=TARGET[:FUNCTION]")]
+    pub(crate) onto: Vec<String>,
+    /// Load only this program (may be given several times)
+    #[arg(long = "program", value_name = "NAME")]
+    pub(crate) programs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum XdpModeArg {
+    #[default]
+    Auto,
+    Native,
+    Generic,
+    Offloaded,
+}

@@ -1,0 +1,142 @@
+//! Who may use whom: the import column of docs/DESIGN.md, so that one crate has the walls of several.
+
+mod graph;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use self::graph::Crate;
+use crate::gate::{HOST, require};
+
+/// A module of src/, and the modules that it may use. Leaves stand first.
+const RULES: &[(&str, &[&str])] = &[
+    ("bytes", &[]),
+    ("uapi", &[]),
+    ("insn", &["bytes", "uapi"]),
+    ("btf", &["bytes", "uapi"]),
+    ("sys", &["bytes", "uapi"]),
+    ("elf", &["bytes", "uapi", "insn", "btf", "sys"]),
+    ("kernel", &["bytes", "uapi", "insn", "btf", "sys"]),
+    ("progs", &["bytes", "uapi", "insn", "btf", "sys"]),
+    ("maps", &["bytes", "uapi", "btf", "sys", "progs"]),
+    ("links", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps"]),
+    ("verifier", &["uapi", "insn"]),
+    ("loader", &["bytes", "uapi", "insn", "btf", "sys", "elf", "kernel", "progs", "maps", "verifier"]),
+    ("events", &["bytes", "uapi", "btf", "sys", "kernel", "progs", "maps"]),
+    ("symbolize", &["bytes", "sys", "kernel", "maps"]),
+    ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
+    ("running", &["elf", "error", "kernel", "links", "loader", "progs"]),
+    ("cause", &["error", "sys", "uapi", "kernel", "loader", "maps"]),
+    ("hint", &["cause", "error", "loader", "sys", "uapi"]),
+    (
+        "error",
+        &[
+            "cause",
+            "hint",
+            "bytes",
+            "uapi",
+            "insn",
+            "btf",
+            "sys",
+            "elf",
+            "kernel",
+            "progs",
+            "maps",
+            "links",
+            "loader",
+            "events",
+            "symbolize",
+            "skeleton",
+        ],
+    ),
+];
+
+fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("src/ can be read") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// The modules that a file names by `crate::`, outside of comments.
+fn used(text: &str) -> Vec<String> {
+    let code = text.lines().map(|l| l.split("//").next().unwrap_or(""));
+    let mut out = Vec::new();
+    for line in code {
+        for rest in line.split("crate::").skip(1) {
+            let names = rest.strip_prefix('{').map_or(rest, |list| list);
+            let name: String = names.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            out.push(name);
+        }
+    }
+    out
+}
+
+#[test]
+fn modules_use_only_those_below_them() {
+    require!(HOST);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(&src).expect("it is in src/").to_string_lossy().into_owned();
+        let module = path.split('/').next().unwrap_or("").trim_end_matches(".rs").to_string();
+        if module == "lib" || module == "bin" {
+            continue;
+        }
+        let allowed = RULES.iter().find(|(name, _)| *name == module);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{path}: add the module to the table above"));
+        for name in used(&fs::read_to_string(&file).expect("text")) {
+            let known = RULES.iter().any(|(m, _)| *m == name);
+            if known && name != module && !allowed.contains(&name.as_str()) {
+                wrong.push(format!("{path} uses {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Two files that use each other can be read together; three or more cannot be read at all.
+#[test]
+fn files_do_not_go_in_circles() {
+    require!(HOST);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for root in ["bin/rawbpf/main.rs"] {
+        let circles = Crate::read(&src.join(root)).circles();
+        let large: Vec<_> = circles.into_iter().filter(|c| c.len() > 2).collect();
+        assert!(large.is_empty(), "{root}: {large:#?}");
+    }
+}
+
+#[test]
+fn the_command_uses_the_public_api_only() {
+    require!(HOST);
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/rawbpf");
+    let mut files = Vec::new();
+    sources(&bin, &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).expect("text");
+        assert!(!text.contains("unsafe {"), "{}: unsafe code belongs into src/sys", file.display());
+        assert!(!text.contains("SYS_bpf"), "{}: the library makes the calls", file.display());
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_one_room() {
+    require!(HOST);
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    for file in files.iter().filter(|f| !f.starts_with(src.join("sys"))) {
+        for (n, line) in fs::read_to_string(file).expect("text").lines().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            let names_it = code.contains("unsafe ") && !code.contains("unsafe_");
+            assert!(!names_it, "{}:{}: {line}", file.display(), n + 1);
+        }
+    }
+}
