@@ -374,7 +374,13 @@ fn stay(wish: &Wish, actual: &Actual) -> Result<Step> {
         return Err(DeployError::NoSuccessor { program, place });
     }
     if !actual.can_update {
-        return Ok(Step::Detach { actual: actual.clone() });
+        let same =
+            |w: &&Wanted| w.key.as_ref().zip(actual.key.as_ref()).is_some_and(|(w, a)| may_be_same(w, a));
+        let instead = "beside the old one, which then goes".to_string();
+        return Ok(match wish.before.iter().find(same) {
+            Some(wanted) => Step::Attach { wanted: wanted.clone(), instead },
+            None => Step::Detach { actual: actual.clone() },
+        });
     }
     let (program, place) = (actual.program.clone(), actual.place.clone());
     Ok(Step::Update { actual: actual.clone(), program, place })

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::OnceLock;
 
 use super::error::{DeployError, Result};
 use crate::links::{
@@ -132,7 +133,7 @@ pub enum MapKey {
 pub struct Here {
     netns: u64,
     interfaces: Vec<Interface>,
-    tcx: bool,
+    tcx: OnceLock<bool>,
 }
 
 impl Here {
@@ -141,7 +142,7 @@ impl Here {
         let path = NetNs::Current.path();
         let netns = std::fs::metadata(&path).map_err(DeployError::io("look at the network namespace"))?.ino();
         let interfaces = interfaces().map_err(|e| DeployError::Lib(e.into()))?;
-        Ok(Here { netns, interfaces, tcx: tcx_is_known() })
+        Ok(Here { netns, interfaces, tcx: OnceLock::new() })
     }
 
     /// Inode of the namespace.
@@ -188,7 +189,9 @@ impl HookKey {
                 let (ifindex, egress) = (here.index(&tc.interface)?, tc.direction == Direction::Egress);
                 match tc.hook {
                     TcHook::Clsact => HookKey::Clsact { netns, ifindex, egress },
-                    TcHook::Auto if !here.tcx => HookKey::Clsact { netns, ifindex, egress },
+                    TcHook::Auto if !here.tcx.get_or_init(tcx_is_known) => {
+                        HookKey::Clsact { netns, ifindex, egress }
+                    }
                     _ => HookKey::Tcx { netns, ifindex, egress },
                 }
             }

@@ -18,7 +18,7 @@
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::remove::remove_entry;
-use super::store::{Entry, Part, rename};
+use super::store::{Entry, Part, rename, unpin};
 use crate::links::inventory::{Look, survey};
 use crate::links::{Hook, Link, Scope};
 use crate::maps::Map;
@@ -48,8 +48,12 @@ fn finish(name: &Entry, out: &Entry, new: &Entry) -> Result<()> {
             rename(&path, &new.pin(Part::Links, &free)?)?;
         }
     }
-    for (_, path) in new.pins(Part::Before)? {
-        super::store::unpin(&path)?;
+    for (pin, path) in new.pins(Part::Before)? {
+        // The hook has the new program: of the old one there is nothing to be taken away.
+        if new.path(Part::Linkless, &pin).exists() {
+            unpin(&out.path(Part::Linkless, &pin))?;
+        }
+        unpin(&path)?;
     }
     let _ = std::fs::remove_dir(new.dir.join(Part::Before.dir()));
     new.rename_to(name)?;

@@ -24,14 +24,15 @@
 //!
 //! ```no_run
 //! use rawbpf::deploy::{self, How, Request, Store};
-//! use rawbpf::{Kernel, Object, Target, Xdp, XdpMode};
+//! use rawbpf::{Kernel, Object, Options, Target, Xdp, XdpMode};
 //!
 //! let object = Object::open("packet_count.o")?;
 //! let xdp = Target::Xdp(Xdp { interface: "eth0".into(), mode: XdpMode::Auto });
-//! let request = Request::new("packet_count", object).wish("count_packets", xdp);
+//! let plan = object.plan(&Kernel::host(), &Options::default())?;
+//! let request = Request::new("packet_count").wish("count_packets", xdp);
 //! let store = Store::new("/sys/fs/bpf".as_ref());
 //! let _lock = store.lock()?;
-//! let done = deploy::deploy(&store, &request, &Kernel::host(), How::Apply)?;
+//! let done = deploy::deploy(&store, &request, plan, &Kernel::host(), How::Apply)?;
 //! done.decision.steps.iter().for_each(|step| println!("{step}"));
 //! done.leave();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -40,6 +41,7 @@
 mod bpffs;
 mod diff;
 mod error;
+mod find;
 mod hook;
 mod layout;
 mod maps;
@@ -57,6 +59,7 @@ mod target;
 pub use bpffs::{BPFFS, is_bpffs, mount, will_stay};
 pub use diff::{Fate, Programs, Step, Wish as Wishes, diff};
 pub use error::DeployError;
+pub use find::{Selector, pinned};
 pub use hook::{Here, HookKey, MapKey, ProgramFacts};
 pub use layout::{Copying, Leaf, leaves};
 pub use maps::Migrated;

@@ -43,7 +43,7 @@ pub(super) fn run(entry: &Entry, request: &Request, kernel: &Kernel, decision: D
         Record::remove(entry)?;
         request.record.write(entry);
     }
-    Ok(Deployed { decision, loaded: None, made, failed, replaced: true })
+    Ok(Deployed { decision, loaded: None, made, failed, replaced: true, migrated: Vec::new() })
 }
 
 /// How to go back from one step.

@@ -15,19 +15,14 @@ use super::error::{DeployError, Result};
 use super::hook::{Here, HookKey, ProgramFacts};
 use super::record::Record;
 use super::target;
-use crate::elf::Object;
 use crate::links::{AttachError, Interface, NetNs, Target};
-use crate::loader::{Options, Plan};
+use crate::loader::Plan;
 
 /// What is wanted under one name.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The name.
     pub name: String,
-    /// The object, with globals, sizes and types set.
-    pub object: Object,
-    /// How to load it.
-    pub options: Options,
     /// Which program is to run where.
     pub wishes: Vec<Wish>,
     /// Put struct_ops tables to use.
@@ -49,12 +44,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// The object under this name, its programs nowhere yet; struct_ops tables are put to use.
-    pub fn new(name: impl Into<String>, object: Object) -> Request {
+    /// An object under this name, its programs nowhere yet; struct_ops tables are put to use.
+    pub fn new(name: impl Into<String>) -> Request {
         Request {
             name: name.into(),
-            object,
-            options: Options::default(),
             wishes: Vec::new(),
             tables: true,
             netns: None,
@@ -149,6 +142,9 @@ pub fn facts(plan: &Plan) -> Vec<ProgramFacts> {
 /// # Errors
 /// A place is not there, or it is none.
 pub fn resolve(wishes: &[Wish], programs: &[ProgramFacts], wait: bool) -> Result<Vec<Wanted>> {
+    if wishes.is_empty() {
+        return Ok(Vec::new());
+    }
     let here = Here::look()?;
     let mut out: Vec<Wanted> = Vec::new();
     for wish in wishes {

@@ -10,6 +10,7 @@
 use super::diff::{Programs, Step, Wish, diff};
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
+use super::maps::Migrated;
 use super::mend::{self, mend};
 use super::remove::{end, remove_entry};
 use super::request::{Request, Wanted, facts, resolve};
@@ -83,6 +84,8 @@ pub struct Deployed {
     pub failed: Vec<(String, DeployError)>,
     /// Something was there before.
     pub replaced: bool,
+    /// Maps whose elements were copied.
+    pub migrated: Vec<Migrated>,
 }
 
 impl Deployed {
@@ -119,8 +122,7 @@ pub fn within<T: Send>(netns: Option<&NetNs>, act: impl FnOnce() -> Result<T> + 
 ///
 /// # Errors
 /// Those of planning; a place that is not there; a state that cannot be read.
-pub fn decide(entry: Option<&Entry>, request: &Request, kernel: &Kernel, how: How) -> Result<Decision> {
-    let mut plan = request.object.plan(kernel, &request.options)?;
+pub fn decide(entry: Option<&Entry>, request: &Request, mut plan: Plan, how: How) -> Result<Decision> {
     within(request.netns.as_ref(), || {
         let expected: Vec<NetNs> = request.netns.iter().cloned().collect();
         let state = match entry {
@@ -156,13 +158,13 @@ pub fn decide(entry: Option<&Entry>, request: &Request, kernel: &Kernel, how: Ho
 ///
 /// # Errors
 /// The first failure; what was there before is there again, as far as the kernel lets it.
-pub fn deploy(store: &Store, request: &Request, kernel: &Kernel, how: How) -> Result<Deployed> {
+pub fn deploy(store: &Store, request: &Request, plan: Plan, kernel: &Kernel, how: How) -> Result<Deployed> {
     let entry = store.entry(&request.name)?;
     mend(&entry)?;
     if how == How::Fresh && entry.exists()? {
         return Err(DeployError::Loaded { name: request.name.clone(), path: entry.dir });
     }
-    let decision = decide(Some(&entry), request, kernel, how)?;
+    let decision = decide(Some(&entry), request, plan, how)?;
     let done = within(request.netns.as_ref(), || {
         let done = if decision.wish.programs == Programs::Same {
             repair::run(&entry, request, kernel, decision)?
@@ -185,21 +187,21 @@ pub fn deploy(store: &Store, request: &Request, kernel: &Kernel, how: How) -> Re
 ///
 /// # Errors
 /// The first failure; nothing is left then.
-pub fn hold(request: &Request, kernel: &Kernel) -> Result<Deployed> {
-    let decision = decide(None, request, kernel, How::Fresh)?;
+pub fn hold(request: &Request, plan: Plan, kernel: &Kernel) -> Result<Deployed> {
+    let decision = decide(None, request, plan, How::Fresh)?;
     within(request.netns.as_ref(), || {
         let loaded = decision.plan.run()?;
         let mut act = Act { entry: None, kernel, loaded: &loaded, made: Vec::new(), failed: Vec::new() };
         act.attach_all(&decision.steps)?;
         let (made, failed) = act.finish(request.strict)?;
-        Ok(Deployed { decision, loaded: Some(loaded), made, failed, replaced: false })
+        Ok(Deployed { decision, loaded: Some(loaded), made, failed, replaced: false, migrated: Vec::new() })
     })
 }
 
 /// Loads the object and gives it the hooks; what was there before goes when all is done.
 fn replace(old: &Entry, request: &Request, kernel: &Kernel, decision: Decision) -> Result<Deployed> {
     let loaded = decision.plan.run()?;
-    maps::migrate(&decision.steps, &decision.state, &loaded)?;
+    let migrated = maps::migrate(&decision.steps, &decision.state, &loaded)?;
     let new = old.successor();
     new.make()?;
     let mut undo = Undo::default();
@@ -213,7 +215,7 @@ fn replace(old: &Entry, request: &Request, kernel: &Kernel, decision: Decision) 
         Ok((made, failed)) => {
             undo.keep();
             let replaced = !decision.state.programs.is_empty() || !decision.state.attached.is_empty();
-            Ok(Deployed { decision, loaded: Some(loaded), made, failed, replaced })
+            Ok(Deployed { decision, loaded: Some(loaded), made, failed, replaced, migrated })
         }
         Err(e) => {
             // Once the old one has lost its name there is no way back: the next command goes on.

@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Removes the common directory, if nothing is in it.
-    pub(super) fn tidy(&self) {
+    pub fn tidy(&self) {
         let _ = fs::remove_dir(&self.root);
     }
 }

@@ -17,6 +17,7 @@
 //! that other programs cannot reach.
 
 mod commands;
+mod file;
 mod keep;
 mod options;
 mod select;
