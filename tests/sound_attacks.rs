@@ -230,7 +230,7 @@ fn questions_to_links_of_other_kinds() {
 fn questions_to_a_link_with_many_places() {
     require!(ROOT);
     let object = Object::open(object("kprobe_multi.o")).expect("it is read");
-    let running = rawbpf::Running::start(&Kernel::host(), &object, &[]);
+    let running = rawbpf::Attached::start(&Kernel::host(), &object, &[]);
     let _running = require!(KPROBE_MULTI, running.map_err(|e| format!("{e:#?}")));
     let mut id = 0;
     let mut asked = 0;
