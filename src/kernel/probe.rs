@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::feature::Answer;
+use super::answer::Answer;
 use super::ksyms::Symbols;
 use crate::btf::{BtfBuilder, BtfError, Def, FuncLinkage, IntEncoding, Secinfo, TypeId, VarLinkage};
 use crate::bytes::Endian;
