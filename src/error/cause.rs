@@ -106,7 +106,7 @@ fn permission(kernel: &Kernel, what: &str, caps: &[Cap], free: bool) -> Option<A
     let policy = Policy::here();
     let release = kernel.release();
     let needs = join(caps, release);
-    if policy.user_namespace {
+    if policy.user_namespace == Some(true) {
         let why = format!(
             "{what} takes {needs} of the machine itself, and this process is in a user namespace, whose capabilities \
              do not count"

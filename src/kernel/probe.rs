@@ -157,7 +157,6 @@ pub(super) fn syscall_wrapper() -> Answer {
     }
     let wrapped = symbols
         .all()
-        .iter()
         .any(|s| s.name.starts_with("__") && s.name.ends_with("_sys_bpf") && s.name != "__se_sys_bpf");
     if wrapped { Answer::Yes } else { Answer::No("/proc/kallsyms has no __ARCH_sys_bpf".into()) }
 }

@@ -186,10 +186,10 @@ pub(super) fn attach_syscall(
             Err(e) => return Err(refused(e)),
         }
     }
-    let of = |prefix: &'static str| move |s: &Symbol| s.name.strip_prefix(prefix).map(String::from);
+    let of = |prefix: &'static str| move |s: Symbol<'_>| s.name.strip_prefix(prefix).map(String::from);
     let symbols = kernel.symbols().all();
     let known: Vec<String> =
-        SYSCALL_PREFIXES.iter().flat_map(|prefix| symbols.iter().filter_map(of(prefix))).collect();
+        SYSCALL_PREFIXES.iter().flat_map(|prefix| symbols.clone().filter_map(of(prefix))).collect();
     Err(AttachError::NotFound {
         program: program.name().into(),
         hook: call.to_string(),
@@ -252,14 +252,12 @@ fn address(probe: &Kprobe) -> Option<u64> {
 }
 
 /// The functions that a probe may mean, by address.
-fn candidates<'k>(kernel: &'k Kernel, probe: &'k Kprobe) -> Vec<&'k Symbol> {
+fn candidates<'k>(kernel: &'k Kernel, probe: &'k Kprobe) -> Vec<Symbol<'k>> {
     let (module, name) = probe.parts();
-    let is_meant = |s: &&Symbol| {
-        s.address != 0
-            && "tTwW".contains(s.kind)
-            && module.is_none_or(|m| s.module.as_deref().unwrap_or("vmlinux") == m)
+    let is_meant = |s: &Symbol<'_>| {
+        s.address != 0 && "tTwW".contains(s.kind) && module.is_none_or(|m| s.module.unwrap_or("vmlinux") == m)
     };
-    let mut out: Vec<&Symbol> = kernel.symbols().named(name).filter(is_meant).collect();
+    let mut out: Vec<Symbol<'_>> = kernel.symbols().named(name).filter(is_meant).collect();
     out.sort_by_key(|s| s.address);
     out
 }
@@ -329,12 +327,10 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
             None if name.len() > 8 && u64::from_str_radix(name, 16).is_ok() => {
                 format!("; an address is written 0x{name}")
             }
-            Some(m) if m != "vmlinux" && !symbols.all().iter().any(|s| s.module.as_deref() == Some(m)) => {
+            Some(m) if m != "vmlinux" && !symbols.all().any(|s| s.module == Some(m)) => {
                 format!("; module `{m}` is not loaded")
             }
-            _ => {
-                nearest(name, symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str()))
-            }
+            _ => nearest(name, symbols.all().filter(|s| "tT".contains(s.kind)).map(|s| s.name)),
         };
         let (program, hook) = (program.name().into(), probe.to_string());
         return AttachError::NotFound {

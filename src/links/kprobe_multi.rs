@@ -189,7 +189,7 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
     if let Some(name) = name.filter(|_| unknown) {
         let symbols = kernel.symbols();
         if !symbols.is_empty() && symbols.named(name).next().is_none() {
-            let code = symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str());
+            let code = symbols.all().filter(|s| "tT".contains(s.kind)).map(|s| s.name);
             return AttachError::NotFound {
                 program: program.name().into(),
                 hook: multi.to_string(),

@@ -85,11 +85,11 @@ pub fn kernel_functions(kernel: &Kernel, pattern: &str) -> Vec<KernelFunction> {
     let matches = |name: &str| glob(pattern.as_bytes(), name.as_bytes());
     let (traceable, forbidden) = (traceable(), forbidden());
     let mut found: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
-    for s in kernel.symbols().all().iter().filter(|s| "tTwW".contains(s.kind) && matches(&s.name)) {
-        let here = module.is_none_or(|m| s.module.as_deref().unwrap_or("vmlinux") == m);
+    for s in kernel.symbols().all().filter(|s| "tTwW".contains(s.kind) && matches(s.name)) {
+        let here = module.is_none_or(|m| s.module.unwrap_or("vmlinux") == m);
         // What programs and trampolines are called is not for others to probe.
-        if here && s.module.as_deref() != Some("bpf") {
-            let count = found.entry((s.name.clone(), s.module.clone())).or_default();
+        if here && s.module != Some("bpf") {
+            let count = found.entry((s.name.to_string(), s.module.map(String::from))).or_default();
             *count = count.saturating_add(1);
         }
     }

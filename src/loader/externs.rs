@@ -207,7 +207,6 @@ fn address(ext: &Extern, kernel: &Kernel) -> Result<Resolved, ExternError> {
         let prefix = format!("{}.llvm.", ext.name);
         found = symbols
             .all()
-            .iter()
             .filter(|s| s.kind == 'd' && s.name.starts_with(&prefix))
             .map(|s| s.address)
             .collect();

@@ -280,6 +280,11 @@ impl Run<'_> {
         if self.plan.log_level == 0 {
             match sys::prog_load(self.head(program, 0), parts, &mut []).fd {
                 Ok(fd) => return Ok(fd),
+                // It was accepted, or never looked at: a log would blame the program.
+                Err(source) if is_the_machines(source.errno) => {
+                    let log = VerifierLog { program: program.name.clone(), text: String::new(), cut: false };
+                    return Err(self.refused(program, source, None, None, log));
+                }
                 Err(e) => refused = Some(e),
             }
         }
@@ -294,18 +299,31 @@ impl Run<'_> {
                 // Of a log that is cut the kernel says ENOSPC, whatever it found.
                 let source = refused.filter(|_| source.errno == Errno::ENOSPC).unwrap_or(source);
                 let missing = reached_poison(program, &log.text).map(Box::new);
-                let diagnosis = self.explain(program, parts, &log, missing.as_deref());
-                Err(LoadError::Program {
-                    program: program.name.clone(),
-                    section: program.section.clone(),
-                    prog_type: program.prog_type,
-                    untyped: self.untyped,
-                    source,
-                    missing,
-                    diagnosis: diagnosis.map(Box::new),
-                    log: Box::new(log),
-                })
+                let blamed = !is_the_machines(source.errno);
+                let diagnosis =
+                    blamed.then(|| self.explain(program, parts, &log, missing.as_deref())).flatten();
+                Err(self.refused(program, source, missing, diagnosis, log))
             }
+        }
+    }
+
+    fn refused(
+        &self,
+        program: &ProgPlan,
+        source: SysError,
+        missing: Option<Box<(Site, Poison)>>,
+        diagnosis: Option<Diagnosis>,
+        log: VerifierLog,
+    ) -> LoadError {
+        LoadError::Program {
+            program: program.name.clone(),
+            section: program.section.clone(),
+            prog_type: program.prog_type,
+            untyped: self.untyped,
+            source,
+            missing,
+            diagnosis: diagnosis.map(Box::new),
+            log: Box::new(log),
         }
     }
 
@@ -359,6 +377,11 @@ impl Run<'_> {
             return (loaded.fd, log);
         }
     }
+}
+
+/// What a machine says that has no descriptor or no memory left; no program is at fault.
+fn is_the_machines(errno: Errno) -> bool {
+    [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].contains(&errno)
 }
 
 /// The poisoned instruction that the verifier stopped at, if it did: its log ends with the number of the

@@ -239,6 +239,13 @@ impl SharedMapping {
         true
     }
 
+    /// Where the words from `offset` on begin, for loops in which each check costs more than the read; `None` unless all
+    /// `len` bytes are inside and `offset` is a multiple of 8.
+    pub(super) fn words(&self, offset: usize, len: usize) -> Option<NonNull<AtomicU64>> {
+        // SAFETY: inside the mapping, as is checked here.
+        (offset % WORD == 0 && self.holds(offset, len)).then(|| unsafe { self.at.add(offset / WORD) })
+    }
+
     /// `len` bytes at `offset` as they lie.
     ///
     /// # Safety

@@ -20,7 +20,7 @@
 //! process with a descriptor of the same map could move the position under its feet, as it could write to any memory
 //! that is shared with it; who does not trust those that hold the map reads with copies.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::claim::{Claim, Use};
 use super::errno::{Errno, SysError};
@@ -250,14 +250,18 @@ impl Ring {
     #[inline]
     fn drain_seen(&mut self, each: &mut impl FnMut(&[u8])) -> u64 {
         let (mut count, mut at, seen, mask) = (0, self.at, self.seen, self.size - 1);
+        let Some(data) = self.shared.words(self.page, 2 * self.size) else { return 0 };
         // The first position is what the last consumer wrote, and that may have been anything.
         if seen.wrapping_sub(at) > self.size || at % 8 != 0 {
             return 0;
         }
         let mut tell_at = self.size / 8;
         while at != seen {
-            let offset = self.page + (at & mask);
-            let Some(header) = self.shared.load_u32(offset) else { return count };
+            let offset = at & mask;
+            // SAFETY: `offset` is below `size` and a multiple of 8, and twice `size` bytes are mapped. They are mapped to
+            // be read alone, and reads of different sizes are no race.
+            let header =
+                unsafe { data.byte_add(offset).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire);
             let len = (header & !DISCARD) as usize;
             let total = (len + HEADER).next_multiple_of(8);
             // The highest bit, BUSY, makes it too long for any ring.
@@ -269,9 +273,12 @@ impl Ring {
             self.at = at;
             if header & DISCARD == 0 {
                 count += 1;
-                // SAFETY: it is committed, and before the producer's position: the kernel writes there again only once
-                // it is told, which is done below, and no other reader of this process tells it (`Claim`).
-                each(unsafe { self.shared.slice(offset + HEADER, len) }.unwrap_or_default());
+                // SAFETY: it begins before `size` and is not longer, so it is mapped. It is committed, and before the
+                // producer's position: the kernel writes there again only once it is told, which is done below, and no
+                // other reader of this process tells it (`Claim`).
+                each(unsafe {
+                    std::slice::from_raw_parts(data.cast::<u8>().add(offset + HEADER).as_ptr(), len)
+                });
             }
             tell_at = tell_at.saturating_sub(total);
             if tell_at == 0 {

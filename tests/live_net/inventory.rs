@@ -354,7 +354,10 @@ fn other_namespaces_are_visited() {
         };
         // From here it is in another namespace, and the kernel does not say which.
         let a = found(&inventory(&Scope::Here));
-        assert_eq!((a.netns, a.place.as_str()), (None, "interface 1 of another network namespace"));
+        assert_eq!(
+            (a.netns, a.place.as_str()),
+            (None, "interface 1 of a network namespace that was not looked at")
+        );
         let all = inventory(&Scope::Of(vec![there.clone()]));
         let a = found(&all);
         assert_eq!((a.netns, a.place.as_str()), (Some(open.inode()), "lo"));

@@ -45,6 +45,8 @@ pub(crate) struct TreeArgs {
 pub(crate) fn run(command: &CgroupCommand, out: &Output) -> Result<(), CliError> {
     let CgroupCommand::Tree(args) = command;
     let found = || {
+        let doing = "see where cgroup2 is mounted (/proc/self/mounts)";
+        File::open("/proc/self/mounts").map_err(CliError::io(doing))?;
         cgroup::mount_point().ok_or_else(|| CliError::NoSuch {
             what: "mount",
             wanted: "of cgroup2".into(),

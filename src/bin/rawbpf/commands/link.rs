@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
-use rawbpf::links::inventory::By;
+use rawbpf::links::inventory::{By, Problem};
 use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
 use rawbpf::sys::Errno;
 use rawbpf::{Link, Program};
@@ -127,12 +127,12 @@ struct LinkDone {
 }
 
 fn list(args: &ScopeArgs, out: &Output) -> Result<(), CliError> {
-    out.report("link list", &LinkList { links: rows(&scope(args)?)? })
+    out.report("link list", &LinkList { links: noted(&scope(args)?, out)? })
 }
 
 fn show(args: &LinkShowArgs, out: &Output) -> Result<(), CliError> {
     if args.link.is_empty() {
-        return out.report("link show", &LinkList { links: rows(&Scope::Here)? });
+        return out.report("link show", &LinkList { links: noted(&Scope::Here, out)? });
     }
     let (_, info) = find(&args.link)?;
     out.report("link show", &LinkShow { link: one(&info)? })
@@ -195,13 +195,21 @@ fn pin(args: &LinkPinArgs, out: &Output) -> Result<(), CliError> {
     out.report("link pin", &LinkDone { id: info.id, hook: row.hook, text })
 }
 
-/// All links, by id.
-fn rows(scope: &Scope) -> Result<Vec<LinkRow>, CliError> {
+/// All links, by id; and a note of what could not be looked at, such as who holds them.
+fn noted(scope: &Scope, out: &Output) -> Result<Vec<LinkRow>, CliError> {
+    let (rows, problems) = rows(scope)?;
+    problems.iter().for_each(|problem| out.note(&format!("note: {problem}")));
+    Ok(rows)
+}
+
+/// All links, by id, and what could not be looked at.
+fn rows(scope: &Scope) -> Result<(Vec<LinkRow>, Vec<Problem>), CliError> {
     // The inventory goes on without what it may not see; here that would be all.
     links::list().map_err(CliError::sys("list the links"))?;
-    let mut rows: Vec<LinkRow> = inventory(scope).attachments.iter().filter_map(row).collect();
+    let found = inventory(scope);
+    let mut rows: Vec<LinkRow> = found.attachments.iter().filter_map(row).collect();
     rows.sort_by_key(|r| r.id);
-    Ok(rows)
+    Ok((rows, found.problems))
 }
 
 fn row(a: &Attachment) -> Option<LinkRow> {
@@ -227,7 +235,7 @@ fn row(a: &Attachment) -> Option<LinkRow> {
 fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
     // This process holds it too by now, and is none of those that the user wants to know.
     let own = format!("({})", std::process::id());
-    let found = rows(&Scope::Here)?.into_iter().find(|r| r.id == info.id);
+    let found = rows(&Scope::Here)?.0.into_iter().find(|r| r.id == info.id);
     let mut row = found.ok_or_else(|| CliError::NoSuch {
         what: "link",
         wanted: format!("with id {}", info.id),
