@@ -83,7 +83,7 @@ impl From<FieldAt> for Mem {
     }
 }
 
-/// A structure of the kernel by its C names, for what reads text: see [`layout`].
+/// A structure of the kernel by its C names, for what reads text: see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// The name of the `struct`.

@@ -26,7 +26,7 @@
 //! # Ok::<(), AsmError>(())
 //! ```
 //!
-//! That text is what the text assembler ([`text`]) reads, and it gives the same slots back.
+//! That text is what the text assembler ([`text`](super::text)) reads, and it gives the same slots back.
 
 mod items;
 mod name;

@@ -10,7 +10,7 @@ use crate::insn::InsnIx;
 /// A CO-RE relocation that cannot be applied: where it is, what it is, and why not.
 ///
 /// What the kernel does not have is no such error; it becomes
-/// [`Poison::Core`](super::super::plan::Poison::Core).
+/// [`Poison::Core`](super::super::Poison::Core).
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{site}: CO-RE relocation {relocation} cannot be applied")]
 pub struct CoreError {
