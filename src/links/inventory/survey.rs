@@ -229,6 +229,11 @@ impl Attachment {
         }
     }
 
+    /// One of which nothing but its link is known.
+    pub(crate) fn bare(hook: Hook, by: By, prog_id: u32) -> Attachment {
+        Attachment::new(hook, by, prog_id, String::new())
+    }
+
     /// What kind of hook it is, in one word.
     pub fn kind(&self) -> &'static str {
         match &self.hook {
