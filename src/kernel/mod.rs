@@ -26,6 +26,7 @@ use crate::bytes::Endian;
 use crate::sys::{self, BtfFd, Errno, Mapping, ObjectKind, SysError};
 use crate::uapi::Release;
 
+mod answer;
 pub mod feature;
 mod kconfig;
 mod ksyms;
@@ -34,7 +35,8 @@ mod probe;
 mod release;
 pub mod survey;
 
-pub use feature::{Answer, Feature};
+pub use answer::Answer;
+pub use feature::Feature;
 pub use kconfig::Kconfig;
 pub use ksyms::{Symbol, Symbols};
 pub use release::release_text;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::feature::Answer;
+use super::answer::Answer;
 use super::ksyms::Symbols;
 use crate::btf::{BtfBuilder, BtfError, Def, FuncLinkage, IntEncoding, Secinfo, TypeId, VarLinkage};
 use crate::bytes::Endian;
@@ -136,13 +136,13 @@ pub(super) fn perf_link() -> Answer {
         let prog = load_code(ProgType::Tracepoint, Asm::new())?;
         let attach_type = AttachType::PerfEvent;
         // Target -1 is no descriptor: a kernel with such links says EBADF, an older one EINVAL.
-        let mut link = LinkCreate {
+        let link = LinkCreate {
             prog_fd: Fd::of(&prog),
             target_fd: TargetFd::ifindex(u32::MAX),
             attach_type,
             ..Default::default()
         };
-        match sys::link_create(&mut link) {
+        match sys::link_create(&link) {
             Err(e) if e.errno == Errno::EBADF => Ok(()),
             other => other.map(drop),
         }
@@ -286,8 +286,8 @@ pub(super) fn uprobe_multi() -> Answer {
             // "/" is no file with code: EBADF from a kernel that has such links. Those before 6.8 looked
             // at the process only after that, and got it wrong; the newer ones say EINVAL for pid -1.
             let extra = attr::LinkExtra::uprobe_multi(c"/", &[0], &[], &[], 0, pid).unwrap_or_default();
-            let mut link = LinkCreate { prog_fd: Fd::of(&prog), attach_type, extra, ..Default::default() };
-            sys::link_create(&mut link)
+            let link = LinkCreate { prog_fd: Fd::of(&prog), attach_type, extra, ..Default::default() };
+            sys::link_create(&link)
         };
         match link(0) {
             Err(e) if e.errno == Errno::EBADF => {}

@@ -1,6 +1,5 @@
 //! Why a program could not be attached: the hook, the cause, and what to do.
 
-use super::HookError;
 use super::remedy::Remedy;
 use crate::sys::SysError;
 
@@ -156,4 +155,14 @@ impl AttachError {
         }
         self
     }
+}
+
+/// A section name that does not describe a hook.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{section}` does not say where to attach: {why}")]
+pub struct HookError {
+    /// The section name.
+    pub section: String,
+    /// What is wrong with it.
+    pub why: String,
 }

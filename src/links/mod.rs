@@ -84,10 +84,11 @@ mod uprobe_multi;
 mod usdt;
 pub mod xdp;
 mod xdp_features;
+mod xdp_mode;
 mod xdp_netlink;
 
 pub use cgroup::{Cgroup, Share};
-pub use error::AttachError;
+pub use error::{AttachError, HookError};
 pub use info::{Hook, IterOver, LinkInfo, PerfHook, list};
 pub use interface::{AttachedMode, Interface, interfaces};
 pub use inventory::{Attachment, Inventory, Scope, inventory};
@@ -107,7 +108,6 @@ pub use order::{Anchor, Order, Place, Via};
 pub use perf_event::PerfEvent;
 pub use raw_tracepoint::RawTracepoint;
 pub use remedy::Remedy;
-pub use section_target::HookError;
 pub use socket::{attach_reuseport, attach_socket_filter, detach_reuseport, detach_socket_filter};
 pub use sockmap::{MapRef, Sockmap};
 pub use tc::{Direction, Tc, TcHook};
@@ -118,8 +118,9 @@ pub use tracing_multi::TracingMulti;
 pub use uprobe::{Spot, Uprobe};
 pub use uprobe_multi::{Spots, UprobeMulti};
 pub use usdt::Usdt;
-pub use xdp::{Xdp, XdpMode};
+pub use xdp::Xdp;
 pub use xdp_features::{XdpFeatures, features as xdp_features};
+pub use xdp_mode::XdpMode;
 pub use xdp_netlink::XdpNetlink;
 
 /// Where a program is to be attached.

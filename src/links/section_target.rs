@@ -17,21 +17,12 @@
 //!   fentry/...  fexit/...  lsm/...  iter/...  tp_btf/...                 bound at load time
 //! ```
 
+use super::error::HookError;
 use super::{
     Functions, Iter, Kprobe, KprobeMulti, Ksyscall, MultiKind, PerfEvent, RawTracepoint, Spots, Target,
     Trace, Tracepoint, TracingMulti, Uprobe, UprobeMulti, Usdt,
 };
 use crate::elf::section::{self, AutoAttach};
-
-/// A section name that does not describe a hook.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{section}` does not say where to attach: {why}")]
-pub struct HookError {
-    /// The section name.
-    pub section: String,
-    /// What is wrong with it.
-    pub why: String,
-}
 
 impl Target {
     /// The hook that a section name describes. `None` if the name alone does not describe one: the program

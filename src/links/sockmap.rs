@@ -184,13 +184,13 @@ fn hook(attempt: &Attempt<'_>, target: &Sockmap) -> Result<AttachType, AttachErr
 }
 
 fn link(program: &Program, map: &OwnedFd, attach_type: AttachType) -> Result<Link, SysError> {
-    let mut attr = LinkCreate {
+    let attr = LinkCreate {
         prog_fd: Fd::of(program),
         target_fd: TargetFd::of(map),
         attach_type,
         ..Default::default()
     };
-    Ok(Link::new(sys::link_create(&mut attr)?))
+    Ok(Link::new(sys::link_create(&attr)?))
 }
 
 fn direct(program: &Program, map: &OwnedFd, attach_type: AttachType) -> Result<Link, SysError> {

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::interface::Interface;
 use super::refusal::{Attempt, Needs, describe_program};
-use super::xdp::{self, XdpMode};
+use super::xdp;
+use super::xdp_mode::XdpMode;
 use super::{AttachError, Link, Undo};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

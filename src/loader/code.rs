@@ -1,6 +1,7 @@
 //! A program of a plan as the explanation of the verifier's log needs it: with source lines and functions.
 
-use super::plan::{Poison, ProgPlan};
+use super::plan::ProgPlan;
+use super::poison::Poison;
 use crate::btf::{Btf, ExtRecord, LineInfo, StrOff};
 use crate::bytes::Endian;
 use crate::verifier::{CodeLines, LineAt};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::plan::Poison;
+use super::poison::Poison;
 use crate::elf::Site;
 use crate::maps::Shape;
 use crate::sys::SysError;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::options::Options;
-use super::plan::PlanError;
+use super::plan_error::PlanError;
 use super::struct_ops::{Callbacks, StructOpsPlan};
 use crate::btf::TypeId;
 use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};

@@ -44,6 +44,7 @@
 //!
 //! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
 
+mod batches;
 mod build;
 mod bytes;
 mod error;

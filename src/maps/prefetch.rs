@@ -12,13 +12,13 @@
 //! And since it is memory that is waited for, two threads read a hash almost twice as fast as one: see
 //! [`split_walk`](super::split_walk). The memory is that of a few batches, however large the map is.
 
+use super::batches::{Part, read};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
 use super::{Map, split_walk};
-use crate::sys::map::MapFd;
-use crate::sys::{Batch, Errno, SysError};
+use crate::sys::{Batch, SysError};
 
 /// After the last batch: whether the walk was complete. `None` if there may be another batch.
 pub(super) type End = Option<bool>;
@@ -45,19 +45,6 @@ impl Reader {
             *self = Ahead::start(map, batch).map_or(Reader::Walk, Reader::Threads);
         }
         Ok((!more).then_some(true))
-    }
-}
-
-/// No bucket is longer.
-const MOST_AT_A_TIME: usize = 1 << 20;
-
-/// Reads a batch, more at a time if a bucket has more elements than fit. False after the last.
-pub(super) fn read(map: &MapFd, batch: &mut Batch) -> Result<bool, SysError> {
-    loop {
-        match map.lookup_batch(batch, false) {
-            Err(e) if e.errno == Errno::ENOSPC && batch.max < MOST_AT_A_TIME => batch.max *= 4,
-            answer => return answer,
-        }
     }
 }
 
@@ -121,38 +108,5 @@ impl Drop for Ahead {
     /// Waits for the calls that are under way: milliseconds.
     fn drop(&mut self) {
         self.join();
-    }
-}
-
-/// What a thread reads, and where its batches go.
-pub(super) struct Part {
-    pub(super) map: Arc<MapFd>,
-    pub(super) batch: Batch,
-    send: SyncSender<Result<Batch, SysError>>,
-}
-
-impl Part {
-    /// Reads a batch: whether there is another. `None` if it cannot be read, which the walk is told.
-    pub(super) fn read(&mut self) -> Option<bool> {
-        read(&self.map, &mut self.batch).map_err(|e| self.send.send(Err(e))).ok()
-    }
-
-    /// Hands the batch over; false if nobody waits for it any more.
-    pub(super) fn show(&mut self) -> bool {
-        self.send.send(Ok(self.batch.take())).is_ok()
-    }
-
-    /// Reads to the end of the map. True if it got there.
-    pub(super) fn rest(mut self) -> bool {
-        loop {
-            match self.read() {
-                Some(more) if self.show() => {
-                    if !more {
-                        return true;
-                    }
-                }
-                _ => return false,
-            }
-        }
     }
 }

@@ -23,8 +23,7 @@ use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::MapInfo;
-use super::prefetch::{Part, read};
-use super::walk::is_by_bucket;
+use super::batches::{Part, is_by_bucket, read};
 use crate::sys::Batch;
 
 /// What the upper thread's first batch had.

@@ -16,6 +16,7 @@
 //! from the size of the map. A trie is looked through twice. [`Elements::complete`] says what came of it. The memory is otherwise that of one batch,
 //! however large the map is; of a few, where threads read ahead (src/maps/prefetch.rs).
 
+use super::batches::is_by_bucket;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -257,14 +258,6 @@ fn is_new(seen: &mut (RandomState, HashSet<u64>), key: &[u8]) -> bool {
 /// True for the types whose batches may show a key twice: the kernel reads them by its own key-by-key walk.
 fn can_repeat(map_type: MapType) -> bool {
     !is_by_bucket(map_type) && !is_indexed(map_type)
-}
-
-/// True for the types that batches read bucket by bucket.
-pub(super) fn is_by_bucket(map_type: MapType) -> bool {
-    matches!(
-        map_type,
-        MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash | MapType::HashOfMaps
-    )
 }
 
 /// What kernels answer to batch reads of map types that have none, and before 5.6.

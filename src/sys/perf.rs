@@ -35,7 +35,7 @@ pub enum Sampling {
     Frequency(u64),
 }
 
-/// What [`perf_event_open`] opens: the part of `struct perf_event_attr` that BPF uses.
+/// What `perf_event_open` opens: the part of `struct perf_event_attr` that BPF uses.
 #[derive(Debug)]
 #[doc(alias = "perf_event_attr")]
 #[doc(alias = "PerfEvent")]

@@ -16,7 +16,7 @@
 //! consumer's position has passed it. That is what makes it sound to lend a record out as a slice. In overwrite
 //! mode the kernel does not wait for the consumer, and records are copied out and checked instead.
 //!
-//! Sound as far as this process goes: there is one consumer that lends ([`Claim`]), and a second is refused. Another
+//! Sound as far as this process goes: there is one consumer that lends (`Claim`), and a second is refused. Another
 //! process with a descriptor of the same map could move the position under its feet, as it could write to any memory
 //! that is shared with it; who does not trust those that hold the map reads with copies.
 

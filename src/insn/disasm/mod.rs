@@ -26,17 +26,19 @@
 //! # Ok::<(), AsmError>(())
 //! ```
 //!
-//! That text is what the text assembler ([`text`]) reads, and it gives the same slots back.
+//! That text is what the text assembler ([`text`](super::text)) reads, and it gives the same slots back.
 
 mod items;
+mod name;
 
 pub use items::{InsnLine, Item, Items, Operand};
 
 use super::code::{Code, LineRef, RefKind};
 use super::raw::RawInsn;
 use super::reg::InsnIx;
-use super::text;
 use crate::bytes::Endian;
+use name::LabelName;
+pub(in crate::insn) use name::Name;
 use std::fmt::{self, Write};
 
 /// Who knows names. Every answer may be `None`.
@@ -209,27 +211,6 @@ impl<'a, S: SymbolNames> Listing<'a, S> {
 impl<S: SymbolNames> fmt::Display for Listing<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f)
-    }
-}
-
-/// The name of a jump's target.
-struct LabelName(InsnIx);
-
-impl fmt::Display for LabelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "L{}", self.0)
-    }
-}
-
-/// A name as assembly can read it: in quotes if it would be taken for something else.
-pub(super) struct Name<'a>(pub(super) &'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match text::is_plain_name(self.0) {
-            true => f.write_str(self.0),
-            false => write!(f, "\"{}\"", self.0.escape_default()),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From lines to functions: which labels start one, and what each name means.
 
 use super::error::{Fault, TextError, TextErrors, did_you_mean};
-use super::insn::{Goal, Parsed};
+use super::parsed::{Goal, Parsed};
 use super::read::{Draft, Line, MAX_ERRORS, What};
 use super::{TextCore, TextFunction, TextProgram};
 use crate::insn::code::{Code, CodeFunc, CodeRef, Lines, RefKind, TextLine};

@@ -2,8 +2,9 @@
 
 use super::cursor::{Cursor, Parse};
 use super::error::{Fault, TextError, did_you_mean};
-use super::insn::{self, Parsed};
+use super::insn;
 use super::lex::{Kind, Token, lex};
+use super::parsed::Parsed;
 use super::types::{TextType, TypeDef};
 use super::{TextCore, TextData, TextExtern, TextMap, data, map, type_read};
 use crate::bytes::Endian;

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use super::error::{CoreFault, Side};
+use super::fault::{CoreFault, Side};
 use crate::btf::{Btf, BtfKind, FindScope, KindSet, Type, TypeId, Wanted};
 use crate::kernel::Kernel;
 

@@ -10,7 +10,7 @@
 //! Names are not compared: where that matters, the caller did it.
 
 use super::candidates::same_sort;
-use super::error::{CoreFault, Side};
+use super::fault::{CoreFault, Side};
 use super::work::Work;
 use crate::btf::{Btf, BtfKind, Kind, TypeId};
 

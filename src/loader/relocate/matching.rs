@@ -7,7 +7,7 @@
 
 use super::candidates::same_sort;
 use super::compat;
-use super::error::{CoreFault, Side};
+use super::fault::{CoreFault, Side};
 use super::spec::{MAX_PATH, Spec, Step, Subject};
 use super::types_match;
 use super::work::Work;

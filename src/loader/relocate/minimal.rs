@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::candidates::Candidates;
-use super::error::{CoreError, CoreFault, Side};
+use super::error::CoreError;
+use super::fault::{CoreFault, Side};
 use super::matching::{self, Match};
 use super::spec::{Spec, Subject};
 use super::work::Work;

@@ -68,6 +68,7 @@ mod candidates;
 mod compat;
 mod error;
 mod explain;
+mod fault;
 mod matching;
 mod minimal;
 mod patch;
@@ -76,7 +77,8 @@ mod types_match;
 mod value;
 mod work;
 
-pub use error::{CoreError, CoreFault};
+pub use error::CoreError;
+pub use fault::CoreFault;
 pub use minimal::{MinimalBtf, MinimalError, minimal_btf};
 
 use self::candidates::{Candidate, Candidates};
@@ -85,7 +87,7 @@ use self::patch::Patched;
 use self::spec::Spec;
 use self::value::{Answer, Change};
 use self::work::Work;
-use super::plan::Poison;
+use super::poison::Poison;
 use crate::btf::{Btf, CoreRelo, CoreReloKind, TypeId};
 use crate::elf::Function;
 use crate::insn::{InsnIx, RawInsn};

@@ -11,8 +11,8 @@
 //! Before, it must have the number that the program's own types give. If it has not, then the relocation
 //! and the code are not of one build, and every other number would be wrong as well.
 
-use super::super::reloc;
-use super::error::CoreFault;
+use super::super::poison;
+use super::fault::CoreFault;
 use super::value::{Change, Resize};
 use crate::insn::RawInsn;
 use crate::insn::raw::{class, mode, size, source};
@@ -45,7 +45,7 @@ pub(super) fn apply(insns: &mut [RawInsn], at: usize, change: &Change<'_>) -> Re
 pub(super) fn poison(insns: &mut [RawInsn], at: usize) {
     let slots = insns.get(at).map_or(0, |insn| insn.slots() as usize);
     for insn in insns.iter_mut().skip(at).take(slots) {
-        *insn = reloc::poison(reloc::POISON_CORE);
+        *insn = poison::poison(poison::POISON_CORE);
     }
 }
 

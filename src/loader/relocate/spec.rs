@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use super::error::{CoreFault, Side};
+use super::fault::{CoreFault, Side};
 use super::work::Work;
 use crate::btf::{Btf, BtfKind, CoreRelo, CoreReloKind, Enumerator, Kind, Member, Name, Type, TypeId};
 

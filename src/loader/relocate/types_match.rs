@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::compat::{In, MAX_DEPTH};
-use super::error::{CoreFault, Side};
+use super::fault::{CoreFault, Side};
 use super::work::Work;
 use crate::btf::{Btf, Enumerators, FwdKind, Kind, Members, Type, TypeId};
 

@@ -24,7 +24,7 @@
 //! change. The upper bits of the register become zeros in any case, so that is right for unsigned integers
 //! and for pointers (4 bytes on a 32-bit kernel), and wrong for all else, which is therefore poisoned.
 
-use super::error::CoreFault;
+use super::fault::CoreFault;
 use super::spec::{Spec, Step};
 use crate::btf::{Btf, CoreReloKind, IntEncoding, Kind, Member, Type, TypeId};
 use crate::bytes::Endian;

@@ -1,6 +1,6 @@
 //! A bound on how much a hostile object can make a [`Relocator`](super::Relocator) do.
 
-use super::CoreFault;
+use super::fault::CoreFault;
 
 /// How much may still be done for one object, in members looked at.
 ///

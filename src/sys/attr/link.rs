@@ -135,7 +135,7 @@ impl<'a> LinkCreate<'a> {
     /// As the kernel reads it; `None` if what it wants besides is not what this attach type takes.
     pub(in crate::sys) fn raw(&self) -> Option<RawLinkCreate<'a>> {
         let lists = Lists::of(self.attach_type);
-        (self.extra.lists == lists || self.extra.words == [0; 6]).then(|| RawLinkCreate {
+        (self.extra.lists == lists || self.extra.words == [0; 6]).then_some(RawLinkCreate {
             prog_fd: self.prog_fd,
             target_fd: self.target_fd,
             attach_type: self.attach_type,
