@@ -27,6 +27,7 @@
 pub mod attached;
 pub mod btf;
 pub mod bytes;
+pub mod deploy;
 pub mod elf;
 mod error;
 pub mod events;

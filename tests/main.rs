@@ -28,6 +28,7 @@ mod live_cause;
 mod live_examples;
 mod live_export;
 mod live_gallery;
+mod live_inject;
 mod live_lessons;
 mod live_load;
 mod live_maps;

@@ -90,7 +90,7 @@ pub use name::{Name, essential_name};
 pub use parse::Btf;
 pub(crate) use patch::Patch;
 pub use raw::Raw;
-pub use resolve::ResolvedField;
+pub use resolve::BtfField;
 pub use sanitize::{Support, sanitize};
 pub use types::{Array, FwdKind, Int, Kind, Type, Unknown};
 

@@ -232,11 +232,55 @@ pub fn mount_point() -> Option<PathBuf> {
     cgroup2.map(PathBuf::from)
 }
 
+/// The directory of a cgroup, as it may be named: by itself, by its path below the cgroup2 mount, or as
+/// /proc/PID/cgroup prints it (`0::/user.slice`, `/user.slice`).
+pub fn directory(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    let named = text.strip_prefix("0::").map(Path::new);
+    let Some(mount) = mount_point() else { return path.into() };
+    let below = |path: &Path| mount.join(path.strip_prefix("/").unwrap_or(path));
+    match named {
+        Some(named) => below(named),
+        None if path.is_absolute() && (path.exists() || !below(path).exists()) => path.into(),
+        None => below(path),
+    }
+}
+
+/// The cgroup and the hook in it that a target means for a program of this type, whose section says `attach_type`: the
+/// id of the group, and the hook.
+///
+/// # Errors
+/// There is no such cgroup.
+pub fn locate(
+    program: &str,
+    prog_type: ProgType,
+    attach_type: AttachType,
+    target: &Cgroup,
+) -> Result<(u64, AttachType), AttachError> {
+    let given = target.attach_type.unwrap_or(attach_type);
+    let fits: Vec<AttachType> = HOOKS.iter().filter(|(_, p)| *p == prog_type).map(|(a, _)| *a).collect();
+    let hook = if fits.contains(&given) { given } else { fits.first().copied().unwrap_or(given) };
+    let path = directory(&target.path);
+    let found = std::fs::metadata(&path).map_err(|e| AttachError::NoTarget {
+        program: program.into(),
+        hook: format!("cgroup {}", target.path.display()),
+        why: match mount_point() {
+            _ if e.kind() != std::io::ErrorKind::NotFound => {
+                format!("cannot look at the cgroup {}: {e}", path.display())
+            }
+            Some(mount) => {
+                format!("there is no cgroup {}; cgroup2 is mounted at {}", path.display(), mount.display())
+            }
+            None => format!("there is no cgroup {}, and no cgroup2 file system is mounted", path.display()),
+        },
+    })?;
+    Ok((found.ino(), hook))
+}
+
 /// Opens a cgroup's directory, and gives its whole path.
 fn open(attempt: &Attempt<'_>, path: &Path) -> Result<(OwnedFd, PathBuf), AttachError> {
     let mount = mount_point();
-    let below = mount.as_ref().map(|m| m.join(path));
-    let path = if path.is_absolute() { path.to_path_buf() } else { below.unwrap_or_else(|| path.into()) };
+    let path = directory(path);
     let opened = File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC).open(&path);
     let file = opened.map_err(|e| match (e.kind(), &mount) {
         (std::io::ErrorKind::NotFound, Some(mount)) => attempt

@@ -9,6 +9,8 @@ pub struct Interface {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Its other names (`ip link property add altname`), which may be longer. Linux 5.5.
+    pub alternatives: Vec<String>,
     /// Largest packet, in bytes, without the link-layer header.
     pub mtu: u32,
     /// What kind of virtual device it is: `veth`, `netkit`, `bridge` ...; empty for real ones and `lo`.
@@ -43,6 +45,8 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_XDP: u16 = 43;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 
 /// All interfaces of the current network namespace.
 pub fn interfaces() -> Result<Vec<Interface>, NetlinkError> {
@@ -55,6 +59,11 @@ impl Interface {
     /// The interface of this name. `None` if there is none.
     pub fn named(name: &str) -> Result<Option<Interface>, NetlinkError> {
         Ok(interfaces()?.into_iter().find(|i| i.name == name))
+    }
+
+    /// True if this is its name, or another of its names.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.alternatives.iter().any(|other| other == name)
     }
 
     /// The interface of this number. `None` if there is none.
@@ -75,6 +84,10 @@ fn parse(body: &[u8]) -> Option<Interface> {
             }
             IFLA_MTU => out.mtu = number(value).unwrap_or(0),
             IFLA_XDP => out.xdp = xdp(value),
+            IFLA_PROP_LIST => {
+                let names = attributes(value).filter(|(kind, _)| *kind == IFLA_ALT_IFNAME);
+                out.alternatives = names.map(|(_, value)| text(value)).collect();
+            }
             _ => {}
         }
     }

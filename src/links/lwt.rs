@@ -294,6 +294,19 @@ fn address(family: i32, octets: &[u8]) -> IpAddr {
     }
 }
 
+impl Route {
+    /// Where to, and on which way a program of this type sees its packets, as the list of attachments has it.
+    pub fn place(&self, prog_type: ProgType) -> String {
+        let way = match prog_type {
+            ProgType::LwtIn => "in",
+            ProgType::LwtOut => "out",
+            ProgType::LwtSeg6local => "seg6local",
+            _ => "xmit",
+        };
+        format!("{}/{} {way}", self.destination, self.prefix)
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.destination, self.prefix)?;

@@ -98,6 +98,7 @@ pub(crate) use link::Undo;
 pub use link::{Lifetime, Link, SkippedFunction};
 pub use lsm_cgroup::LsmCgroup;
 pub use lwt::Route;
+pub use mprog::tcx_is_known;
 pub use netfilter::{Netfilter, NfFamily, NfHook};
 pub use netkit::{Netkit, NetkitEnd};
 pub use netns::{NetNs, NetNsError, OpenNetNs, names as netns_names};

@@ -32,6 +32,11 @@ pub(super) fn query(ifindex: u32, attach_type: AttachType) -> Result<HookProgram
     sys::prog_query(TargetFd::ifindex(ifindex), attach_type, 0)
 }
 
+/// True if this kernel has lists of tc programs (tcx): asked of the loopback device, which every namespace has.
+pub fn tcx_is_known() -> bool {
+    query(1, AttachType::TcxIngress).is_ok()
+}
+
 impl List<'_> {
     /// Attaches. [`AttachError::Unsupported`] if this kernel has no such lists.
     pub(super) fn attach(&self, attempt: &Attempt<'_>) -> Result<Link, AttachError> {

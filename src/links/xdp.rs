@@ -125,7 +125,7 @@ pub(super) fn find(name: &str) -> Result<Interface, AttachError> {
     let all = interfaces().unwrap_or_default();
     let known = all.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
     all.into_iter()
-        .find(|i| i.name == name)
+        .find(|i| i.is_called(name))
         .ok_or_else(|| AttachError::NoInterface { name: name.into(), known })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::run::VerifierLog;
+use super::load_error::VerifierLog;
 use crate::btf::{BtfKind, Kind};
 use crate::elf::GlobalError;
 use crate::maps::{Map, Plain, Section, Variable};

@@ -9,7 +9,7 @@ use super::struct_ops::{Callbacks, StructOpsPlan};
 use crate::btf::TypeId;
 use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};
 use crate::kernel::{Answer, Feature, Kernel};
-use crate::maps::Shape;
+use crate::maps::{MapInfo, Shape};
 use crate::sys::map::flags;
 use crate::uapi::MapType;
 
@@ -57,6 +57,30 @@ pub struct MapPlan {
 }
 
 impl MapPlan {
+    /// How a map that is there is otherwise than planned, field by field; such a map cannot be used in its place.
+    pub fn differences(&self, info: &MapInfo) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut compare = |field: &str, pinned: String, wanted: String| {
+            if pinned != wanted {
+                out.push(format!("{field} is {pinned}, the object wants {wanted}"));
+            }
+        };
+        // The kernel sets this flag by itself for maps of devices.
+        let devmap = matches!(self.map_type, MapType::Devmap | MapType::DevmapHash);
+        let ignored = if devmap { flags::RDONLY_PROG } else { 0 };
+        compare("type", info.map_type.to_string(), self.map_type.to_string());
+        compare("key_size", info.key_size.to_string(), self.key_size.to_string());
+        compare("value_size", info.value_size.to_string(), self.value_size.to_string());
+        compare("max_entries", info.max_entries.to_string(), self.max_entries.to_string());
+        compare(
+            "map_flags",
+            format!("{:#x}", info.flags & !ignored),
+            format!("{:#x}", self.flags & !ignored),
+        );
+        compare("map_extra", info.extra.to_string(), self.extra.to_string());
+        out
+    }
+
     /// What the kernel will be asked for.
     pub fn shape(&self) -> Shape {
         let (key_size, value_size, max_entries) = (self.key_size, self.value_size, self.max_entries);

@@ -44,6 +44,13 @@ pub struct Plan {
     pub(super) types: Option<Arc<Btf>>,
 }
 
+impl Plan {
+    /// The types of the object, for reading its maps.
+    pub fn types(&self) -> Option<&Arc<Btf>> {
+        self.types.as_ref()
+    }
+}
+
 /// The types of an object as this kernel takes them.
 #[derive(Debug, Clone)]
 pub struct BtfPlan {

@@ -211,27 +211,11 @@ impl Planner<'_> {
                 near: section::nearest(&def.section, 3),
             });
         };
-        let callback = self.callbacks.get(def.name()).copied();
-        let mut code = subprog::assemble(self.object, &def.func, main, settled.functions, callback);
-        let created: Vec<bool> = settled.maps.iter().map(|m| m.create).collect();
-        let cx = reloc::Context {
-            maps: &self.object.maps,
-            created: &created,
-            externs: &self.object.externs,
-            resolved: settled.resolved,
-            modules: &settled.modules,
-            kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
-            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
-        };
-        let mut tables = Vec::new();
-        let jump_tables = self.jump_tables(def, &code, &mut tables)?;
-        let (mut patches, fd_array) = reloc::resolve(&mut code, &cx);
-        patches.extend(tables);
+        let Bound { code, patches, fd_array, jump_tables } = self.bind(def, main, settled)?;
         let place = settled.callbacks.programs.get(&ix.0);
         if prog_type == ProgType::StructOps && place.is_none() {
             return Err(StructOpsError::Unused { program: def.name().into() }.into());
         }
-        super::sanitize::helpers(&mut code.insns, self.kernel);
         let (func_info, line_info) = self.records(def, &code, settled.has_btf)?;
         let kern_version = self.object.kern_version.unwrap_or_else(|| self.kernel.release().code());
         Ok(ProgPlan {
@@ -256,17 +240,35 @@ impl Planner<'_> {
             license: self.object.license.clone().unwrap_or_default(),
             kern_version,
             named: self.kernel.has(Feature::ProgName).allows(),
-            parts: code
-                .parts
-                .iter()
-                .map(|p| PartPlan {
-                    at: p.at,
-                    name: p.func.name.clone(),
-                    section: p.func.section.clone(),
-                    len: p.func.insns.len() as u32,
-                })
-                .collect(),
+            parts: code.parts.iter().map(part).collect(),
         })
+    }
+
+    /// The instructions of a program with its subprograms, and where descriptors go into them.
+    fn bind<'o>(
+        &'o self,
+        def: &'o ProgDef,
+        main: &Body,
+        settled: &Settled<'_>,
+    ) -> Result<Bound<'o>, PlanError> {
+        let callback = self.callbacks.get(def.name()).copied();
+        let mut code = subprog::assemble(self.object, &def.func, main, settled.functions, callback);
+        let created: Vec<bool> = settled.maps.iter().map(|m| m.create).collect();
+        let cx = reloc::Context {
+            maps: &self.object.maps,
+            created: &created,
+            externs: &self.object.externs,
+            resolved: settled.resolved,
+            modules: &settled.modules,
+            kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
+            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
+        };
+        let mut tables = Vec::new();
+        let jump_tables = self.jump_tables(def, &code, &mut tables)?;
+        let (mut patches, fd_array) = reloc::resolve(&mut code, &cx);
+        patches.extend(tables);
+        super::sanitize::helpers(&mut code.insns, self.kernel);
+        Ok(Bound { code, patches, fd_array, jump_tables })
     }
 
     /// Reads the jump tables of a program, each once, and says which instruction wants which.
@@ -390,6 +392,25 @@ struct Settled<'a> {
     has_btf: bool,
     /// What became of the struct_ops maps.
     callbacks: &'a Callbacks,
+}
+
+/// A program's instructions, and what goes into them.
+struct Bound<'o> {
+    code: Assembled<'o>,
+    /// Where descriptors go.
+    patches: Vec<Patch>,
+    /// The modules whose functions it calls.
+    fd_array: Vec<u32>,
+    jump_tables: Vec<JumpTable>,
+}
+
+fn part(part: &subprog::Part<'_>) -> PartPlan {
+    PartPlan {
+        at: part.at,
+        name: part.func.name.clone(),
+        section: part.func.section.clone(),
+        len: part.func.insns.len() as u32,
+    }
 }
 
 /// Function bodies after CO-RE.

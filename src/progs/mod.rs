@@ -39,6 +39,11 @@ impl Program {
         Program { section, ..self }
     }
 
+    /// Remembers what a plan says of it: its whole name, the hook it was verified for, and where that is.
+    pub(crate) fn planned(self, name: &str, attach_type: AttachType, section: &str) -> Program {
+        Program { name: name.into(), attach_type, section: section.into(), ..self }
+    }
+
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a program.
     pub fn from_fd(fd: impl Into<OwnedFd>) -> Result<Program, SysError> {
         Program::of(ProgFd::new(fd)?)

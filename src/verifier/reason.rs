@@ -3,7 +3,7 @@
 use super::code::CodeLines;
 use super::path::Path;
 use super::pattern::{self, Holes};
-use super::rules::{self, Follow, RULES, Rule};
+use super::rules::{self, Follow, Rule};
 use super::trace::{Event, EventKind, Tracer, callee};
 use super::value::{RegValue, StateSlot};
 use crate::insn::{Callee, Insn, Reg, Source};
@@ -64,7 +64,7 @@ impl<'a> Case<'_, 'a> {
             let mut patterns = rule.messages.iter();
             patterns.find_map(|p| lines().find_map(|line| pattern::matches(p, line))).map(|h| (rule, h))
         };
-        RULES.iter().find_map(fits)
+        rules::all().find_map(fits)
     }
 
     fn holes(&self, rule: &'static Rule) -> Option<Holes<'a>> {

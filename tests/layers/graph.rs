@@ -235,6 +235,44 @@ pub(super) fn strings(text: &str) -> Vec<(usize, String)> {
     out
 }
 
+/// The functions of a formatted file: line, name, and lines from the signature to the closing brace. What is in a function
+/// counts as part of it.
+pub(super) fn functions(text: &str) -> Vec<(usize, String, usize)> {
+    let mut out = Vec::new();
+    let mut open: Option<(usize, String, usize)> = None;
+    for (n, line) in text.lines().enumerate() {
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        match &open {
+            None => open = name_of_function(words).map(|name| (n, name, indent)),
+            Some((start, name, at)) if *at == indent && words.starts_with('}') => {
+                out.push((start + 1, name.clone(), n - start + 1));
+                open = None;
+            }
+            // A declaration, or a function in one line.
+            Some((start, _, _)) if *start + 1 == n && text.lines().nth(*start).is_some_and(ends_at_once) => {
+                open = name_of_function(words).map(|name| (n, name, indent));
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn ends_at_once(line: &str) -> bool {
+    line.ends_with(';') || line.ends_with('}')
+}
+
+fn name_of_function(line: &str) -> Option<String> {
+    let mut words = line.split(' ').skip_while(|word| {
+        word.starts_with("pub")
+            || ["crate)", "const", "async", "unsafe", "in"].contains(word)
+            || word.ends_with(')')
+    });
+    let name = words.next().filter(|word| *word == "fn").and_then(|_| words.next())?;
+    Some(name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+}
+
 /// Hands out a file's text piece by piece: comments, strings and characters whole (`true`), all else letter by letter.
 fn tokens(text: &str, mut piece: impl FnMut(&str, bool)) {
     let mut rest = text;

@@ -26,6 +26,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
     ("attached", &["elf", "error", "kernel", "links", "loader", "progs"]),
+    ("deploy", &["btf", "error", "kernel", "links", "loader", "maps", "progs", "sys", "uapi"]),
     (
         "error",
         &[
@@ -107,6 +108,28 @@ fn files_do_not_go_in_circles() {
         let large: Vec<_> = circles.into_iter().filter(|c| c.len() > most).collect();
         assert!(large.is_empty(), "{root}: {large:#?}");
     }
+}
+
+/// One idea a file, one screen a function. Blank lines, comments and tests do not count; a function is as long as it looks.
+#[test]
+fn files_and_functions_are_short() {
+    require!(HOST);
+    const FILE: usize = 400;
+    const FUNCTION: usize = 60;
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("text");
+        let text = text.split("#[cfg(test)]\n").next().unwrap_or("");
+        let code = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
+        if code > FILE {
+            wrong.push(format!("{}: {code} lines", file.display()));
+        }
+        let long = graph::functions(text).into_iter().filter(|(_, _, lines)| *lines > FUNCTION);
+        wrong.extend(long.map(|(at, name, n)| format!("{}:{at}: {name} has {n} lines", file.display())));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// A name that stands once can be searched for, and means one thing in every message of the compiler.

@@ -490,8 +490,16 @@ fn a_link_is_shown_pinned_changed_and_detached() {
         rawbpf_ok(&["link", "update", "xdp_near0", "--to", other]);
         veth.send(2);
         assert_eq!(counted("other", "packet_count_map", 0), 2);
-        let said = rawbpf_fails(2, &["link", "update", "xdp_near0", "--to", "count_packets"]);
-        assert!(said.contains("`count_packets` names no program"), "{said}");
+        let said = rawbpf_fails(1, &["link", "update", "xdp_near0", "--to", "count_packets"]);
+        assert!(said.contains("programs have the name `count_packets`"), "{said}");
+        let said = rawbpf_fails(5, &["link", "update", "xdp_near0", "--to", "other/nope"]);
+        assert!(said.contains("there is no program `nope` under the name `other`"), "{said}");
+        // One grammar in every place.
+        rawbpf_ok(&["link", "update", "packet_count/xdp_near0", "--to", "other/count_packets"]);
+        let id = rawbpf_json(&["prog", "show", "other/count_packets"])["programs"][0]["id"].to_string();
+        rawbpf_ok(&["prog", "show", &format!("id:{id}")]);
+        rawbpf_ok(&["link", "update", "xdp_near0", "--to", &format!("id:{id}")]);
+        rawbpf_ok(&["map", "dump", "other/packet_count_map"]);
 
         rawbpf_ok(&["link", "detach", "xdp_near0"]);
         veth.send(2);

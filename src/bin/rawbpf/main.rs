@@ -17,10 +17,10 @@
 //! that other programs cannot reach.
 
 mod commands;
+mod file;
 mod keep;
 mod options;
 mod select;
-mod store;
 mod targets;
 mod ui;
 mod values;

@@ -11,6 +11,7 @@
 mod bits;
 mod decode;
 mod encode;
+mod encode_number;
 mod error;
 mod literal;
 mod show;

@@ -16,6 +16,8 @@ pub(super) fn look(survey: &mut Survey, namespace: &Namespace) {
     let name = format!("the network namespace {}", namespace.label());
     let open = match namespace.open() {
         Ok(open) => open,
+        // Its last process, or the file that stood for it, has gone meanwhile: and so has it, or another name shows it.
+        Err(_) if !namespace.path.exists() => return,
         Err(e) => return survey.problem(name, e),
     };
     let visit = || Visit { name: name.clone(), ..Visit::default() }.everything();

@@ -149,17 +149,44 @@ pub enum Scope {
 /// Lists what is attached. Needs `CAP_SYS_ADMIN` for links, `CAP_NET_ADMIN` for the rest; what is not permitted is a
 /// problem, not an error.
 pub fn inventory(scope: &Scope) -> Inventory {
+    survey(&Look { scope: scope.clone(), cgroups: true, maps: true, holders: true })
+}
+
+/// Which hooks to look at; links are always listed.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// The interfaces and hooks of these network namespaces.
+    pub scope: Scope,
+    /// The cgroups.
+    pub cgroups: bool,
+    /// Maps of sockets, and struct_ops maps.
+    pub maps: bool,
+    /// The perf events of all processes, and who holds what, by processes and by pins: the dearest part on a machine
+    /// with many processes.
+    pub holders: bool,
+}
+
+/// Lists what is attached at some hooks. What belongs to the others may be in the list, by its link, or not.
+pub fn survey(look: &Look) -> Inventory {
     let mut survey = Survey::default();
     survey.links();
-    survey.processes = processes::scan(&mut survey.problems);
-    survey.pins = pins::scan(&mut survey.problems);
-    let namespaces = namespaces::find(scope, &mut survey.problems);
+    if look.holders {
+        survey.processes = processes::scan(&mut survey.problems);
+        survey.pins = pins::scan(&mut survey.problems);
+    }
+    let namespaces = namespaces::find(&look.scope, &mut survey.problems);
     for namespace in &namespaces {
         interfaces::look(&mut survey, namespace);
     }
-    cgroups::look(&mut survey);
-    maps::look(&mut survey);
-    perf::look(&mut survey);
+    if look.cgroups {
+        cgroups::look(&mut survey);
+    }
+    if look.maps {
+        maps::look(&mut survey);
+    }
+    if look.holders {
+        perf::look(&mut survey);
+    }
     survey.finish(namespaces)
 }
 
@@ -300,6 +327,11 @@ impl Attachment {
             pins: Vec::new(),
             program_pins: Vec::new(),
         }
+    }
+
+    /// One of which nothing but its link is known.
+    pub(crate) fn bare(hook: Hook, by: By, prog_id: u32) -> Attachment {
+        Attachment::new(hook, by, prog_id, String::new())
     }
 
     /// What kind of hook it is, in one word.

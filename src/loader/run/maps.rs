@@ -98,7 +98,7 @@ impl Run<'_> {
             source,
         };
         let info = MapInfo::of(&fd).map_err(fail)?;
-        let differences = differences(map, &info);
+        let differences = map.differences(&info);
         if !differences.is_empty() {
             return Err(LoadError::PinMismatch {
                 map: map.name.clone(),
@@ -225,26 +225,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// What is wrong with a pinned map, field by field: the pinned value and the object's.
-fn differences(map: &MapPlan, info: &MapInfo) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut compare = |field: &str, pinned: String, wanted: String| {
-        if pinned != wanted {
-            out.push(format!("{field} is {pinned}, the object wants {wanted}"));
-        }
-    };
-    // The kernel sets this flag by itself for maps of devices.
-    let devmap = matches!(map.map_type, MapType::Devmap | MapType::DevmapHash);
-    let ignored = if devmap { flags::RDONLY_PROG } else { 0 };
-    compare("type", info.map_type.to_string(), map.map_type.to_string());
-    compare("key_size", info.key_size.to_string(), map.key_size.to_string());
-    compare("value_size", info.value_size.to_string(), map.value_size.to_string());
-    compare("max_entries", info.max_entries.to_string(), map.max_entries.to_string());
-    compare("map_flags", format!("{:#x}", info.flags & !ignored), format!("{:#x}", map.flags & !ignored));
-    compare("map_extra", info.extra.to_string(), map.extra.to_string());
-    out
 }
 
 /// Makes the directory of a pin, as far as it is missing, for its owner only.

@@ -7,17 +7,17 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use rawbpf::deploy::{self, Entry, dead};
 use rawbpf::links::inventory::Pins;
-use rawbpf::links::{self, Hook, LeftProbe, LinkInfo, Scope, inventory as take_inventory};
+use rawbpf::links::{self, LeftProbe, Scope, inventory as take_inventory};
 use rawbpf::{maps, progs};
 use serde::Serialize;
 
-use crate::store::bpffs;
-use crate::store::{Entry, Store};
-use crate::ui::error::CliError;
+use crate::keep::bpffs;
+use crate::ui::error::{CliError, whole};
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;
 use crate::ui::table::Table;
@@ -52,7 +52,9 @@ pub(crate) fn run(args: &GcArgs, out: &Output) -> Result<(), CliError> {
         Garbage { dry_run: args.dry_run, dead: Vec::new(), idle: Vec::new(), problems: Vec::new() };
     let mut problems = Vec::new();
     let pins = links::inventory::pins(&mut problems);
-    let leftovers = Store::new(Path::new(bpffs::DEFAULT)).unfinished();
+    let store = bpffs::store();
+    let _lock = store.exists().then(|| store.lock()).transpose()?;
+    let leftovers = store.unfinished()?;
     garbage.links(&pins)?;
     garbage.dead.extend(leftovers.iter().map(|entry| Row {
         kind: "entry",
@@ -85,22 +87,10 @@ pub(crate) fn run(args: &GcArgs, out: &Output) -> Result<(), CliError> {
     if failed { Err(CliError::Reported(1)) } else { Ok(()) }
 }
 
-/// Why a link can do nothing any more; `None` if it can.
-fn dead(link: &LinkInfo) -> Option<&'static str> {
-    match link.hook {
-        Hook::Xdp { ifindex: 0 } | Hook::Tcx { ifindex: 0, .. } | Hook::Netkit { ifindex: 0, .. } => {
-            Some("its interface is gone")
-        }
-        Hook::Cgroup { cgroup_id: 0, .. } => Some("its cgroup is gone"),
-        Hook::Netns { inode: 0, .. } => Some("its network namespace is gone"),
-        _ => None,
-    }
-}
-
 impl Garbage {
     fn links(&mut self, pins: &Pins) -> Result<(), CliError> {
         for link in links::list().map_err(CliError::sys("list the links"))? {
-            let Some(why) = dead(&link) else { continue };
+            let Some(why) = dead(&link.hook) else { continue };
             let row = |path: Option<PathBuf>| Row {
                 kind: "link",
                 id: Some(link.id),
@@ -181,7 +171,7 @@ impl Garbage {
         for row in &mut self.dead {
             let Some(path) = &row.path else { continue };
             let done = match leftovers.iter().find(|e| e.dir == *path) {
-                Some(entry) => entry.remove().map(drop).map_err(|e| e.to_string()),
+                Some(entry) => mend(entry).map_err(|e| whole(&e)),
                 None => std::fs::remove_file(path).map_err(|e| e.to_string()),
             };
             match done {
@@ -190,6 +180,13 @@ impl Garbage {
             }
         }
     }
+}
+
+/// Undoes the replacement that left it, or goes on with it: a hook that has its program already is not let go of.
+fn mend(left: &Entry) -> Result<(), CliError> {
+    let name = left.name.split('~').next().unwrap_or_default();
+    let entry = bpffs::store().entry(name)?;
+    Ok(deploy::mend(&entry)?)
 }
 
 impl Garbage {

@@ -4,15 +4,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
+use rawbpf::Link;
+use rawbpf::deploy::{Part, Selector, pinned};
 use rawbpf::links::inventory::{By, Problem};
 use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
 use rawbpf::sys::Errno;
-use rawbpf::{Link, Program};
 use serde::Serialize;
 
+use crate::keep::bpffs;
 use crate::options::scope::{ScopeArgs, scope};
-use crate::store::bpffs;
-use crate::store::{LINKS, Store};
+use crate::select;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::table::Table;
@@ -35,14 +36,14 @@ pub(crate) enum LinkCommand {
 /// A link.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LinkArgs {
-    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made
+    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made (NAME, LOAD/NAME)
     #[arg(required = true, num_args = 1..=2, value_name = "LINK")]
     pub(crate) link: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LinkShowArgs {
-    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made
+    /// Which link: `id N`, the path of its pin, or the name of a pin that `load` made (NAME, LOAD/NAME)
     #[arg(num_args = 0..=2, value_name = "LINK")]
     pub(crate) link: Vec<String>,
 }
@@ -51,10 +52,10 @@ pub(crate) struct LinkShowArgs {
 pub(crate) struct LinkUpdateArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
-    /// The new program: its id, or the path of its pin
+    /// The new program: NAME, LOAD/NAME, its id, or the path of its pin
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) to: String,
-    /// Only if this program is behind it now: its id, or the path of its pin
+    /// Only if this program is behind it now: NAME, LOAD/NAME, its id, or the path of its pin
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) from: Option<String>,
 }
@@ -165,8 +166,8 @@ fn not_by_force(row: &LinkRow) -> String {
 fn update(args: &LinkUpdateArgs, out: &Output) -> Result<(), CliError> {
     let (link, info) = find(&args.link.link)?;
     let row = one(&info)?;
-    let new = program(&args.to)?;
-    let old = args.from.as_deref().map(program).transpose()?;
+    let new = select::program_of_word(&args.to)?.program;
+    let old = args.from.as_deref().map(select::program_of_word).transpose()?.map(|found| found.program);
     link.update(&new, old.as_ref()).map_err(|e| match e.errno {
         Errno::EPERM if old.is_some() => CliError::Option(format!(
             "link {}: the program behind it is {} and not the one given by --from",
@@ -248,36 +249,38 @@ fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
 /// Finds the link that `words` name: `id N`, a path, or the name of a pin of `rawbpf load`.
 fn find(words: &[String]) -> Result<(Link, LinkInfo), CliError> {
     let bad = || CliError::BadSelector { what: "link", words: words.join(" ") };
-    let link = match words {
-        [id, n] if id == "id" => {
-            let id: u32 = n.parse().map_err(|_| bad())?;
-            Link::open_id(id).map_err(|e| match e.errno {
-                Errno::ENOENT => {
-                    CliError::NoSuch { what: "link", wanted: format!("with id {id}"), near: String::new() }
-                }
-                _ => CliError::sys(format!("open the link with id {id}"))(e),
-            })?
-        }
-        [pinned, path] if pinned == "pinned" => Link::open_pin(path).map_err(CliError::pin("link", path))?,
-        [path] if path.starts_with('/') => Link::open_pin(path).map_err(CliError::pin("link", path))?,
-        [name] => {
-            let path = by_name(name)?;
-            Link::open_pin(&path).map_err(CliError::pin("link", &path))?
-        }
-        _ => return Err(bad()),
+    let link = match Selector::read(words).ok_or_else(bad)? {
+        Selector::Id(id) => Link::open_id(id).map_err(|e| match e.errno {
+            Errno::ENOENT => {
+                CliError::NoSuch { what: "link", wanted: format!("with id {id}"), near: String::new() }
+            }
+            _ => CliError::sys(format!("open the link with id {id}"))(e),
+        })?,
+        Selector::Path(path) => Link::open_pin(&path).map_err(CliError::pin("link", &path))?,
+        Selector::Name(name) => open(&by_name(None, &name)?)?,
+        Selector::In { load, name } => open(&by_name(Some(&load), &name)?)?,
+        // Only programs have tags.
+        Selector::Tag(_) => return Err(bad()),
     };
     let info = link.info().map_err(CliError::sys("ask the kernel about the link"))?;
     Ok((link, info))
 }
 
+fn open(path: &Path) -> Result<Link, CliError> {
+    Link::open_pin(path).map_err(CliError::pin("link", path))
+}
+
 /// The path of the only pin of this name.
-fn by_name(name: &str) -> Result<PathBuf, CliError> {
-    let entries = Store::new(Path::new(bpffs::DEFAULT)).entries();
-    let all: Vec<(String, PathBuf)> = entries.iter().flat_map(|e| e.pins(LINKS)).collect();
-    let found: Vec<&PathBuf> = all.iter().filter(|(pin, _)| pin == name).map(|(_, path)| path).collect();
+fn by_name(load: Option<&str>, name: &str) -> Result<PathBuf, CliError> {
+    let store = bpffs::store();
+    let found = pinned(&store, Part::Links, load, name)?;
     match found.as_slice() {
-        [one] => Ok((*one).clone()),
+        [one] => Ok(one.clone()),
         [] => {
+            let mut all = Vec::new();
+            for entry in store.entries()? {
+                all.extend(entry.pins(Part::Links)?);
+            }
             let known: Vec<&str> = all.iter().map(|(pin, _)| pin.as_str()).collect();
             let near =
                 if known.is_empty() { String::new() } else { format!("; pinned are: {}", known.join(", ")) };
@@ -288,17 +291,6 @@ fn by_name(name: &str) -> Result<PathBuf, CliError> {
             Err(CliError::Ambiguous { what: "link", name: name.into(), count: many.len(), list })
         }
     }
-}
-
-/// A program by its id or the path of its pin.
-fn program(wanted: &str) -> Result<Program, CliError> {
-    let number = wanted.strip_prefix("id:").unwrap_or(wanted).parse();
-    let opened = match number {
-        Ok(id) => Program::open_id(id),
-        Err(_) if wanted.starts_with('/') => Program::open_pin(wanted),
-        Err(_) => return Err(CliError::BadSelector { what: "program", words: wanted.into() }),
-    };
-    opened.map_err(CliError::sys(format!("open the program {wanted}")))
 }
 
 impl LinkRow {

@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use rawbpf::deploy::{self, How, Maps, Record};
 
-use crate::keep::report::{LoadReport, report};
+use crate::keep::bpffs;
+use crate::keep::report::report;
 use crate::keep::signals::hold_signals;
-use crate::keep::wanted::Wanted;
-use crate::keep::{attach, replace, struct_ops};
 use crate::options::LoadOptions;
-use crate::store::bpffs;
-use crate::store::{Entry, Store};
-use crate::targets::{self, net, section};
+use crate::targets::request::{self, Wanted};
+use crate::targets::section;
 use crate::ui::error::CliError;
 use crate::ui::output::Output;
 
@@ -36,56 +35,40 @@ pub(crate) struct LoadArgs {
 }
 
 pub(crate) fn run(args: &LoadArgs, out: &Output) -> Result<(), CliError> {
-    let (object, plan) = targets::prepare(&args.object, &args.how)?;
-    net::enter(args.how.net.netns.as_ref())?;
-    let targets = targets::all(&object, &plan, &args.how)?;
-    section::note_unlimited(&targets, &args.how, out);
-    let name = args.name.clone().unwrap_or_else(|| object.name.clone());
-    let wanted = Wanted { object: &args.object, how: &args.how, plan: &plan, targets: &targets };
+    let mut wanted = request::read(&args.object, args.name.as_deref(), &args.how, Maps::Fresh)?;
+    let targets = wanted.request.wishes.iter().map(|w| (&w.program, &w.target));
+    section::note_unlimited(targets, &args.how, out);
     if args.foreground {
-        return foreground(&wanted, &name, out);
+        return foreground(args, wanted, out);
     }
-    let bpffs = Path::new(bpffs::DEFAULT);
-    let store = Store::new(bpffs);
-    let old = store.entry(&name)?;
-    bpffs::ensure(bpffs, !args.no_mount, out)?;
+    let store = bpffs::ensure(!args.no_mount, out)?;
+    let entry = store.entry(&wanted.request.name)?;
     let _lock = store.lock()?;
-    replace::mend(&old)?;
-    let report = if args.replace && old.exists() {
-        replace::run(&wanted, &old)?
-    } else {
-        let entry = store.take(&name)?;
-        fresh(&wanted, &entry).inspect_err(|_| {
-            // Nothing stays behind; what was attached is detached when its link is dropped.
-            let _ = entry.remove();
-        })?
-    };
-    out.report("load", &report)
-}
-
-fn fresh(wanted: &Wanted, entry: &Entry) -> Result<LoadReport, CliError> {
-    let loaded = wanted.plan.run()?;
-    let mut attached = attach::attach(Some(entry), &loaded, wanted.targets, wanted.how)?;
-    struct_ops::attach_all(Some(entry), &loaded, wanted.how, &[], &mut attached);
-    let attached = attached.or_error(wanted.how.strict)?;
+    deploy::mend(&entry)?;
+    let how = if args.replace { How::Replace } else { How::Fresh };
+    if args.replace && entry.exists()? {
+        let record = Record::read(&entry)?;
+        wanted.keep_hooks(&args.object, &args.how, record.as_ref())?;
+    }
+    let Wanted { request, plan, kernel } = wanted;
     let _signals = hold_signals();
-    attach::pin(entry, &loaded, &attached.done)?;
-    let report = report(wanted, &entry.name, Some(&entry.dir), &loaded, &attached)?;
-    attach::leave(attached.done);
-    Ok(report)
+    let done = deploy::deploy(&store, &request, plan, &kernel, how)?;
+    let report = report(&request.name, &args.object, Some(&entry.dir), &args.how, &done);
+    done.leave();
+    let unreported = |e| CliError::Unreported { name: request.name.clone(), source: Box::new(e) };
+    report.and_then(|report| out.report("load", &report)).map_err(unreported)
 }
 
 /// Loads and attaches, and undoes both when a signal comes.
-fn foreground(wanted: &Wanted, name: &str, out: &Output) -> Result<(), CliError> {
+fn foreground(args: &LoadArgs, wanted: Wanted, out: &Output) -> Result<(), CliError> {
+    let Wanted { request, plan, kernel } = wanted;
     let signals = hold_signals();
-    let loaded = wanted.plan.run()?;
-    let mut attached = attach::attach(None, &loaded, wanted.targets, wanted.how)?;
-    struct_ops::attach_all(None, &loaded, wanted.how, &[], &mut attached);
-    let attached = attached.or_error(wanted.how.strict)?;
-    out.report("load", &report(wanted, name, None, &loaded, &attached)?)?;
+    let done = deploy::hold(&request, plan, &kernel)?;
+    let dir: Option<&Path> = None;
+    out.report("load", &report(&request.name, &args.object, dir, &args.how, &done)?)?;
     out.note("in the foreground; Ctrl-C detaches");
     signals.wait();
-    drop(attached);
+    drop(done);
     out.note("detached");
     Ok(())
 }

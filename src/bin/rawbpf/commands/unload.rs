@@ -1,14 +1,12 @@
 //! `rawbpf unload`: takes back what `load` did.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::Args as ClapArgs;
+use rawbpf::deploy;
 use serde::Serialize;
 
-use crate::keep::replace;
-use crate::store::bpffs;
-use crate::store::{Removed, Store};
+use crate::keep::bpffs;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;
@@ -22,36 +20,41 @@ pub(crate) struct UnloadArgs {
 #[derive(Debug, Serialize)]
 struct UnloadReport {
     name: String,
-    #[serde(flatten)]
-    removed: Removed,
+    links: Vec<String>,
+    /// Attachments without links.
+    direct: Vec<String>,
+    programs: Vec<String>,
+    maps: Vec<String>,
 }
 
 pub(crate) fn run(args: &UnloadArgs, out: &Output) -> Result<(), CliError> {
-    let store = Store::new(Path::new(bpffs::DEFAULT));
+    let store = bpffs::store();
     // `unload prog.o` means what `load prog.o` loaded.
     let name = args.name.strip_suffix(".o").unwrap_or(&args.name);
     let entry = store.entry(name)?;
     let _lock = store.exists().then(|| store.lock()).transpose()?;
-    replace::mend(&entry)?;
-    if !entry.exists() {
-        let names = store.names();
-        let known = if names.is_empty() { "none".into() } else { names.join(", ") };
-        return Err(CliError::NotLoaded { name: name.into(), known });
-    }
-    let removed = entry.remove()?;
-    out.report("unload", &UnloadReport { name: name.into(), removed })
+    deploy::mend(&entry)?;
+    let removed = store.existing(name).and_then(|entry| deploy::remove(&store, &entry));
+    let removed = removed.inspect_err(|_| store.tidy())?;
+    let report = UnloadReport {
+        name: name.into(),
+        links: removed.links,
+        direct: removed.linkless,
+        programs: removed.programs,
+        maps: removed.maps,
+    };
+    out.report("unload", &report)
 }
 
 impl Report for UnloadReport {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let r = &self.removed;
         writeln!(
             out,
             "unloaded {}: {} detached, {} and {} removed",
             self.name,
-            count(r.links.len() + r.direct.len(), "link"),
-            count(r.programs.len(), "program"),
-            count(r.maps.len(), "map")
+            count(self.links.len() + self.direct.len(), "link"),
+            count(self.programs.len(), "program"),
+            count(self.maps.len(), "map")
         )
     }
 }

@@ -1,9 +1,5 @@
-//! What stays when the command ends: programs, maps and links, kept by pins and by their hooks.
+//! What `load`, `apply` and the exporter share of deploying: the bpffs, signals, and what they say.
 
-pub(crate) mod attach;
-pub(crate) mod linkless;
-pub(crate) mod replace;
+pub(crate) mod bpffs;
 pub(crate) mod report;
 pub(crate) mod signals;
-pub(crate) mod struct_ops;
-pub(crate) mod wanted;

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use net::NetArgs;
 use overrides::Overrides;
+use rawbpf::deploy::Maps;
 
 /// What both `load` and `plan` take.
 #[derive(Debug, Default, ClapArgs)]
@@ -31,6 +32,18 @@ pub(crate) struct LoadOptions {
     /// reported, and the others are attached
     #[arg(long, conflicts_with = "no_attach")]
     pub(crate) strict: bool,
+    /// An interface, cgroup or namespace that is not there is no mistake: it may come
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// When replacing: keep maps of the same name and shape with what is in them; this is how `apply` does it
+    #[arg(long, group = "fate")]
+    pub(crate) keep_maps: bool,
+    /// As --keep-maps; of maps of another shape, copy the elements field by field
+    #[arg(long, group = "fate")]
+    pub(crate) migrate: bool,
+    /// When replacing: make all maps anew, empty; this is how `load --replace` does it
+    #[arg(long, group = "fate")]
+    pub(crate) fresh_maps: bool,
     /// Only this process: for uprobes, USDT probes and perf events
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
@@ -55,4 +68,16 @@ pub(crate) enum XdpModeArg {
     Native,
     Generic,
     Offloaded,
+}
+
+impl LoadOptions {
+    /// What becomes of maps when an object is replaced; `or` if nothing is said.
+    pub(crate) fn maps(&self, or: Maps) -> Maps {
+        match (self.fresh_maps, self.keep_maps, self.migrate) {
+            (true, _, _) => Maps::Fresh,
+            (_, true, _) => Maps::Keep,
+            (_, _, true) => Maps::Migrate,
+            _ => or,
+        }
+    }
 }

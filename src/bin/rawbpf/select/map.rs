@@ -1,13 +1,13 @@
-//! Which map is meant: a name, `id N`, or a path.
+//! Which map is meant: a name, LOAD/NAME, `id N`, or a path.
 
 use std::path::Path;
 
+use rawbpf::deploy::{Part, Selector, pinned};
 use rawbpf::maps::{self, Map};
 use rawbpf::sys::Errno;
 
-use crate::select::{self, Selector};
-use crate::store::bpffs;
-use crate::store::{MAPS, Store};
+use crate::keep::bpffs;
+use crate::select;
 use crate::ui::error::CliError;
 
 /// Splits words into those that name a map and the rest.
@@ -28,25 +28,30 @@ pub(crate) fn find(words: &[String]) -> Result<Map, CliError> {
             }
             _ => CliError::sys(format!("open the map with id {id}"))(e),
         }),
-        Some(Selector::Path(path)) => by_path(path),
-        Some(Selector::Name(name)) => by_name(name),
+        Some(Selector::Path(path)) => by_path(Path::new(&path)),
+        Some(Selector::In { load, name }) => {
+            match pinned(&bpffs::store(), Part::Maps, Some(&load), &name)?.as_slice() {
+                [path, ..] => by_path(path),
+                [] => {
+                    let wanted = format!("`{name}` under the name `{load}`");
+                    Err(CliError::NoSuch { what: "map", wanted, near: String::new() })
+                }
+            }
+        }
+        Some(Selector::Name(name)) => by_name(&name),
         // Only programs have tags.
         Some(Selector::Tag(_)) | None => Err(bad()),
     }
 }
 
-fn by_path(path: &str) -> Result<Map, CliError> {
+fn by_path(path: &Path) -> Result<Map, CliError> {
     Map::open_pin(path).map_err(CliError::pin("map", path))
 }
 
 fn by_name(name: &str) -> Result<Map, CliError> {
     let mut found = Vec::new();
-    let pin = name.replace('.', "_");
-    for entry in Store::new(Path::new(bpffs::DEFAULT)).entries() {
-        let here = entry.pins(MAPS).into_iter().filter(|(file, _)| *file == pin);
-        for (_, path) in here {
-            found.push((Some(path.display().to_string()), by_path(&path.to_string_lossy())?));
-        }
+    for path in pinned(&bpffs::store(), Part::Maps, None, name)? {
+        found.push((Some(path.display().to_string()), by_path(&path)?));
     }
     if found.is_empty() {
         let all = all()?;

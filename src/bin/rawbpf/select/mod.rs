@@ -1,57 +1,19 @@
-//! Which program or map is meant: one grammar for both.
-//!
-//! ```text
-//!   NAME   name NAME      the full name, or the 15 letters that the kernel keeps
-//!   id N                  the kernel's number
-//!   tag HEX               programs: the hash of their instructions
-//!   /PATH  pinned PATH    a pin
-//! ```
+//! Which program or map is meant: what a [`Selector`] says, looked for among what is loaded by name, and in the kernel.
 
 pub(crate) mod map;
 
+use std::path::PathBuf;
+
+use rawbpf::deploy::{Part, Selector, pinned};
 use rawbpf::progs::{self, ProgInfo};
 use rawbpf::sys::{self, Errno, ObjectKind};
 use rawbpf::{Program, elf::section::distance};
 
+use crate::keep::bpffs;
 use crate::ui::error::CliError;
 
 /// How the help text calls it.
-pub(crate) const PROG: &str = "Which program: NAME, `id N`, `tag HEX`, or the path of its pin";
-
-/// What the words of a selector say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Selector<'a> {
-    Id(u32),
-    Tag([u8; 8]),
-    Path(&'a str),
-    Name(&'a str),
-}
-
-impl<'a> Selector<'a> {
-    /// Reads all words; `None` if they are no selector.
-    pub(crate) fn read(words: &'a [String]) -> Option<Selector<'a>> {
-        match words {
-            [word, n] if word == "id" => n.parse().ok().map(Selector::Id),
-            [word, hex] if word == "tag" => tag(hex).map(Selector::Tag),
-            [word, path] if word == "pinned" => Some(Selector::Path(path)),
-            [word, name] if word == "name" => Some(Selector::Name(name)),
-            [path] if path.starts_with('/') => Some(Selector::Path(path)),
-            [name] => Some(Selector::Name(name)),
-            _ => None,
-        }
-    }
-
-    /// Splits words into those of a selector and the rest.
-    pub(crate) fn split(words: &[String]) -> (&[String], &[String]) {
-        let two = matches!(words.first().map(String::as_str), Some("id" | "pinned" | "name" | "tag"));
-        words.split_at(words.len().min(if two { 2 } else { 1 }))
-    }
-}
-
-fn tag(hex: &str) -> Option<[u8; 8]> {
-    let number = u64::from_str_radix(hex, 16).ok()?;
-    (hex.len() == 16).then(|| number.to_be_bytes())
-}
+pub(crate) const PROG: &str = "Which program: NAME, LOAD/NAME, `id N`, `tag HEX`, or the path of its pin";
 
 /// A program that was found.
 pub(crate) struct Found {
@@ -79,7 +41,7 @@ pub(crate) fn programs(words: &[String]) -> Result<Vec<Found>, CliError> {
             Ok(vec![Found::new(program)?])
         }
         Selector::Path(path) => {
-            let program = Program::open_pin(path).map_err(CliError::pin("program", path))?;
+            let program = Program::open_pin(&path).map_err(CliError::pin("program", &path))?;
             Ok(vec![Found::new(program)?])
         }
         Selector::Tag(tag) => {
@@ -87,7 +49,16 @@ pub(crate) fn programs(words: &[String]) -> Result<Vec<Found>, CliError> {
             let hex: String = tag.iter().map(|b| format!("{b:02x}")).collect();
             if found.is_empty() { Err(none(format!("with tag {hex}"), String::new())) } else { Ok(found) }
         }
+        Selector::In { load, name } => {
+            let paths = pinned(&bpffs::store(), Part::Programs, Some(&load), &name)?;
+            if paths.is_empty() {
+                return Err(none(format!("`{name}` under the name `{load}`"), String::new()));
+            }
+            let open = |path: &PathBuf| Program::open_pin(path).map_err(CliError::pin("program", path));
+            paths.iter().map(|path| Found::new(open(path)?)).collect()
+        }
         Selector::Name(name) => {
+            let name = name.as_str();
             let all = all()?;
             let full = all.iter().any(|p| p.name == name);
             let short: String = name.chars().take(15).collect();
@@ -135,45 +106,15 @@ pub(crate) fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Stri
     }
 }
 
-/// A loaded program by its id, the path of its pin, or its name.
-pub(crate) fn program_id(wanted: &str) -> Result<u32, CliError> {
-    if let Ok(id) = wanted.parse() {
-        return Ok(id);
-    }
-    if wanted.starts_with('/') {
-        let program = Program::open_pin(wanted).and_then(|p| p.info());
-        return Ok(program.map_err(CliError::sys(format!("open the program {wanted}")))?.id);
-    }
-    let all = rawbpf::progs::list().map_err(CliError::sys("list the programs"))?;
-    let found: Vec<u32> = all.iter().filter(|p| p.name == wanted).map(|p| p.id).collect();
-    match found.as_slice() {
-        [one] => Ok(*one),
-        [] => Err(CliError::NoSuch { what: "program", wanted: format!("`{wanted}`"), near: String::new() }),
-        many => {
-            let list = many.iter().map(|id| format!("  id {id}")).collect::<Vec<_>>().join("\n");
-            Err(CliError::Ambiguous { what: "program", name: wanted.into(), count: many.len(), list })
-        }
+/// The one program that a single word names; a bare number is an id.
+pub(crate) fn program_of_word(word: &str) -> Result<Found, CliError> {
+    match word.parse::<u32>() {
+        Ok(id) => program(&["id".into(), id.to_string()]),
+        Err(_) => program(&[word.into()]),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_read() {
-        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
-        let read = |text| Selector::read(&words(text)).map(|s| format!("{s:?}"));
-        assert_eq!(read("id 7").as_deref(), Some("Id(7)"));
-        assert_eq!(read("id seven"), None);
-        assert_eq!(read("/sys/fs/bpf/a").as_deref(), Some("Path(\"/sys/fs/bpf/a\")"));
-        assert_eq!(read("pinned a").as_deref(), Some("Path(\"a\")"));
-        assert_eq!(read("name id").as_deref(), Some("Name(\"id\")"));
-        assert_eq!(read("count").as_deref(), Some("Name(\"count\")"));
-        assert_eq!(read("count me"), None);
-        assert_eq!(read("tag 00000000000000ff").as_deref(), Some("Tag([0, 0, 0, 0, 0, 0, 0, 255])"));
-        assert_eq!(read("tag ff"), None);
-        let all = words("tag 00000000000000ff rest");
-        assert_eq!(Selector::split(&all).1, ["rest"]);
-    }
+/// Its id.
+pub(crate) fn program_id(word: &str) -> Result<u32, CliError> {
+    Ok(program_of_word(word)?.info.id)
 }

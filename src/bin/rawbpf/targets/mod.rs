@@ -1,12 +1,12 @@
 //! Words of the command line as targets: which program is attached where.
 
-pub(crate) mod name;
 pub(crate) mod net;
+pub(crate) mod request;
 pub(crate) mod section;
 
 use std::path::Path;
 
-use rawbpf::{Object, Options, Plan, Target, Xdp, XdpMode};
+use rawbpf::{Kernel, Object, Options, Plan, Target, Xdp, XdpMode};
 
 use crate::options::{LoadOptions, XdpModeArg};
 use crate::ui::error::CliError;
@@ -14,12 +14,18 @@ use crate::ui::error::CliError;
 /// Reads the object and decides how to load it.
 pub(crate) fn prepare(path: &Path, how: &LoadOptions) -> Result<(Object, Plan), CliError> {
     let mut object = how.overrides.object(path)?;
-    section::retype(&mut object, &how.attach)?;
+    let (plan, _) = plan_of(&mut object, how)?;
+    Ok((object, plan))
+}
+
+/// Decides how to load an object that was read, and on which kernel.
+pub(crate) fn plan_of(object: &mut Object, how: &LoadOptions) -> Result<(Plan, Kernel), CliError> {
+    section::retype(object, &how.attach)?;
     let kernel = how.overrides.kernel()?;
     let onto = section::onto(&how.onto)?;
     let options = Options { only: how.programs.clone(), onto, ..how.overrides.options() };
     let plan = object.plan(&kernel, &options)?;
-    Ok((object, plan))
+    Ok((plan, kernel))
 }
 
 /// What is to be attached where, program and target: what flags name, then what sections name.

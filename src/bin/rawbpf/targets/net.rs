@@ -6,8 +6,8 @@
 
 use rawbpf::elf::ProgDef;
 use rawbpf::links::{
-    Cgroup, Direction, MapRef, NetNs, Netfilter, Netkit, NetkitEnd, NetnsHook, Order, Share, Sockmap, Tc,
-    TcHook, Via, XdpNetlink, cgroup,
+    Cgroup, Direction, MapRef, Netfilter, Netkit, NetkitEnd, NetnsHook, Order, Share, Sockmap, Tc, TcHook,
+    Via, XdpNetlink, cgroup,
 };
 use rawbpf::uapi::{AttachType, ProgType};
 use rawbpf::{Object, Target};
@@ -15,14 +15,6 @@ use rawbpf::{Object, Target};
 use crate::options::LoadOptions;
 use crate::options::net::{NetArgs, ShareArg, TcHookArg};
 use crate::ui::error::CliError;
-
-/// Moves this process, which has one thread yet, to where the user wants it.
-pub(crate) fn enter(netns: Option<&NetNs>) -> Result<(), CliError> {
-    match netns {
-        Some(netns) => Ok(netns.open()?.join()?),
-        None => Ok(()),
-    }
-}
 
 /// What is to be attached where: program and target.
 pub(crate) fn targets(object: &Object, how: &LoadOptions) -> Result<Vec<(String, Target)>, CliError> {

@@ -3,6 +3,7 @@
 //! A hook is written as the section name that would say it. So `--attach p=kprobe/tcp_connect` does to a
 //! program in `SEC("kprobe")` what `SEC("kprobe/tcp_connect")` would have done.
 
+use rawbpf::deploy::is_traced;
 use rawbpf::elf::section;
 use rawbpf::links::HookError;
 use rawbpf::loader::ProgTarget;
@@ -10,7 +11,6 @@ use rawbpf::{Object, Plan, Target};
 
 use crate::options::LoadOptions;
 use crate::select;
-use crate::targets::name::is_tracing;
 use crate::ui::error::CliError;
 use crate::ui::output::Output;
 
@@ -82,12 +82,16 @@ pub(crate) fn targets(plan: &Plan, how: &LoadOptions) -> Result<Vec<(String, Tar
 }
 
 /// Says which hooks see all processes, whatever `--pid` says.
-pub(crate) fn note_unlimited(targets: &[(String, Target)], how: &LoadOptions, out: &Output) {
+pub(crate) fn note_unlimited<'a>(
+    targets: impl Iterator<Item = (&'a String, &'a Target)>,
+    how: &LoadOptions,
+    out: &Output,
+) {
     let Some(pid) = how.pid else { return };
-    let of_all = |(program, target): &(String, Target)| {
+    let of_all = |(program, target): (&String, &Target)| {
         (!target.clone().set_pid(pid)).then(|| format!("`{program}` ({target})"))
     };
-    let list: Vec<String> = targets.iter().filter_map(of_all).collect();
+    let list: Vec<String> = targets.filter_map(of_all).collect();
     if !list.is_empty() {
         out.note(&format!("note: --pid does not limit {}", list.join(", ")));
     }
@@ -99,16 +103,22 @@ pub(crate) fn onto(args: &[String]) -> Result<Vec<ProgTarget>, CliError> {
         |arg: &str| CliError::Option(format!("--onto: `{arg}` is not of the form PROGRAM=TARGET[:FUNCTION]"));
     let one = |arg: &String| {
         let (program, target) = arg.split_once('=').ok_or_else(|| wrong(arg))?;
-        let (target, function) = match target.split_once(':') {
-            Some((target, function)) => (target, Some(function.to_string())),
-            None => (target, None),
+        // `id:N` has a colon of its own.
+        let (prefix, rest) = match target.strip_prefix("id:") {
+            Some(rest) => ("id:", rest),
+            None => ("", target),
         };
-        Ok(ProgTarget { program: program.into(), target: select::program_id(target)?, function })
+        let (target, function) = match rest.split_once(':') {
+            Some((target, function)) => (target, Some(function.to_string())),
+            None => (rest, None),
+        };
+        let target = select::program_id(&format!("{prefix}{target}"))?;
+        Ok(ProgTarget { program: program.into(), target, function })
     };
     args.iter().map(one).collect()
 }
 
 /// True for a target that only the program's section names: what fails there is reported, and the rest goes on.
 pub(crate) fn is_by_section(program: &str, target: &Target, how: &LoadOptions) -> bool {
-    is_tracing(target) && !how.attach.iter().any(|a| a.split('=').next() == Some(program))
+    is_traced(target) && !how.attach.iter().any(|a| a.split('=').next() == Some(program))
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rawbpf::deploy::DeployError;
 use rawbpf::links::{AttachError, NetNsError};
 use rawbpf::sys::{Errno, SysError};
 use rawbpf::{Error, ErrorKind};
@@ -62,7 +63,6 @@ pub(crate) enum CliError {
     #[error("events were lost")]
     Lost,
     /// A mistake in a configuration file.
-    #[cfg(feature = "export")]
     #[error("{}:{line}: {key}{problem}", .file.display())]
     Config { file: PathBuf, line: usize, key: String, problem: String },
     /// A line of the input.
@@ -80,6 +80,12 @@ pub(crate) enum CliError {
     /// A ring buffer that no program reads.
     #[error("map `{map}` is full: programs make room in it when they read, and none did for a second")]
     Full { map: String },
+    /// What stays, and why it does not.
+    #[error(transparent)]
+    Deploy(DeployError),
+    /// It is done, and only the report of it could not be printed.
+    #[error("`{name}` is loaded and attached; only the report of it could not be written")]
+    Unreported { name: String, source: Box<CliError> },
     /// What this kernel cannot do.
     #[error("{0}")]
     Unsupported(String),
@@ -152,7 +158,6 @@ impl CliError {
             }
             CliError::NetNs(_) => "failed",
             CliError::Incomplete { .. } => "incomplete",
-            #[cfg(feature = "export")]
             CliError::Config { .. } => "usage",
             CliError::Token { source, .. } if source.errno.is_permission() => "not permitted",
             CliError::Token { .. } => "failed",
@@ -163,6 +168,8 @@ impl CliError {
             CliError::Unsupported(_) => "unsupported",
             CliError::NotLoaded { .. } | CliError::NoSuch { .. } | CliError::NoElement { .. } => "not found",
             CliError::Told(e) | CliError::Line { source: e, .. } => e.kind(),
+            CliError::Deploy(DeployError::Private { .. } | DeployError::NotInPlace { .. }) => "usage",
+            CliError::Deploy(_) | CliError::Unreported { .. } => "failed",
             CliError::Reported(_)
             | CliError::Loaded { .. }
             | CliError::Ambiguous { .. }
@@ -183,6 +190,15 @@ impl CliError {
                 let command = if *what == "program" { "prog" } else { what };
                 Some(format!("`rawbpf {command} list` shows what is there"))
             }
+            CliError::Deploy(DeployError::Private { netns: Some(netns), .. }) => Some(format!(
+                "run it outside, as `rawbpf load ... --netns {netns}`; or with --foreground, which pins nothing"
+            )),
+            CliError::Deploy(DeployError::Private { netns: None, .. }) => Some(
+                "mount a bpffs where it stays (`mount -t bpf bpf /sys/fs/bpf`, outside), or use --foreground, which pins \
+                 nothing"
+                    .into(),
+            ),
+            CliError::Deploy(DeployError::NotInPlace { .. }) => Some("`rawbpf unload` takes it away".into()),
             CliError::NetNs(_) if self.kind() == "not permitted" => {
                 Some("run it as root, or with the capability CAP_SYS_ADMIN".into())
             }
@@ -255,15 +271,10 @@ pub(crate) fn whole(e: &CliError) -> String {
     causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// The same, with what to do.
-pub(crate) fn with_advice(e: &CliError) -> String {
-    let text = whole(e);
-    e.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
-}
-
-pub(crate) fn causes(e: &CliError) -> Vec<String> {
+/// What caused it, the nearest first.
+pub(crate) fn causes(e: &dyn std::error::Error) -> Vec<String> {
     let mut out = Vec::new();
-    let mut at = std::error::Error::source(e);
+    let mut at = e.source();
     while let Some(cause) = at {
         // The standard library gives a number where the name is what people search for.
         let raw = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
@@ -271,4 +282,22 @@ pub(crate) fn causes(e: &CliError) -> Vec<String> {
         at = cause.source();
     }
     out
+}
+
+/// The stage's errors in the command's words.
+impl From<DeployError> for CliError {
+    fn from(e: DeployError) -> CliError {
+        match e {
+            DeployError::Lib(e) => CliError::Lib(e),
+            DeployError::NetNs(e) => CliError::NetNs(e),
+            DeployError::Loaded { name, path } => CliError::Loaded { name, path },
+            DeployError::BadName { name } => CliError::BadName { name },
+            DeployError::NotLoaded { name, known } => CliError::NotLoaded { name, known },
+            DeployError::NoBpffs { path } => CliError::NoBpffs { path },
+            DeployError::Io { doing, source } => CliError::Io { doing, source },
+            DeployError::Wish { key, why } => CliError::Option(format!("--{key}: {why}")),
+            DeployError::NoSuccessor { .. } => CliError::Option(format!("--replace: {e}")),
+            other => CliError::Deploy(other),
+        }
+    }
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use rawbpf::Kernel;
+use rawbpf::deploy::{BPFFS, is_bpffs};
 use rawbpf::kernel::policy::{Cap, Policy};
 use rawbpf::kernel::{Answer, feature};
 use rawbpf::uapi::Release;
 
 use super::row::Row;
-use crate::store::bpffs;
 
 /// The machine's settings, and what each means.
 pub(super) fn rows(kernel: &Kernel, policy: &Policy) -> Vec<Row> {
@@ -24,10 +24,10 @@ pub(super) fn rows(kernel: &Kernel, policy: &Policy) -> Vec<Row> {
         ),
         Row::new(
             "a bpffs for pins",
-            if bpffs::is_mounted(Path::new(bpffs::DEFAULT)) {
+            if is_bpffs(Path::new(BPFFS)).unwrap_or(false) {
                 Answer::Yes
             } else {
-                Answer::No(format!("nothing is mounted: mount -t bpf bpf {}", bpffs::DEFAULT))
+                Answer::No(format!("nothing is mounted: mount -t bpf bpf {}", BPFFS))
             },
         ),
     ];

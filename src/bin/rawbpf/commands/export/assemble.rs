@@ -14,9 +14,9 @@ use super::load::{Held, Wanted};
 use super::metric::Metric;
 use super::names::Names;
 use super::page::Family;
-use super::place::Source;
 use super::report::{ExportReport, MapRow, MetricRow};
 use super::watch::Watch;
+use crate::file::place::Source;
 use crate::select::{self, map as map_select};
 use crate::ui::error::{CliError, whole};
 
@@ -24,8 +24,8 @@ use crate::ui::error::{CliError, whole};
 pub(super) fn check(source: &Source, config: &Config, wanted: &[Wanted]) -> Result<ExportReport, CliError> {
     let mut names = HashSet::new();
     for (w, part) in wanted.iter().zip(&config.object) {
-        if !names.insert(&w.name) {
-            let problem = format!("two objects are called `{}`; give one another name with `name`", w.name);
+        if !names.insert(w.name()) {
+            let problem = format!("two objects are called `{}`; give one another name with `name`", w.name());
             return Err(source.at(part.path.span(), problem));
         }
     }
@@ -40,8 +40,8 @@ pub(super) fn check(source: &Source, config: &Config, wanted: &[Wanted]) -> Resu
     }
     let mut shapes = Vec::new();
     for w in wanted {
-        let defs = w.object.maps.iter().filter(|def| def.autocreate);
-        shapes.extend(defs.map(|def| Shape::of_def(&w.name, def, w.object.btf.as_ref())));
+        let defs = w.object().maps.iter().filter(|def| def.autocreate);
+        shapes.extend(defs.map(|def| Shape::of_def(w.name(), def, w.object().btf.as_ref())));
     }
     let elsewhere: Vec<&str> = config.map.iter().map(|m| m.name.get_ref().as_str()).collect();
     let mut report = ExportReport::default();

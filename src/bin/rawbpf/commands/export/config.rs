@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::place::Source;
+use crate::file::object::ObjectPart;
+use crate::file::place::Source;
 use crate::ui::error::CliError;
 
 /// Series of a metric, if neither the metric nor the file says.
@@ -37,19 +38,6 @@ pub(super) struct Config {
     pub(super) program: Vec<Existing>,
     #[serde(default)]
     pub(super) metric: Vec<MetricPart>,
-}
-
-/// An object to be loaded and attached as long as the exporter runs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ObjectPart {
-    /// The file; a relative path starts at the folder of the configuration.
-    pub(super) path: Spanned<PathBuf>,
-    /// What to call it; the file name up to its first dot if not given.
-    pub(super) name: Option<String>,
-    /// The options of `rawbpf load`, without the dashes.
-    #[serde(default)]
-    pub(super) load: BTreeMap<Spanned<String>, Spanned<Value>>,
 }
 
 /// A map or program that is on the machine already.

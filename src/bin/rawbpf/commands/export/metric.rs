@@ -11,8 +11,8 @@ use super::config::{Kind, LabelPart, MetricPart};
 use super::label::Label;
 use super::names::Names;
 use super::page::{Family, Number, Point};
-use super::place::Source;
 use super::series::{Reading, Series};
+use crate::file::place::Source;
 use crate::ui::error::CliError;
 
 /// What is read for a series.

@@ -37,7 +37,6 @@ mod metric;
 mod names;
 mod own;
 mod page;
-mod place;
 mod report;
 mod series;
 mod serve;

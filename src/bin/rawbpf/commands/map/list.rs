@@ -4,19 +4,19 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args as ClapArgs;
+use rawbpf::deploy::Part;
 use rawbpf::maps::Map;
 use serde::Serialize;
 
+use crate::keep::bpffs;
 use crate::select::map as map_select;
-use crate::store::bpffs;
-use crate::store::{MAPS, Store};
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::table::Table;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct MapOnly {
-    /// Which map: NAME, `id N`, or the path of its pin
+    /// Which map: NAME, LOAD/NAME, `id N`, or the path of its pin
     #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
     pub(crate) map: Vec<String>,
 }
@@ -156,8 +156,8 @@ impl Report for MapList {
 
 /// The pins of maps that rawbpf made: path and id.
 fn pins() -> Vec<(String, u32)> {
-    let entries = Store::new(Path::new(bpffs::DEFAULT)).entries();
-    let paths = entries.iter().flat_map(|e| e.pins(MAPS));
+    let entries = bpffs::store().entries().unwrap_or_default();
+    let paths = entries.iter().flat_map(|e| e.pins(Part::Maps).unwrap_or_default());
     let id = |path: &Path| Map::open_pin(path).ok().map(|m| m.info().id);
     paths.filter_map(|(_, path)| Some((path.display().to_string(), id(&path)?))).collect()
 }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     }
     let (object, plan) = targets::prepare(&args.object, &args.how)?;
     let targets = targets::all(&object, &plan, &args.how)?;
-    section::note_unlimited(&targets, &args.how, out);
+    section::note_unlimited(targets.iter().map(|(p, t)| (p, t)), &args.how, out);
     let mut report = report::report(&plan, &targets);
     report.calls.extend(report::struct_ops(&plan, &args.how));
     out.report("plan", &report)

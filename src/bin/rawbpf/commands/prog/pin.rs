@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
+use rawbpf::deploy::Selector;
 use serde::Serialize;
 
-use crate::select::{Selector, program};
+use crate::select::program;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 

@@ -9,27 +9,27 @@ use toml::de::{DeTable, DeValue};
 use crate::ui::error::CliError;
 
 /// The file that is read.
-pub(super) struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     text: String,
 }
 
 impl Source {
-    pub(super) fn new(path: &Path, text: String) -> Source {
+    pub(crate) fn new(path: &Path, text: String) -> Source {
         Source { path: path.into(), text }
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// A path in the file: a relative one starts at the file's own folder.
-    pub(super) fn beside(&self, path: &Path) -> PathBuf {
+    pub(crate) fn beside(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// An error about what stands there.
-    pub(super) fn at(&self, span: Range<usize>, problem: impl Display) -> CliError {
+    pub(crate) fn at(&self, span: Range<usize>, problem: impl Display) -> CliError {
         let before = self.text.get(..span.start).unwrap_or_default();
         let key = DeTable::parse(&self.text).ok().and_then(|table| key_at(table.get_ref(), &span));
         CliError::Config {

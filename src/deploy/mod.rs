@@ -1,0 +1,74 @@
+//! What stays when a command ends: programs at hooks, by pins. The fifth stage.
+//!
+//! Loading decides first and acts once: `Object -> Plan -> Loaded`. What stays has the same shape:
+//!
+//! ```text
+//!   Request ──resolve──► Wanted ─┐
+//!   what is wanted        places │
+//!                                ├──diff──► [Step] ──run──► what stays
+//!   pins ──state──► State ───────┘  pure    printed         asked again, whether it is so
+//!   and the kernel  what is
+//! ```
+//!
+//! * [`Request`]: an object under a name, and which program is to run where, as a user says it.
+//! * [`HookKey`]: which place that is, as the kernel says it: inode of a namespace and number of an interface, id of a
+//!   cgroup, id of a map. Wanted and actual are compared by it. What a pin is called is for people.
+//! * [`State`]: what is pinned, and whether it runs: alive, dead with its interface, gone without a trace.
+//! * [`diff`]: the steps between, as text and as values; touches nothing.
+//! * [`deploy`] makes them, in one of two ways. If programs are new, a directory is put together beside the old one and
+//!   both change places (`mend` says how a kill in the middle is mended). If only hooks are otherwise than wanted, they
+//!   are put right while programs and maps stay. Then the machine is asked: a success means attached now.
+//!
+//! State is in the bpffs and nowhere else. Beside the pins stands a [`Record`] of what was wanted, so that what was
+//! lost with an interface can be told, and made again.
+//!
+//! ```no_run
+//! use rawbpf::deploy::{self, How, Request, Store};
+//! use rawbpf::{Kernel, Object, Options, Target, Xdp, XdpMode};
+//!
+//! let object = Object::open("packet_count.o")?;
+//! let xdp = Target::Xdp(Xdp { interface: "eth0".into(), mode: XdpMode::Auto });
+//! let plan = object.plan(&Kernel::host(), &Options::default())?;
+//! let request = Request::new("packet_count").wish("count_packets", xdp);
+//! let store = Store::new("/sys/fs/bpf".as_ref());
+//! let _lock = store.lock()?;
+//! let done = deploy::deploy(&store, &request, plan, &Kernel::host(), How::Apply)?;
+//! done.decision.steps.iter().for_each(|step| println!("{step}"));
+//! done.leave();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bpffs;
+mod diff;
+mod error;
+mod find;
+mod hook;
+mod layout;
+mod maps;
+mod mend;
+mod record;
+mod remove;
+mod repair;
+mod request;
+mod run;
+mod state;
+mod store;
+mod struct_ops;
+mod target;
+
+pub use bpffs::{BPFFS, is_bpffs, mount, will_stay};
+pub use diff::{Fate, Programs, Step, Wish as Wishes, diff};
+pub use error::DeployError;
+pub use find::{Selector, pinned};
+pub use hook::{Here, HookKey, MapKey, ProgramFacts};
+pub use layout::{Copying, Leaf, leaves};
+pub use maps::Migrated;
+pub use mend::mend;
+pub use record::{Record, digest};
+pub use remove::{Removed, remove};
+pub use request::{Maps, Request, Rest, Wanted, Wish, facts, names, resolve};
+pub use run::{Decision, Deployed, How, Made, decide, deploy, hold, within};
+pub use state::{Actual, Condition, Neighbour, Other, State, dead, state, states};
+pub use store::{Entry, Lock, Part, Pin, Store};
+pub use struct_ops::{programs as table_programs, tables};
+pub use target::{can_update, is_traced, pin_name, words};
