@@ -80,7 +80,7 @@ fn entered_by_ip() -> Option<String> {
 fn is_alone() -> bool {
     let of = |path: &Path| fs::metadata(path).map(|m| m.ino()).ok();
     let Some(own) = of(Path::new("/proc/thread-self/ns/mnt")) else { return false };
-    if of(Path::new("/proc/1/ns/mnt")).is_none_or(|first| first == own) {
+    if of(Path::new("/proc/1/ns/mnt")) == Some(own) {
         return false;
     }
     let me = std::process::id().to_string();
@@ -90,7 +90,8 @@ fn is_alone() -> bool {
         let name = name.to_string_lossy();
         *name != *me && name.bytes().all(|b| b.is_ascii_digit())
     });
-    let mut threads =
-        others.flat_map(|p| fs::read_dir(p.path().join("task")).into_iter().flatten().flatten());
-    !threads.any(|t| of(&t.path().join("ns/mnt")) == Some(own))
+    let threads = others.flat_map(|p| fs::read_dir(p.path().join("task")).into_iter().flatten().flatten());
+    let mut seen = threads.filter_map(|t| of(&t.path().join("ns/mnt"))).peekable();
+    // Who may see nobody cannot tell.
+    seen.peek().is_some() && !seen.any(|other| other == own)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod hook;
+pub(crate) mod notify;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod rejection;
