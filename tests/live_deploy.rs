@@ -24,7 +24,7 @@ fn request(message: Message) {
     Netlink::route().expect("a socket").request(message).expect("the kernel does it");
 }
 
-fn delete(index: u32) {
+pub(crate) fn delete(index: u32) {
     request(Message::new(RTM_DELLINK, ACK, &ifinfo(index)));
 }
 
@@ -37,13 +37,13 @@ fn rename(index: u32, name: &str) {
 }
 
 /// The number of the interface of this name.
-fn index(name: &str) -> u32 {
+pub(crate) fn index(name: &str) -> u32 {
     let all = interfaces().expect("a list");
     all.iter().find(|i| i.name == name).unwrap_or_else(|| panic!("{name} in {all:?}")).index
 }
 
 /// The names of the programs that XDP runs on an interface now, by the interface's own answer.
-fn xdp_on(name: &str) -> usize {
+pub(crate) fn xdp_on(name: &str) -> usize {
     interfaces().expect("a list").iter().find(|i| i.name == name).map_or(0, |i| i.xdp.len())
 }
 
@@ -53,7 +53,7 @@ fn attachments(program: &str, place: &str) -> Vec<Value> {
     all.into_iter().filter(|a| a["program"] == program && a["place"] == place).collect()
 }
 
-fn has_xdp_link() -> Result<(), String> {
+pub(crate) fn has_xdp_link() -> Result<(), String> {
     let object = rawbpf::Object::open(object("packet_count.o")).map_err(|e| e.to_string())?;
     let plan =
         object.plan(&rawbpf::Kernel::host(), &rawbpf::Options::default()).map_err(|e| e.to_string())?;

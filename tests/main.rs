@@ -22,6 +22,7 @@ mod insn_text_object;
 mod kernel_features;
 mod layers;
 mod libbpf_bugs;
+mod live_apply;
 mod live_asm;
 mod live_beside;
 mod live_cause;

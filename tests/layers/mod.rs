@@ -26,7 +26,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
     ("running", &["elf", "error", "kernel", "links", "loader", "progs"]),
-    ("deploy", &["btf", "error", "kernel", "links", "loader", "maps", "progs", "sys", "uapi"]),
+    ("deploy", &["btf", "elf", "error", "kernel", "links", "loader", "maps", "progs", "sys", "uapi"]),
     ("cause", &["error", "sys", "uapi", "kernel", "loader", "maps"]),
     ("hint", &["cause", "error", "loader", "sys", "uapi"]),
     (
