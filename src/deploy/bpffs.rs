@@ -65,12 +65,12 @@ pub fn will_stay(path: &Path, is_mounted: bool) -> Result<()> {
 /// The network namespace that `ip netns exec` entered for this process: it mounts a sysfs that it names so.
 fn entered_by_ip() -> Option<String> {
     let mounts = fs::read_to_string("/proc/thread-self/mounts").ok()?;
-    let of_sys = mounts.lines().filter_map(|line| {
+    let mut of_sys = mounts.lines().rev().filter_map(|line| {
         let mut words = line.split(' ');
         let (source, place, kind) = (words.next()?, words.next()?, words.next()?);
         (place == "/sys" && kind == "sysfs").then(|| source.to_string())
     });
-    let name = of_sys.last()?;
+    let name = of_sys.next()?;
     let there = fs::metadata(Path::new("/run/netns").join(&name)).ok()?.ino();
     let here = fs::metadata("/proc/thread-self/ns/net").ok()?.ino();
     (there == here).then_some(name)
