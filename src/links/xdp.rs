@@ -84,7 +84,7 @@ fn create(program: &Program, ifindex: u32, mode: XdpMode) -> Result<Link, SysErr
 
 /// The interface of this name, or an error that lists those that are there.
 pub(super) fn find(name: &str) -> Result<Interface, AttachError> {
-    let all = interfaces().unwrap_or_default();
+    let all = interfaces().map_err(|source| AttachError::Interfaces { name: name.into(), source })?;
     let known = all.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
     all.into_iter()
         .find(|i| i.is_called(name))
