@@ -1,6 +1,6 @@
 //! The whole user side of eBPF, with nothing between it and the `bpf(2)` system call.
 //!
-//! One path, four stages. Each has one type, one place that makes it, one error type, and one command that
+//! One path, five stages. Each has one type, one place that makes it, one error type, and one command that
 //! prints it:
 //!
 //! ```text
@@ -8,6 +8,7 @@
 //!       what the file says     what will be asked of    what the kernel gave:    what makes it run
 //!                              this kernel; pure        open descriptors
 //!       rawbpf inspect         rawbpf plan              rawbpf load              rawbpf load --xdp eth0
+//! Request + State ──deploy::diff──► steps ──run──► what stays when the process ends      rawbpf apply
 //! Asm ──finish──► Code ──Object::builder──► Object      the same, from code assembled in Rust
 //! ```
 //!

@@ -131,6 +131,7 @@ mod table {
         feature("lsm_cgroup", (6, 0), &["BPF_LSM", "CGROUP_BPF", "BPF_JIT"]);
     pub(crate) const SOCKMAP_LINK: Feature = feature("sockmap link", (6, 10), &["NET_SOCK_MSG"]);
     pub(crate) const CGROUP_ORDER: Feature = feature("order in cgroups", (6, 17), &["CGROUP_BPF"]);
+    pub(crate) const XDP_LINK: Feature = feature("XDP link", (5, 9), &[]);
     pub(crate) const XDP_FRAGS: Feature = feature("xdp.frags", (5, 18), &[]);
     pub(crate) const XDP_FEATURES: Feature = feature("XDP features of drivers", (6, 3), &[]);
     pub(crate) const KPROBE_SESSION: Feature = feature("kprobe.session", (6, 10), &["FPROBE"]);

@@ -5,8 +5,8 @@
 //!   strace --inject=CALL:signal=KILL:when=N     the next command goes on or back
 //! ```
 //!
-//! `INJECT=all` tries every call with both errors, which takes minutes; without it, every call with one of the two, and
-//! kills before those calls that change something.
+//! `INJECT=all` tries every call with both errors, which takes minutes; without it, each of the first and the last with one
+//! of the two, and kills before those calls that change something.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -195,7 +195,9 @@ fn inject(verb: Verb, way: Way, all: bool, log: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut tried = 0;
     for (call, count) in &counts {
-        for n in 1..=*count {
+        // What looks through the whole machine asks the same again and again.
+        let shortened = |n: &u32| all || *n <= 24 || *n + 24 > *count;
+        for n in (1..=*count).filter(shortened) {
             let errors: &[&str] = match (all, n % 2) {
                 (true, _) => &["EPERM", "ENOMEM"],
                 (false, 0) => &["EPERM"],

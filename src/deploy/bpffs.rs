@@ -65,12 +65,12 @@ pub fn will_stay(path: &Path, is_mounted: bool) -> Result<()> {
 /// The network namespace that `ip netns exec` entered for this process: it mounts a sysfs that it names so.
 fn entered_by_ip() -> Option<String> {
     let mounts = fs::read_to_string("/proc/thread-self/mounts").ok()?;
-    let mut of_sys = mounts.lines().filter_map(|line| {
+    let mut of_sys = mounts.lines().rev().filter_map(|line| {
         let mut words = line.split(' ');
         let (source, place, kind) = (words.next()?, words.next()?, words.next()?);
         (place == "/sys" && kind == "sysfs").then(|| source.to_string())
     });
-    let name = of_sys.next_back()?;
+    let name = of_sys.next()?;
     let there = fs::metadata(Path::new("/run/netns").join(&name)).ok()?.ino();
     let here = fs::metadata("/proc/thread-self/ns/net").ok()?.ino();
     (there == here).then_some(name)
@@ -80,7 +80,7 @@ fn entered_by_ip() -> Option<String> {
 fn is_alone() -> bool {
     let of = |path: &Path| fs::metadata(path).map(|m| m.ino()).ok();
     let Some(own) = of(Path::new("/proc/thread-self/ns/mnt")) else { return false };
-    if of(Path::new("/proc/1/ns/mnt")).is_none_or(|first| first == own) {
+    if of(Path::new("/proc/1/ns/mnt")) == Some(own) {
         return false;
     }
     let me = std::process::id().to_string();
@@ -90,7 +90,8 @@ fn is_alone() -> bool {
         let name = name.to_string_lossy();
         *name != *me && name.bytes().all(|b| b.is_ascii_digit())
     });
-    let mut threads =
-        others.flat_map(|p| fs::read_dir(p.path().join("task")).into_iter().flatten().flatten());
-    !threads.any(|t| of(&t.path().join("ns/mnt")) == Some(own))
+    let threads = others.flat_map(|p| fs::read_dir(p.path().join("task")).into_iter().flatten().flatten());
+    let mut seen = threads.filter_map(|t| of(&t.path().join("ns/mnt"))).peekable();
+    // Who may see nobody cannot tell.
+    seen.peek().is_some() && !seen.any(|other| other == own)
 }

@@ -167,10 +167,15 @@ pub fn diff(wish: &Wish, state: &State) -> Result<Vec<Step>> {
             *slot = at.map(|at| left.remove(at));
         }
     }
+    let mut late = Vec::new();
     for (wanted, found) in wish.wanted.iter().zip(found) {
-        out.push(of_wanted(wish, state, wanted, found)?);
+        let step = of_wanted(wish, state, wanted, found)?;
+        // What is attached beside the old takes its place when the old one goes.
+        late.extend(found.filter(|_| matches!(step, Step::Attach { .. })).cloned());
+        out.push(step);
     }
     tables(wish, &mut left, &mut out)?;
+    out.extend(late.into_iter().map(|actual| Step::Detach { actual }));
     for actual in left {
         out.extend(of_rest(wish, state, actual)?);
     }
@@ -205,7 +210,10 @@ fn of_wanted(wish: &Wish, state: &State, wanted: &Wanted, found: Option<&Actual>
         Some(why) if single && can_go_back(actual) => {
             Ok(Step::Again { actual: actual.clone(), wanted: wanted.clone(), why })
         }
-        Some(why) if single => Err(DeployError::NotInPlace { what: actual.place.clone(), why }),
+        // The kernel takes no program beside one that shares the hook in another way.
+        Some(why) if single || why.starts_with(SHARED) => {
+            Err(DeployError::NotInPlace { what: actual.place.clone(), why })
+        }
         // In a list the new one is put beside the old, which then goes.
         Some(why) => Ok(attach(why)),
         None if wish.programs == Programs::Same && actual.program == wanted.program => {
@@ -235,6 +243,9 @@ fn dead_at(state: &State, wanted: &Wanted) -> String {
     }
 }
 
+/// How a difference in sharing begins.
+const SHARED: &str = "the hook is shared as";
+
 /// In what way an attachment runs otherwise than wanted.
 fn differs(wanted: &Wanted, actual: &Actual) -> Option<String> {
     let (via, order) = match &wanted.target {
@@ -248,7 +259,7 @@ fn differs(wanted: &Wanted, actual: &Actual) -> Option<String> {
                 || actual.link.is_some() && group.share != Share::Multi
             {
                 let now = actual.share.unwrap_or(Share::Multi);
-                return Some(format!("the hook is shared as `{now}`, and `{}` is wanted", group.share));
+                return Some(format!("{SHARED} `{now}`, and `{}` is wanted", group.share));
             }
             (group.via, Some(&group.order.place))
         }

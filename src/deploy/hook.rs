@@ -173,6 +173,8 @@ pub struct ProgramFacts {
     pub prog_type: ProgType,
     /// The attach type that its section says.
     pub attach_type: AttachType,
+    /// What it is and where it attaches, as a section name.
+    pub section: String,
 }
 
 impl HookKey {

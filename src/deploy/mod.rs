@@ -23,25 +23,26 @@
 //! lost with an interface can be told, and made again.
 //!
 //! ```no_run
-//! use rawbpf::deploy::{self, How, Request, Store};
-//! use rawbpf::{Kernel, Object, Options, Target, Xdp, XdpMode};
+//! use rawbpf::deploy::{self, How, Loading, Request, Store};
+//! use rawbpf::{Object, Target, Xdp, XdpMode};
 //!
 //! let object = Object::open("packet_count.o")?;
 //! let xdp = Target::Xdp(Xdp { interface: "eth0".into(), mode: XdpMode::Auto });
-//! let plan = object.plan(&Kernel::host(), &Options::default())?;
 //! let request = Request::new("packet_count").wish("count_packets", xdp);
 //! let store = Store::new("/sys/fs/bpf".as_ref());
 //! let _lock = store.lock()?;
-//! let done = deploy::deploy(&store, &request, plan, &Kernel::host(), How::Apply)?;
+//! let done = deploy::deploy(&store, &request, &Loading::new(object), How::Apply)?;
 //! done.decision.steps.iter().for_each(|step| println!("{step}"));
 //! done.leave();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod bpffs;
+mod compare;
 mod diff;
 mod error;
 mod find;
+mod held;
 mod hook;
 mod layout;
 mod maps;
@@ -55,20 +56,24 @@ mod state;
 mod store;
 mod struct_ops;
 mod target;
+mod watch;
 
 pub use bpffs::{BPFFS, is_bpffs, mount, will_stay};
+pub use compare::{Line, Now, compare, compare_pins};
 pub use diff::{Fate, Programs, Step, Wish as Wishes, diff};
 pub use error::DeployError;
 pub use find::{Selector, pinned};
+pub use held::Lost;
 pub use hook::{Here, HookKey, MapKey, ProgramFacts};
 pub use layout::{Copying, Leaf, leaves};
 pub use maps::Migrated;
 pub use mend::mend;
 pub use record::{Record, digest};
 pub use remove::{Removed, remove};
-pub use request::{Maps, Request, Rest, Wanted, Wish, facts, names, resolve};
-pub use run::{Decision, Deployed, How, Made, decide, deploy, hold, within};
+pub use request::{Loading, Maps, Request, Rest, Wanted, Wish, names, resolve};
+pub use run::{Decision, Deployed, How, Made, decide, decide_from, deploy, hold, within};
 pub use state::{Actual, Condition, Neighbour, Other, State, dead, state, states};
 pub use store::{Entry, Lock, Part, Pin, Store};
 pub use struct_ops::{programs as table_programs, tables};
 pub use target::{can_update, is_traced, pin_name, words};
+pub use watch::{Pulse, Watch, Woken, pulse};

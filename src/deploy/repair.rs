@@ -6,23 +6,35 @@
 
 use super::diff::Step;
 use super::error::{DeployError, Result};
+use super::hook::ProgramFacts;
 use super::mend::{self, unique};
 use super::record::Record;
 use super::remove::end;
-use super::request::{Request, Wanted};
+use super::request::{Loading, Request, Wanted};
 use super::run::{Decision, Deployed, Made, Taken, attach, take_away};
 use super::state::Actual;
 use super::store::{Entry, Part, unpin};
-use crate::kernel::Kernel;
 use crate::links::inventory::{Look, survey};
 use crate::links::{Lifetime, Link, Scope};
-use crate::loader::Plan;
 use crate::progs::Program;
 
 /// Makes the steps. If one fails, those that were made are undone, and nothing was detached yet.
-pub(super) fn run(entry: &Entry, request: &Request, kernel: &Kernel, decision: Decision) -> Result<Deployed> {
-    let mut work =
-        Work { entry, kernel, decision: &decision, made: Vec::new(), failed: Vec::new(), undo: Vec::new() };
+pub(super) fn run(
+    entry: &Entry,
+    request: &Request,
+    loading: &Loading,
+    decision: Decision,
+) -> Result<Deployed> {
+    let programs = loading.programs();
+    let mut work = Work {
+        entry,
+        loading,
+        programs,
+        decision: &decision,
+        made: Vec::new(),
+        failed: Vec::new(),
+        undo: Vec::new(),
+    };
     if let Err(e) = work.all() {
         work.back();
         return Err(e);
@@ -58,7 +70,8 @@ enum Back {
 
 struct Work<'a> {
     entry: &'a Entry,
-    kernel: &'a Kernel,
+    loading: &'a Loading,
+    programs: Vec<ProgramFacts>,
     decision: &'a Decision,
     made: Vec<Made>,
     failed: Vec<(String, DeployError)>,
@@ -87,7 +100,7 @@ impl Work<'_> {
         for step in &self.decision.steps {
             match step {
                 Step::Detach { actual } => self.detach(actual)?,
-                Step::Clear { actual, .. } => self.clear(actual)?,
+                Step::Clear { actual, .. } if !self.is_reused(actual) => self.clear(actual)?,
                 _ => {}
             }
         }
@@ -101,7 +114,7 @@ impl Work<'_> {
     }
 
     fn attach(&mut self, wanted: &Wanted) -> Result<()> {
-        let program = program(self.entry, &self.decision.plan, &wanted.program)?;
+        let program = program(self.entry, &self.programs, &wanted.program)?;
         let maps: Vec<crate::Map> = self.decision.state.maps.iter().map(|(_, m)| m.clone()).collect();
         // The pin of what is dead is free; that of what lives is not.
         let pin = wanted.pin().replace('.', "_");
@@ -110,11 +123,10 @@ impl Work<'_> {
         }
         let entry = self.entry;
         let taken = |pin: &str| entry.path(Part::Links, pin).exists();
-        let made = attach(Some(entry), self.kernel, &maps, &program, wanted, taken)?;
+        let made = attach(Some(entry), &self.loading.kernel, &maps, &program, wanted, taken)?;
         let linked = !made.is_linkless();
         if let Some(link) = made.link.as_ref().filter(|_| linked) {
-            let free = unique(&made.pin, |pin| entry.path(Part::Links, pin).exists());
-            let path = entry.pin(Part::Links, &free)?;
+            let path = entry.pin(Part::Links, &made.pin)?;
             link.pin(&path).map_err(DeployError::sys(format!("pin the link of {}", made.place)))?;
         }
         self.undo.push(Back::Attached { pin: made.pin.clone(), linked });
@@ -124,7 +136,7 @@ impl Work<'_> {
 
     fn update(&mut self, actual: &Actual, name: &str, place: &str) -> Result<()> {
         let doing = || format!("replace the program of {place}");
-        let after = program(self.entry, &self.decision.plan, name)?;
+        let after = program(self.entry, &self.programs, name)?;
         let open = |id| Program::open_id(id).map_err(DeployError::sys("open the program that is attached"));
         let before = open(actual.prog_id)?;
         let link = if actual.link.is_some() {
@@ -194,12 +206,12 @@ impl Work<'_> {
     }
 }
 
-/// A program of the entry, with what its plan says of its hook.
-fn program(entry: &Entry, plan: &Plan, name: &str) -> Result<Program> {
+/// A program of the entry, with what its section says of its hook.
+fn program(entry: &Entry, facts: &[ProgramFacts], name: &str) -> Result<Program> {
     let path = entry.path(Part::Programs, name);
     let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
-    Ok(match plan.programs.iter().find(|p| p.name == name) {
-        Some(planned) => program.planned(&planned.name, planned.attach_type, &planned.hook),
+    Ok(match facts.iter().find(|p| p.name == name) {
+        Some(facts) => program.planned(&facts.name, facts.attach_type, &facts.section),
         None => program,
     })
 }

@@ -15,8 +15,10 @@ use super::error::{DeployError, Result};
 use super::hook::{Here, HookKey, ProgramFacts};
 use super::record::Record;
 use super::target;
+use crate::elf::{MapOrigin, Object, ProgDef};
+use crate::kernel::Kernel;
 use crate::links::{AttachError, Interface, NetNs, Target};
-use crate::loader::Plan;
+use crate::loader::{Options, Plan};
 
 /// What is wanted under one name.
 #[derive(Debug, Clone)]
@@ -127,14 +129,47 @@ impl Wanted {
     }
 }
 
-/// The programs of a plan, as far as hooks depend on them.
-pub fn facts(plan: &Plan) -> Vec<ProgramFacts> {
-    let one = |p: &crate::loader::ProgPlan| ProgramFacts {
-        name: p.name.clone(),
-        prog_type: p.prog_type,
-        attach_type: p.attach_type,
-    };
-    plan.programs.iter().map(one).collect()
+/// An object, and how it is loaded if it has to be.
+#[derive(Debug)]
+pub struct Loading {
+    /// The object, with globals, sizes and types set.
+    pub object: Object,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What a caller decides about loading.
+    pub options: Options,
+}
+
+impl Loading {
+    /// An object, on this machine's kernel.
+    pub fn new(object: Object) -> Loading {
+        Loading { object, kernel: Kernel::host(), options: Options::default() }
+    }
+
+    /// Decides how it is loaded.
+    pub(super) fn plan(&self) -> Result<Plan> {
+        Ok(self.object.plan(&self.kernel, &self.options)?)
+    }
+
+    /// The programs that will be loaded, as far as hooks depend on them.
+    pub fn programs(&self) -> Vec<ProgramFacts> {
+        let only = &self.options.only;
+        let is_wanted = |p: &&ProgDef| match only.as_slice() {
+            [] => p.autoload,
+            only => only.iter().any(|name| name == p.name()),
+        };
+        let one = |p: &ProgDef| {
+            let (name, section) = (p.name().to_string(), p.hook());
+            Some(ProgramFacts { name, prog_type: p.prog_type?, attach_type: p.attach_type, section })
+        };
+        self.object.programs.iter().filter(is_wanted).filter_map(one).collect()
+    }
+
+    /// The struct_ops tables that it has.
+    pub fn tables(&self) -> Vec<String> {
+        let maps = self.object.maps.iter().filter(|m| m.autocreate);
+        maps.filter(|m| matches!(m.origin, MapOrigin::StructOps(_))).map(|m| m.name.clone()).collect()
+    }
 }
 
 /// Looks up the places of wishes, for the calling thread. With `wait`, one that is not there is no error.

@@ -7,13 +7,13 @@
 //!   check    the machine is asked whether it is so
 //! ```
 
-use super::diff::{Programs, Step, Wish, diff};
+use super::diff::{Programs, Step, Wish as Wishes, diff};
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::maps::Migrated;
 use super::mend::{self, mend};
 use super::remove::{end, remove_entry};
-use super::request::{Request, Wanted, facts, resolve};
+use super::request::{Loading, Request, Wanted, resolve};
 use super::state::{self, Actual, State, state};
 use super::store::{Entry, Part, Store};
 use super::{maps, repair, struct_ops, target};
@@ -54,12 +54,12 @@ pub struct Made {
 /// What was decided.
 #[derive(Debug)]
 pub struct Decision {
-    /// How the object is loaded.
-    pub plan: Plan,
+    /// How the object is loaded; `None` if its programs stay.
+    pub plan: Option<Plan>,
     /// What is.
     pub state: State,
     /// What is wanted.
-    pub wish: Wish,
+    pub wish: Wishes,
     /// The steps between.
     pub steps: Vec<Step>,
 }
@@ -122,35 +122,65 @@ pub fn within<T: Send>(netns: Option<&NetNs>, act: impl FnOnce() -> Result<T> + 
 ///
 /// # Errors
 /// Those of planning; a place that is not there; a state that cannot be read.
-pub fn decide(entry: Option<&Entry>, request: &Request, mut plan: Plan, how: How) -> Result<Decision> {
+pub fn decide(entry: Option<&Entry>, request: &Request, loading: &Loading, how: How) -> Result<Decision> {
     within(request.netns.as_ref(), || {
         let expected: Vec<NetNs> = request.netns.iter().cloned().collect();
         let state = match entry {
             Some(entry) if entry.exists()? => state(entry, &expected)?,
             _ => State::default(),
         };
-        let facts = facts(&plan);
-        let wanted = resolve(&request.wishes, &facts, request.wait)?;
-        let before = resolve(&request.before, &facts, true)?;
-        let same = how == How::Apply
-            && state.record.as_ref().is_some_and(|r| r.digest == request.record.digest)
-            && plan.programs.iter().all(|p| state.programs.iter().any(|(name, _)| *name == p.name));
-        let tables = if request.tables { struct_ops::planned(&plan) } else { Vec::new() };
-        let mut wish = Wish { wanted, tables, rest: request.rest, before, ..Wish::default() };
-        if same {
-            wish.programs = Programs::Same;
-            let steps = diff(&wish, &state)?;
-            // A table is registered with the programs of the load that filled it.
-            if !steps.iter().any(|s| matches!(s, Step::Table { .. })) {
-                return Ok(Decision { plan, state, wish, steps });
-            }
-        }
-        wish.programs = Programs::New(plan.programs.iter().map(|p| p.name.clone()).collect());
-        if let Some(entry) = entry {
-            wish.maps = maps::fates(&mut plan, &state, entry, request.maps);
-        }
+        decide_from(entry, request, loading, how, state)
+    })
+}
+
+/// The same with a state that was read already; for a thread that is where the request wants to be.
+///
+/// # Errors
+/// As for [`decide`].
+pub fn decide_from(
+    entry: Option<&Entry>,
+    request: &Request,
+    loading: &Loading,
+    how: How,
+    state: State,
+) -> Result<Decision> {
+    let programs = loading.programs();
+    let wanted = resolve(&request.wishes, &programs, request.wait)?;
+    let before = resolve(&request.before, &programs, true)?;
+    let tables = if request.tables { loading.tables() } else { Vec::new() };
+    let mut wish = Wishes { wanted, tables, rest: request.rest, before, ..Wishes::default() };
+    if how == How::Apply && is_same(request, &state, &wish) {
+        wish.programs = Programs::Same;
         let steps = diff(&wish, &state)?;
-        Ok(Decision { plan, state, wish, steps })
+        if !needs_load(&steps) {
+            return Ok(Decision { plan: None, state, wish, steps });
+        }
+    }
+    let mut plan = loading.plan()?;
+    wish.tables = struct_ops::planned(&plan).into_iter().filter(|t| wish.tables.contains(t)).collect();
+    wish.programs = Programs::New(plan.programs.iter().map(|p| p.name.clone()).collect());
+    if let Some(entry) = entry {
+        wish.maps = maps::fates(&mut plan, &state, entry, request.maps);
+    }
+    let steps = diff(&wish, &state)?;
+    Ok(Decision { plan: Some(plan), state, wish, steps })
+}
+
+/// True if the programs that are there are those of the request.
+fn is_same(request: &Request, state: &State, wish: &Wishes) -> bool {
+    let digest = state.record.as_ref().map(|r| r.digest.as_str()).filter(|digest| !digest.is_empty());
+    let pinned = |w: &Wanted| state.programs.iter().any(|(name, _)| *name == w.program);
+    digest == Some(request.record.digest.as_str()) && wish.wanted.iter().all(pinned)
+}
+
+/// A table is registered with the programs of the load that filled it, and no program stands twice in a list: beside
+/// itself it has to be loaded anew.
+fn needs_load(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match step {
+        Step::Attach { wanted, .. } => steps.iter().any(|other| {
+            matches!(other, Step::Detach { actual } if actual.key == wanted.key && actual.program == wanted.program)
+        }),
+        other => matches!(other, Step::Table { .. }),
     })
 }
 
@@ -158,18 +188,18 @@ pub fn decide(entry: Option<&Entry>, request: &Request, mut plan: Plan, how: How
 ///
 /// # Errors
 /// The first failure; what was there before is there again, as far as the kernel lets it.
-pub fn deploy(store: &Store, request: &Request, plan: Plan, kernel: &Kernel, how: How) -> Result<Deployed> {
+pub fn deploy(store: &Store, request: &Request, loading: &Loading, how: How) -> Result<Deployed> {
     let entry = store.entry(&request.name)?;
     mend(&entry)?;
     if how == How::Fresh && entry.exists()? {
         return Err(DeployError::Loaded { name: request.name.clone(), path: entry.dir });
     }
-    let decision = decide(Some(&entry), request, plan, how)?;
+    let decision = decide(Some(&entry), request, loading, how)?;
     let done = within(request.netns.as_ref(), || {
         let done = if decision.wish.programs == Programs::Same {
-            repair::run(&entry, request, kernel, decision)?
+            repair::run(&entry, request, loading, decision)?
         } else {
-            replace(&entry, request, kernel, decision)?
+            replace(&entry, request, loading, decision)?
         };
         if let Err(e) = check(&entry, &done) {
             done.leave();
@@ -187,11 +217,17 @@ pub fn deploy(store: &Store, request: &Request, plan: Plan, kernel: &Kernel, how
 ///
 /// # Errors
 /// The first failure; nothing is left then.
-pub fn hold(request: &Request, plan: Plan, kernel: &Kernel) -> Result<Deployed> {
-    let decision = decide(None, request, plan, How::Fresh)?;
+pub fn hold(request: &Request, loading: &Loading) -> Result<Deployed> {
+    let decision = decide(None, request, loading, How::Fresh)?;
     within(request.netns.as_ref(), || {
-        let loaded = decision.plan.run()?;
-        let mut act = Act { entry: None, kernel, loaded: &loaded, made: Vec::new(), failed: Vec::new() };
+        let loaded = load(&decision)?;
+        let mut act = Act {
+            entry: None,
+            kernel: &loading.kernel,
+            loaded: &loaded,
+            made: Vec::new(),
+            failed: Vec::new(),
+        };
         act.attach_all(&decision.steps)?;
         let (made, failed) = act.finish(request.strict)?;
         Ok(Deployed { decision, loaded: Some(loaded), made, failed, replaced: false, migrated: Vec::new() })
@@ -199,13 +235,13 @@ pub fn hold(request: &Request, plan: Plan, kernel: &Kernel) -> Result<Deployed> 
 }
 
 /// Loads the object and gives it the hooks; what was there before goes when all is done.
-fn replace(old: &Entry, request: &Request, kernel: &Kernel, decision: Decision) -> Result<Deployed> {
-    let loaded = decision.plan.run()?;
+fn replace(old: &Entry, request: &Request, loading: &Loading, decision: Decision) -> Result<Deployed> {
+    let loaded = load(&decision)?;
     let migrated = maps::migrate(&decision.steps, &decision.state, &loaded)?;
     let new = old.successor();
     new.make()?;
     let mut undo = Undo::default();
-    let built = build(old, &new, request, kernel, &decision, &loaded, &mut undo);
+    let built = build(old, &new, request, &loading.kernel, &decision, &loaded, &mut undo);
     let built = built.and_then(|built| {
         request.record.write(&new);
         mend::settle(old, &new)?;
@@ -226,6 +262,11 @@ fn replace(old: &Entry, request: &Request, kernel: &Kernel, decision: Decision) 
             Err(e)
         }
     }
+}
+
+fn load(decision: &Decision) -> Result<Loaded> {
+    let missing = || DeployError::wish("programs", "there is no plan for loading them");
+    Ok(decision.plan.as_ref().ok_or_else(missing)?.run()?)
 }
 
 type Built = (Vec<Made>, Vec<(String, DeployError)>);
@@ -559,6 +600,16 @@ fn check(entry: &Entry, done: &Deployed) -> Result<()> {
         if let Some(why) = state::dead(&info.hook) {
             let what = format!("`{}` at {}", made.program, made.place);
             return Err(DeployError::NotSo { what, why: why.into() });
+        }
+        if made.kept {
+            continue;
+        }
+        // Its pin is all that keeps it.
+        let path = entry.path(Part::Links, &made.pin);
+        let pinned = Link::open_pin(&path).and_then(|l| l.info()).map(|l| l.id);
+        if pinned.ok() != Some(info.id) {
+            let what = format!("`{}` at {}", made.program, made.place);
+            return Err(DeployError::NotSo { what, why: format!("{} is not its pin", path.display()) });
         }
     }
     if done.made.iter().all(|m| !m.is_linkless()) {

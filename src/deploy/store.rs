@@ -192,6 +192,13 @@ impl Entry {
         }
     }
 
+    /// True if it belongs to a process that runs, or ran, and shares its maps there: such a directory is marked.
+    pub fn is_shared(&self) -> bool {
+        /// `S_ISVTX`
+        const MARK: u32 = 0o1000;
+        fs::symlink_metadata(&self.dir).is_ok_and(|found| found.mode() & MARK != 0)
+    }
+
     pub(super) fn make(&self) -> Result<()> {
         make_dir(&self.dir, false)
     }

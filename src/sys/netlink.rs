@@ -218,6 +218,29 @@ impl Netlink {
         Netlink::open(SockProtocol::NetlinkRoute)
     }
 
+    /// Opens a socket that gets a message whenever an interface, a qdisc or a filter of the namespace changes; it is not
+    /// for requests. Needs no privilege.
+    pub fn monitor() -> Result<Netlink, SysError> {
+        /// `RTMGRP_LINK`
+        const LINK: u32 = 1;
+        /// `RTMGRP_TC`
+        const TC: u32 = 8;
+        Netlink::bound(SockProtocol::NetlinkRoute, LINK | TC)
+    }
+
+    /// Takes all messages that wait, unread.
+    pub fn drain(&self) {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match socket::recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(nix::errno::Errno::EAGAIN) => return,
+                // There were too many: that something happened is known all the same.
+                Ok(_) | Err(nix::errno::Errno::ENOBUFS | nix::errno::Errno::EINTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Opens a socket of generic netlink: families by name, each with commands of its own.
     pub fn generic() -> Result<Netlink, SysError> {
         Netlink::open(SockProtocol::NetlinkGeneric)
@@ -249,10 +272,14 @@ impl Netlink {
     }
 
     fn open(protocol: SockProtocol) -> Result<Netlink, SysError> {
+        Netlink::bound(protocol, 0)
+    }
+
+    fn bound(protocol: SockProtocol, groups: u32) -> Result<Netlink, SysError> {
         let fail = |e: nix::errno::Errno| SysError::other("netlink socket", e);
         let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol);
         let fd = fd.map_err(fail)?;
-        socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(fail)?;
+        socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(fail)?;
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
             let one: libc::c_int = 1;
             // SAFETY: the option's value is an int, given with its size. Kernels that do not know the option
@@ -348,6 +375,12 @@ impl Netlink {
             }
         }
         Ok(false)
+    }
+}
+
+impl AsFd for Netlink {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

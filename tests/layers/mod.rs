@@ -26,7 +26,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("symbolize", &["bytes", "sys", "kernel", "maps"]),
     ("skeleton", &["uapi", "btf", "elf", "error", "loader", "maps", "progs"]),
     ("attached", &["elf", "error", "kernel", "links", "loader", "progs"]),
-    ("deploy", &["btf", "error", "kernel", "links", "loader", "maps", "progs", "sys", "uapi"]),
+    ("deploy", &["btf", "elf", "error", "kernel", "links", "loader", "maps", "progs", "sys", "uapi"]),
     (
         "error",
         &[

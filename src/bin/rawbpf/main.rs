@@ -5,6 +5,7 @@
 //!   plan      Plan       every bpf(2) call before it happens   no privileges
 //!   load      Loaded     the calls are made, the hook runs, pins keep it
 //!   unload               and all of it is gone
+//!   apply, status, save  what is to stay, from a file; beside what is; as a file
 //!   verify    Loaded     each program alone, then dropped: what the verifier says of it
 //!   doctor               what the machine allows, what an object needs
 //!   map, prog, link      what the kernel has now
@@ -40,7 +41,7 @@ use ui::schema;
     name = "rawbpf",
     version,
     max_term_width = 100,
-    after_help = "Exit status: 0 done, 1 rejected or failed, 2 usage, 3 not permitted, 4 this kernel lacks it, 5 not found."
+    after_help = "Exit status: 0 done, 1 rejected or failed, 2 usage, 3 not permitted, 4 this kernel lacks it, 5 not found, 6 something is to be done (apply --dry-run)."
 )]
 struct Args {
     /// Print one JSON document instead of text, errors included

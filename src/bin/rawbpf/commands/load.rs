@@ -1,9 +1,10 @@
 //! `rawbpf load`: the main job.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, How, Maps, Record};
+use rawbpf::deploy::{self, How, Maps, Record, Watch, Woken};
 
 use crate::keep::bpffs;
 use crate::keep::report::report;
@@ -12,7 +13,9 @@ use crate::options::LoadOptions;
 use crate::targets::request::{self, Wanted};
 use crate::targets::section;
 use crate::ui::error::CliError;
+use crate::ui::notify::notify;
 use crate::ui::output::Output;
+use crate::ui::stop::Stop;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LoadArgs {
@@ -50,24 +53,44 @@ pub(crate) fn run(args: &LoadArgs, out: &Output) -> Result<(), CliError> {
         let record = Record::read(&entry)?;
         wanted.keep_hooks(&args.object, &args.how, record.as_ref())?;
     }
-    let Wanted { request, plan, kernel } = wanted;
+    let Wanted { request, loading } = wanted;
     let _signals = hold_signals();
-    let done = deploy::deploy(&store, &request, plan, &kernel, how)?;
+    let done = deploy::deploy(&store, &request, &loading, how)?;
     let report = report(&request.name, &args.object, Some(&entry.dir), &args.how, &done);
     done.leave();
     let unreported = |e| CliError::Unreported { name: request.name.clone(), source: Box::new(e) };
     report.and_then(|report| out.report("load", &report)).map_err(unreported)
 }
 
-/// Loads and attaches, and undoes both when a signal comes.
+/// Loads and attaches, and undoes both when a signal comes. If a place goes away, that is said; with --wait, what comes
+/// again is attached again, else the command ends when nothing is attached any more.
 fn foreground(args: &LoadArgs, wanted: Wanted, out: &Output) -> Result<(), CliError> {
-    let Wanted { request, plan, kernel } = wanted;
-    let signals = hold_signals();
-    let done = deploy::hold(&request, plan, &kernel)?;
+    let Wanted { request, loading } = wanted;
+    let signals = Stop::new()?;
+    let mut done = deploy::hold(&request, &loading)?;
     let dir: Option<&Path> = None;
     out.report("load", &report(&request.name, &args.object, dir, &args.how, &done)?)?;
     out.note("in the foreground; Ctrl-C detaches");
-    signals.wait();
+    notify("READY=1");
+    let watch = Watch::new([(None, &request)])?;
+    let had_hooks = !done.made.is_empty();
+    loop {
+        if watch.wait(Duration::from_secs(1), signals.fd())? == Woken::Caller {
+            break;
+        }
+        for lost in done.lost(&request)? {
+            out.note(&format!("{} is not attached to {} any more: {}", lost.program, lost.place, lost.why));
+        }
+        if request.wait {
+            match done.catch_up(&request, &loading) {
+                Ok(news) => news.iter().for_each(|text| out.note(text)),
+                Err(e) => out.note(&crate::ui::error::text(&e)),
+            }
+        } else if had_hooks && done.made.is_empty() {
+            out.note("nothing is attached any more; --wait waits for it to come again");
+            return Err(CliError::Reported(1));
+        }
+    }
     drop(done);
     out.note("detached");
     Ok(())

@@ -1,5 +1,6 @@
 //! The verbs, each with its arguments in one file, and the grammar that lists them.
 
+pub(crate) mod apply;
 pub(crate) mod asm;
 pub(crate) mod attachments;
 pub(crate) mod btf;
@@ -22,18 +23,22 @@ pub(crate) mod map;
 pub(crate) mod plan;
 pub(crate) mod probes;
 pub(crate) mod prog;
+pub(crate) mod save;
 pub(crate) mod sections;
 pub(crate) mod stack;
+pub(crate) mod status;
 pub(crate) mod struct_ops;
 pub(crate) mod token;
 pub(crate) mod trace;
 pub(crate) mod unload;
 pub(crate) mod verify;
+pub(crate) mod watch;
 
 use clap::Subcommand;
 
 use crate::ui::error::CliError;
 use crate::ui::output::Output;
+use apply::ApplyArgs;
 use asm::AsmArgs;
 use attachments::AttachmentsArgs;
 use btf::BtfCommand;
@@ -54,8 +59,10 @@ use map::MapCommand;
 use plan::PlanArgs;
 use probes::ProbesArgs;
 use prog::ProgCommand;
+use save::SaveArgs;
 use sections::SectionsArgs;
 use stack::StackArgs;
+use status::StatusArgs;
 use struct_ops::StructOpsCommand;
 use token::TokenCommand;
 use trace::TraceArgs;
@@ -69,6 +76,12 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Detach and remove what `load` made
     Unload(UnloadArgs),
+    /// Make the machine as a file says: load, attach, change and repair what is otherwise
+    Apply(ApplyArgs),
+    /// Show what was wanted beside what is attached; status 1 where they differ
+    Status(StatusArgs),
+    /// Print the file that would make what is loaded now
+    Save(SaveArgs),
     /// Show what an object file holds; needs no privileges
     Inspect(ObjectArgs),
     /// Show every bpf(2) call that `load` would make; needs no privileges
@@ -138,6 +151,9 @@ impl Command {
         match self {
             Command::Load(_) => "load",
             Command::Unload(_) => "unload",
+            Command::Apply(_) => "apply",
+            Command::Status(_) => "status",
+            Command::Save(_) => "save",
             Command::Inspect(_) => "inspect",
             Command::Plan(_) => "plan",
             Command::Verify(_) => "verify",
@@ -173,6 +189,9 @@ impl Command {
         match self {
             Command::Load(args) => load::run(&args, out),
             Command::Unload(args) => unload::run(&args, out),
+            Command::Apply(args) => apply::run(&args, out),
+            Command::Status(args) => status::run(&args, out),
+            Command::Save(args) => save::run(&args, out),
             Command::Inspect(args) => inspect::run(&args, out),
             Command::Plan(args) => plan::run(&args, out),
             Command::Doctor(args) => doctor::run(&args, out),

@@ -81,7 +81,6 @@ pub(crate) fn report(
     how: &LoadOptions,
     done: &Deployed,
 ) -> Result<LoadReport, CliError> {
-    let plan = &done.decision.plan;
     let links = done.made.iter().map(link_row).collect::<Result<Vec<_>, _>>()?;
     let mut out = LoadReport {
         name: name.into(),
@@ -91,11 +90,7 @@ pub(crate) fn report(
         programs: Vec::new(),
         maps: Vec::new(),
         links,
-        skipped: plan
-            .skipped
-            .iter()
-            .map(|s| SkippedRow { program: s.program.clone(), why: s.why.clone() })
-            .collect(),
+        skipped: skipped(done),
         not_attached: Vec::new(),
         steps: Vec::new(),
         see: None,
@@ -127,6 +122,11 @@ pub(crate) fn report(
     Ok(out)
 }
 
+fn skipped(done: &Deployed) -> Vec<SkippedRow> {
+    let all = done.decision.plan.iter().flat_map(|plan| &plan.skipped);
+    all.map(|s| SkippedRow { program: s.program.clone(), why: s.why.clone() }).collect()
+}
+
 fn link_row(made: &Made) -> Result<LinkRow, CliError> {
     let (program, hook) = (made.program.clone(), made.place.clone());
     let Some(link) = &made.link else {
@@ -155,7 +155,8 @@ fn not_attached(done: &Deployed, loaded: &Loaded, how: &LoadOptions, links: &[Li
         (None, Some(why)) => (p.name().to_string(), why),
         (None, None) => why_not(p, how),
     };
-    let in_tables = table_programs(&done.decision.plan, is_attached);
+    let in_tables =
+        done.decision.plan.as_ref().map(|plan| table_programs(plan, is_attached)).unwrap_or_default();
     let idle =
         loaded.programs().filter(|p| !is_attached(p.name()) && !in_tables.contains(&p.name())).map(why_not);
     let tables = tables(loaded).map(Map::name).filter(|name| !is_attached(name)).map(|name| {

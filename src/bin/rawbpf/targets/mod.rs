@@ -6,37 +6,31 @@ pub(crate) mod section;
 
 use std::path::Path;
 
-use rawbpf::{Kernel, Object, Options, Plan, Target, Xdp, XdpMode};
+use rawbpf::deploy::Loading;
+use rawbpf::{Object, Options, Target, Xdp, XdpMode};
 
 use crate::options::{LoadOptions, XdpModeArg};
 use crate::ui::error::CliError;
 
-/// Reads the object and decides how to load it.
-pub(crate) fn prepare(path: &Path, how: &LoadOptions) -> Result<(Object, Plan), CliError> {
-    let mut object = how.overrides.object(path)?;
-    let (plan, _) = plan_of(&mut object, how)?;
-    Ok((object, plan))
+/// Reads the object, and says how it is loaded.
+pub(crate) fn prepare(path: &Path, how: &LoadOptions) -> Result<Loading, CliError> {
+    loading(how.overrides.object(path)?, how)
 }
 
-/// Decides how to load an object that was read, and on which kernel.
-pub(crate) fn plan_of(object: &mut Object, how: &LoadOptions) -> Result<(Plan, Kernel), CliError> {
-    section::retype(object, &how.attach)?;
+/// Says how an object that was read is loaded, and on which kernel.
+pub(crate) fn loading(mut object: Object, how: &LoadOptions) -> Result<Loading, CliError> {
+    section::retype(&mut object, &how.attach)?;
     let kernel = how.overrides.kernel()?;
     let onto = section::onto(&how.onto)?;
     let options = Options { only: how.programs.clone(), onto, ..how.overrides.options() };
-    let plan = object.plan(&kernel, &options)?;
-    Ok((plan, kernel))
+    Ok(Loading { object, kernel, options })
 }
 
 /// What is to be attached where, program and target: what flags name, then what sections name.
-pub(crate) fn all(
-    object: &Object,
-    plan: &Plan,
-    how: &LoadOptions,
-) -> Result<Vec<(String, Target)>, CliError> {
-    let mut out = xdp_targets(object, how)?;
-    out.extend(net::targets(object, how)?);
-    out.extend(section::targets(plan, how)?);
+pub(crate) fn all(loading: &Loading, how: &LoadOptions) -> Result<Vec<(String, Target)>, CliError> {
+    let mut out = xdp_targets(&loading.object, how)?;
+    out.extend(net::targets(&loading.object, how)?);
+    out.extend(section::targets(&loading.programs(), how)?);
     Ok(out)
 }
 

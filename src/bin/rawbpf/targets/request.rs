@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use rawbpf::deploy::{Maps, Record, Request, Rest, Wish, is_traced};
-use rawbpf::{Kernel, Object, Plan, Target};
+use rawbpf::deploy::{Loading, Maps, Record, Request, Rest, Wish, is_traced};
+use rawbpf::{Object, Target};
 
 use crate::file::keys;
 use crate::file::object::{record, recorded};
 use crate::options::LoadOptions;
-use crate::targets::{all, plan_of, section};
+use crate::targets::{all, loading, section};
 use crate::ui::error::CliError;
 
-/// An object that is planned, and what is wanted of it.
+/// An object, and what is wanted of it.
 pub(crate) struct Wanted {
     pub(crate) request: Request,
-    pub(crate) plan: Plan,
-    pub(crate) kernel: Kernel,
+    pub(crate) loading: Loading,
 }
 
 /// Reads an object and says what is wanted of it. `maps` is what becomes of maps if the options do not say.
@@ -35,19 +34,18 @@ pub(crate) fn read(
 
 /// The same for an object that was read already, without a record.
 pub(crate) fn of(object: Object, name: &str, how: &LoadOptions) -> Result<Wanted, CliError> {
-    let mut object = object;
-    let (plan, kernel) = plan_of(&mut object, how)?;
+    let loading = loading(object, how)?;
     let wish = |(program, target): (String, Target)| {
         let by_section = section::is_by_section(&program, &target, how);
         Wish { program, target, by_section }
     };
     let mut request = Request::new(name);
-    request.wishes = all(&object, &plan, how)?.into_iter().map(wish).collect();
+    request.wishes = all(&loading, how)?.into_iter().map(wish).collect();
     request.tables = !how.no_attach;
     request.netns = how.net.netns.clone();
     request.strict = how.strict;
     request.wait = how.wait;
-    Ok(Wanted { request, plan, kernel })
+    Ok(Wanted { request, loading })
 }
 
 impl Wanted {

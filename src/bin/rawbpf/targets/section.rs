@@ -3,11 +3,11 @@
 //! A hook is written as the section name that would say it. So `--attach p=kprobe/tcp_connect` does to a
 //! program in `SEC("kprobe")` what `SEC("kprobe/tcp_connect")` would have done.
 
-use rawbpf::deploy::is_traced;
+use rawbpf::deploy::{ProgramFacts, is_traced};
 use rawbpf::elf::section;
 use rawbpf::links::HookError;
 use rawbpf::loader::ProgTarget;
-use rawbpf::{Object, Plan, Target};
+use rawbpf::{Object, Target};
 
 use crate::options::LoadOptions;
 use crate::select;
@@ -42,7 +42,10 @@ pub(crate) fn retype(object: &mut Object, attach: &[String]) -> Result<(), CliEr
 }
 
 /// What is to be attached where: by hand, then by the section names of the others.
-pub(crate) fn targets(plan: &Plan, how: &LoadOptions) -> Result<Vec<(String, Target)>, CliError> {
+pub(crate) fn targets(
+    programs: &[ProgramFacts],
+    how: &LoadOptions,
+) -> Result<Vec<(String, Target)>, CliError> {
     let mut out = Vec::new();
     for arg in &how.attach {
         let (program, hook) = parse(arg)?;
@@ -66,8 +69,8 @@ pub(crate) fn targets(plan: &Plan, how: &LoadOptions) -> Result<Vec<(String, Tar
     }
     let mut limited = !out.is_empty();
     let by_hand = |name: &str| how.attach.iter().any(|a| a.split('=').next() == Some(name));
-    for program in plan.programs.iter().filter(|p| !how.no_attach && !by_hand(&p.name)) {
-        let target = Target::of_section(&program.hook).map_err(rawbpf::links::AttachError::from)?;
+    for program in programs.iter().filter(|p| !how.no_attach && !by_hand(&p.name)) {
+        let target = Target::of_section(&program.section).map_err(rawbpf::links::AttachError::from)?;
         if let Some(mut target) = target {
             limited |= how.pid.is_some_and(|pid| target.set_pid(pid));
             out.push((program.name.clone(), target));

@@ -271,6 +271,16 @@ pub(crate) fn whole(e: &CliError) -> String {
     causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// An error of the stage that deploys with its causes and what to do, in one line.
+pub(crate) fn text(e: &DeployError) -> String {
+    let text = causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"));
+    let hint = match e {
+        DeployError::Lib(e) => e.advice().map(|advice| words(&advice)),
+        _ => None,
+    };
+    hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
+}
+
 /// What caused it, the nearest first.
 pub(crate) fn causes(e: &dyn std::error::Error) -> Vec<String> {
     let mut out = Vec::new();

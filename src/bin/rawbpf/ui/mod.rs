@@ -4,6 +4,7 @@ pub(crate) mod advice;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod hook;
+pub(crate) mod notify;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod rejection;

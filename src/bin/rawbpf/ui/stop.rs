@@ -1,6 +1,6 @@
 //! Ctrl-C as a question that is asked between two pieces of work, so that there is time for a last word.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +18,17 @@ impl Stop {
         let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
         set.thread_block().map_err(fail)?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Stop).map_err(fail)
+    }
+
+    /// Readable when a signal has come.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// The signal that has come, which is then no more.
+    pub(crate) fn take(&self) -> Option<Signal> {
+        let found = self.0.read_signal().ok().flatten()?;
+        Signal::try_from(found.ssi_signo as i32).ok()
     }
 
     /// Waits so long, however long that is, or until a signal comes; true if one has.

@@ -50,8 +50,8 @@ impl Wanted {
     /// ends there: this one listens where it is.
     pub(super) fn load(self) -> Result<Held, CliError> {
         let Named { name, path, how, object } = self.0;
-        let Request { request, plan, kernel } = request::of(object, &name, &how)?;
-        let done = deploy::hold(&request, plan, &kernel)?;
+        let Request { request, loading } = request::of(object, &name, &how)?;
+        let done = deploy::hold(&request, &loading)?;
         let report = report(&name, &path, None, &how, &done)?;
         let Deployed { loaded, made, .. } = done;
         let loaded = loaded.ok_or_else(|| CliError::Option(format!("`{name}` was not loaded")))?;

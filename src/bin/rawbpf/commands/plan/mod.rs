@@ -34,8 +34,9 @@ pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {
     if args.kernel.is_some() || args.release.is_some() {
         return elsewhere::run(&args.object, args.kernel.as_deref(), args.release, &args.how, out);
     }
-    let (object, plan) = targets::prepare(&args.object, &args.how)?;
-    let targets = targets::all(&object, &plan, &args.how)?;
+    let loading = targets::prepare(&args.object, &args.how)?;
+    let plan = loading.object.plan(&loading.kernel, &loading.options)?;
+    let targets = targets::all(&loading, &args.how)?;
     section::note_unlimited(targets.iter().map(|(p, t)| (p, t)), &args.how, out);
     let mut report = report::report(&plan, &targets);
     report.calls.extend(report::struct_ops(&plan, &args.how));
