@@ -28,7 +28,7 @@ pub(super) trait HookKind {
         false
     }
 
-    /// Takes a process to be limited to. False if the hook is of all processes in any case.
+    /// Limits the hook to one process. False if the hook cannot be limited.
     fn set_pid(&mut self, _pid: u32) -> bool {
         false
     }

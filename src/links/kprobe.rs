@@ -81,7 +81,7 @@ impl Kprobe {
         let (function, offset) = match text.split_once('+') {
             None => (text, 0),
             Some((function, offset)) => {
-                let value = number(offset).ok_or_else(|| format!("the offset `{offset}` is no number"))?;
+                let value = number(offset).ok_or_else(|| format!("the offset `{offset}` is not a number"))?;
                 (function, value)
             }
         };
@@ -273,7 +273,7 @@ pub(super) fn pmu(name: &str) -> Option<(u32, u64)> {
     Some((kind, 1u64.checked_shl(bit)?))
 }
 
-/// A kprobe is of all processes, so one CPU stands for all.
+/// A kprobe sees all processes, so one CPU stands for all.
 fn perf_open(event: &PerfAttr<'_>) -> Result<OwnedFd, SysError> {
     sys::perf_event_open(event, -1, 0)
 }

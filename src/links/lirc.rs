@@ -55,7 +55,7 @@ pub(super) fn attach(program: &Program, device: &PathBuf) -> Result<Link, Attach
     made.map_err(|e| match e.errno {
         Errno::EINVAL => match NEEDS.unmet() {
             Some(why) => attempt.unsupported(why),
-            None => attempt.wrong(format!("{} is no infrared receiver of raw signals", device.display())),
+            None => attempt.wrong(format!("{} is not an infrared receiver of raw signals", device.display())),
         },
         Errno::EEXIST => attempt.taken("this very program".into(), "; it cannot be there twice"),
         _ => attempt.explain(e, &NEEDS),

@@ -88,7 +88,7 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, point: &Tracepoint) -> 
         }
     };
     let id = tracefs::event_id(&root, &point.category, &point.name).map_err(refused)?;
-    // A tracepoint is of all processes, so one CPU stands for all.
+    // A tracepoint sees all processes, so one CPU stands for all.
     let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
     let event = sys::perf_event_open(&event, -1, 0).map_err(refused)?;
     perf_link::attach(program, vec![event], point.cookie).map_err(refused)

@@ -94,7 +94,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Has all that is wanted of the kernel's types by its name looked up in one pass over them.
+    /// Looks up every kernel type that is needed, by name, in one pass.
     fn prefetch_types(&self, chosen: &[ProgIx]) {
         let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
         let names: Vec<_> =
