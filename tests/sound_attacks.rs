@@ -590,7 +590,7 @@ fn a_batch_of_another_map() {
 fn buffers_that_are_too_short() {
     require!(ROOT);
     let cpus = sys::possible_cpus().expect("it is known");
-    let percpu = MapFd::new(own(&map(MapType::PercpuArray, 4, 12, 4))).expect("it is a map").0;
+    let percpu = MapFd::new(own(map(MapType::PercpuArray, 4, 12, 4))).expect("it is a map").0;
     assert_eq!((percpu.slot_len(), percpu.value_len()), (16, 16 * cpus));
     let key = 0u32.to_ne_bytes();
     for len in [0, 1, 12, 16 * cpus - 1, 16 * cpus + 1, 12 * cpus].into_iter().filter(|l| *l != 16 * cpus) {
