@@ -14,7 +14,7 @@ use std::fs;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use rawbpf::maps::{HashMap, PerCpu, PerCpuHash, Section, Shelf};
+use rawbpf::maps::{HashMap, PerCpu, PerCpuHash, Section, SharedMaps};
 use rawbpf::{Kernel, Object, Options};
 
 mod tool;
@@ -41,9 +41,9 @@ fn pid_writes() -> Result<(), Box<dyn Error>> {
     // The only global variable, so it stands at the beginning of its section.
     let lost = Section::new(map(".bss")?).variable::<u64>(0)?;
 
-    let shelf = Shelf::take("pid_writes")?;
+    let shared = SharedMaps::take("pid_writes")?;
     for map in [all.map(), recent.map()] {
-        println!("{} is at {}", map.name(), shelf.pin(map)?.display());
+        println!("{} is at {}", map.name(), shared.pin(map)?.display());
     }
     let program = loaded.program("enter_write").ok_or("the object has no program `enter_write`")?;
     let link = rawbpf::links::auto(&kernel, program)?.ok_or("its section does not say where it attaches")?;

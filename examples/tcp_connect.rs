@@ -17,14 +17,14 @@ use std::time::Duration;
 use clap::Parser;
 use rawbpf::events::RingBuf;
 use rawbpf::maps::{HashMap, Plain};
-use rawbpf::{Causes, Kernel, Loaded, Object, Running};
+use rawbpf::{Attached, Causes, Kernel, Loaded, Object};
 
 mod tool;
 
 static OBJECT: &[u8] = include_bytes!("../bpf/tcp_connect.o");
 
-/// The ways to be called when a connection is made, best first, and the programs of each.
-const WAYS: [(&str, &[&str]); 3] = [
+/// The variants that are called when a connection is made, best first, and the programs of each.
+const VARIANTS: [(&str, &[&str]); 3] = [
     ("fentry", &["connect_fentry", "finish_fentry"]),
     ("kprobe", &["connect_kprobe", "finish_kprobe"]),
     ("tracepoint", &["state_changes"]),
@@ -49,7 +49,7 @@ struct Args {
     #[arg(long)]
     json: bool,
     /// Only this kind of hook: fentry, kprobe or tracepoint
-    #[arg(long, value_parser = WAYS.map(|(name, _)| name))]
+    #[arg(long, value_parser = VARIANTS.map(|(name, _)| name))]
     via: Option<String>,
 }
 
@@ -76,8 +76,8 @@ impl Event {
     }
 }
 
-/// The object with its filters set, attached by the first way that works.
-fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
+/// The object with its filters set, attached by the first variant that works.
+fn start(args: &Args) -> Result<Attached, Box<dyn Error>> {
     let mut object = Object::parse("tcp_connect", OBJECT)?;
     object.global("only_pid")?.set(args.pid.unwrap_or(0))?;
     object.global("only_port")?.set(args.port.unwrap_or(0))?;
@@ -85,14 +85,14 @@ fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
     if let Some(name) = &args.command {
         object.global("only_command")?.set(format!("{:?}", name.chars().take(15).collect::<String>()))?;
     }
-    let ways = WAYS.into_iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way));
-    let ways: Vec<_> = ways.collect();
-    let running = Running::first(&Kernel::host(), &object, &ways)?;
-    for (way, why) in &running.refused {
-        eprintln!("tcp_connect: not by {way}: {}", Causes(why));
+    let variants = VARIANTS.into_iter().filter(|(name, _)| args.via.as_ref().is_none_or(|v| v == name));
+    let variants: Vec<_> = variants.collect();
+    let attached = Attached::first(&Kernel::host(), &object, &variants)?;
+    for (name, why) in &attached.refused {
+        eprintln!("tcp_connect: not by {name}: {}", Causes(why));
     }
-    eprintln!("tcp_connect: watching by {}; Ctrl-C ends it", ways[running.way].0);
-    Ok(running)
+    eprintln!("tcp_connect: watching by {}; Ctrl-C ends it", variants[attached.variant].0);
+    Ok(attached)
 }
 
 /// Prints connections until a signal comes, then how many there were of each.
@@ -156,12 +156,12 @@ fn count(args: &Args, loaded: &Loaded, stop: &tool::Stop, seconds: u64) -> Resul
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let stop = tool::Stop::new()?;
-    let running = start(args)?;
+    let attached = start(args)?;
     match args.count {
-        Some(seconds) => count(args, &running.loaded, &stop, seconds)?,
-        None => watch(args, &running.loaded, &stop)?,
+        Some(seconds) => count(args, &attached.loaded, &stop, seconds)?,
+        None => watch(args, &attached.loaded, &stop)?,
     }
-    match running.loaded.variable::<u64>("lost")?.get()? {
+    match attached.loaded.variable::<u64>("lost")?.get()? {
         0 => Ok(()),
         lost => Err(format!("{lost} found no room and are missing above").into()),
     }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use prometheus_client::encoding::EncodeLabelSet;
 use rawbpf::maps::HashMap;
-use rawbpf::{Causes, Kernel, Object, Running};
+use rawbpf::{Attached, Causes, Kernel, Object};
 use serde::Serialize;
 use tiny_http::Server;
 
@@ -30,8 +30,8 @@ mod tool;
 
 static OBJECT: &[u8] = include_bytes!("../bpf/tcp_top.o");
 
-/// The ways to be called when bytes move, best first, and the programs of each.
-const WAYS: [(&str, &[&str]); 2] = [
+/// The variants that are called when bytes move, best first, and the programs of each.
+const VARIANTS: [(&str, &[&str]); 2] = [
     ("fentry", &["sendmsg_fexit", "recvmsg_fentry", "cleanup_fentry", "close_fentry"]),
     ("kprobe", &["sendmsg_kprobe", "sendmsg_return", "recvmsg_kprobe", "cleanup_kprobe", "close_kprobe"]),
 ];
@@ -58,7 +58,7 @@ struct Args {
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// Only this kind of hook: fentry or kprobe
-    #[arg(long, value_parser = WAYS.map(|(name, _)| name))]
+    #[arg(long, value_parser = VARIANTS.map(|(name, _)| name))]
     via: Option<String>,
 }
 
@@ -144,24 +144,24 @@ fn table(rows: &[Row], args: &Args) {
     }
 }
 
-/// The object with its filters set, attached by the first way that works.
-fn start(args: &Args) -> Result<Running, Box<dyn Error>> {
+/// The object with its filters set, attached by the first variant that works.
+fn start(args: &Args) -> Result<Attached, Box<dyn Error>> {
     let mut object = Object::parse("tcp_top", OBJECT)?;
     object.global("only_pid")?.set(args.pid.unwrap_or(0))?;
     object.global("only_port")?.set(args.port.unwrap_or(0))?;
-    let ways: Vec<_> =
-        WAYS.into_iter().filter(|(way, _)| args.via.as_ref().is_none_or(|v| v == way)).collect();
-    let running = Running::first(&Kernel::host(), &object, &ways)?;
-    for (way, why) in &running.refused {
-        eprintln!("tcp_top: not by {way}: {}", Causes(why));
+    let variants: Vec<_> =
+        VARIANTS.into_iter().filter(|(name, _)| args.via.as_ref().is_none_or(|v| v == name)).collect();
+    let attached = Attached::first(&Kernel::host(), &object, &variants)?;
+    for (name, why) in &attached.refused {
+        eprintln!("tcp_top: not by {name}: {}", Causes(why));
     }
-    eprintln!("tcp_top: watching by {}; Ctrl-C ends it", ways[running.way].0);
-    Ok(running)
+    eprintln!("tcp_top: watching by {}; Ctrl-C ends it", variants[attached.variant].0);
+    Ok(attached)
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let stop = tool::Stop::new()?;
-    let Running { loaded, links: _links, .. } = start(args)?;
+    let Attached { loaded, links: _links, .. } = start(args)?;
     let map = HashMap::try_from(loaded.map("connections").ok_or("no map `connections`")?)?;
     let shared = Arc::new(Mutex::new(Vec::new()));
     if let Some(address) = &args.listen {

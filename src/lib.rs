@@ -25,32 +25,30 @@
 //!
 //! Read `docs/READING.md` for the order in which to read the source.
 
+pub mod attached;
 pub mod btf;
 pub mod bytes;
-mod cause;
 pub mod deploy;
 pub mod elf;
 mod error;
 pub mod events;
-mod hint;
 pub mod insn;
 pub mod kernel;
 pub mod links;
 pub mod loader;
 pub mod maps;
 pub mod progs;
-pub mod running;
 pub mod skeleton;
 pub mod symbolize;
 pub mod sys;
 pub mod uapi;
 pub mod verifier;
 
+pub use attached::Attached;
 pub use elf::Object;
-pub use error::{Causes, Error, ErrorKind};
+pub use error::{Advice, Causes, Error, ErrorKind, NextStep};
 pub use kernel::Kernel;
 pub use links::{Link, Target, Xdp, XdpMode, attach};
 pub use loader::{Loaded, Options, Plan};
 pub use maps::Map;
 pub use progs::Program;
-pub use running::Running;

@@ -121,7 +121,7 @@ fn the_attributes_of_every_command() {
         ),
         (
             "LinkCreate",
-            offsets!(attr::LinkCreate:
+            offsets!(attr::RawLinkCreate:
             "link_create.prog_fd" = prog_fd, "link_create.target_fd" = target_fd,
             "link_create.attach_type" = attach_type, "link_create.flags" = flags,
             "link_create.iter_info" = extra),
@@ -186,7 +186,7 @@ fn the_attributes_of_every_command() {
 fn the_union_of_link_create() {
     let kernel = Kernel::host();
     require!(BTF, kernel.btf());
-    let at = offset_of!(attr::LinkCreate, extra);
+    let at = offset_of!(attr::RawLinkCreate, extra);
     let members = [
         ("link_create.target_btf_id", at),
         ("link_create.iter_info", at),
@@ -216,7 +216,7 @@ fn the_union_of_link_create() {
         ("link_create.tracing_multi.cnt", at + 16),
     ];
     assert!(agree(&kernel, ("bpf_attr", BtfKind::Union), &members) >= 3);
-    assert_eq!(size_of::<attr::LinkCreate>(), at + 48);
+    assert_eq!(size_of::<attr::RawLinkCreate>(), at + 48);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The difference between what is wanted and what is, as text: no kernel is asked and no privilege needed.
 
 use rawbpf::deploy::{
-    Actual, Condition, Fate, HookKey, MapKey, Neighbour, Programs, Rest, State, Wanted, Wishes, diff,
+    Actual, Condition, DeployState, Fate, HookKey, MapKey, Neighbour, Programs, Rest, Wanted, Wishes, diff,
 };
 use rawbpf::links::{
     Anchor, AttachedMode, Cgroup, Direction, Kprobe, MapRef, Order, Place, Share, Sockmap, Tc, TcHook, Via,
@@ -50,12 +50,12 @@ fn same(wanted: Vec<Wanted>) -> Wishes {
     Wishes { wanted, programs: Programs::Same, ..Wishes::default() }
 }
 
-fn state(attached: Vec<Actual>) -> State {
-    State { attached, ..State::default() }
+fn state(attached: Vec<Actual>) -> DeployState {
+    DeployState { attached, ..DeployState::default() }
 }
 
 /// The steps, one a line; or the error.
-fn steps(wish: &Wishes, state: &State) -> String {
+fn steps(wish: &Wishes, state: &DeployState) -> String {
     match diff(wish, state) {
         Ok(steps) => steps.iter().map(|s| format!("{s}\n")).collect(),
         Err(e) => format!("error: {e}\n"),
@@ -63,7 +63,7 @@ fn steps(wish: &Wishes, state: &State) -> String {
 }
 
 #[track_caller]
-fn says(wish: &Wishes, state: &State, expected: &str) {
+fn says(wish: &Wishes, state: &DeployState, expected: &str) {
     let text: String = expected.trim().lines().map(|l| format!("{}\n", l.trim())).collect();
     assert_eq!(steps(wish, state), text);
 }
@@ -136,8 +136,8 @@ fn a_place_that_is_not_there_is_waited_for() {
         ..wanted("count", xdp("v0", XdpMode::Auto), None)
     };
     let wish = same(vec![absent]);
-    says(&wish, &State::default(), "wait with count for XDP on v0 (there is no interface `v0`)");
-    assert!(!diff(&wish, &State::default()).expect("steps")[0].acts());
+    says(&wish, &DeployState::default(), "wait with count for XDP on v0 (there is no interface `v0`)");
+    assert!(!diff(&wish, &DeployState::default()).expect("steps")[0].acts());
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn maps_are_kept_or_said_to_go() {
     let wish = Wishes { maps, ..new(&["count", "other"], Vec::new()) };
     says(
         &wish,
-        &State::default(),
+        &DeployState::default(),
         "load 2 programs
          map flows: kept
          map sums: new, what was in the old one goes (value_size is 8, the object wants 16)
@@ -305,5 +305,5 @@ fn a_table_without_a_link_is_not_replaced() {
     );
     let wish = Wishes { tables: vec!["cc".into()], ..same(Vec::new()) };
     says(&wish, &state(vec![registered]), "keep cc at struct_ops cc");
-    says(&wish, &State::default(), "register struct_ops cc");
+    says(&wish, &DeployState::default(), "register struct_ops cc");
 }

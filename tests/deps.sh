@@ -9,6 +9,7 @@ need clang-19 clang-19
 need llvm-objdump-19 llvm-19
 need bpftool bpftool
 need ip iproute2
+need strace strace
 need ping iputils-ping
 need nft nftables
 need gcc gcc

@@ -211,8 +211,11 @@ fn an_unknown_section_is_an_object_that_cannot_be_planned() {
     let program = object.program_mut("f").expect("it is there");
     (program.section, program.def, program.prog_type) = ("xpd".into(), None, None);
     let plan = object.plan(&rawbpf::Kernel::fixture(rawbpf::uapi::Release(6, 18, 0)), &Default::default());
-    let said = plan.expect_err("no plan").to_string();
-    assert!(said.contains("section `xpd`") && said.contains("xdp") && said.contains("--type"), "{said}");
+    let error = plan.expect_err("no plan");
+    let said = error.to_string();
+    assert!(said.contains("section `xpd`") && said.contains("xdp"), "{said}");
+    let step = rawbpf::Error::from(error).advice().and_then(|advice| advice.step);
+    assert_eq!(step, Some(rawbpf::NextStep::NameType("f".into())));
     object.program_mut("f").expect("it is there").set_section("xdp").expect("a known section");
     assert!(
         object.plan(&rawbpf::Kernel::fixture(rawbpf::uapi::Release(6, 18, 0)), &Default::default()).is_ok()

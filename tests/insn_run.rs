@@ -10,24 +10,24 @@ use rawbpf::insn::prelude::*;
 use rawbpf::insn::{AtomicOp, Bits, SwapOp};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-const PROG_LOAD: i64 = 5;
-const PROG_TEST_RUN: i64 = 10;
-const MAP_CREATE: i64 = 0;
-const MAP_LOOKUP: i64 = 1;
-const BTF_LOAD: i64 = 18;
+const PROG_LOAD: libc::c_long = 5;
+const PROG_TEST_RUN: libc::c_long = 10;
+const MAP_CREATE: libc::c_long = 0;
+const MAP_LOOKUP: libc::c_long = 1;
+const BTF_LOAD: libc::c_long = 18;
 const SCHED_CLS: u32 = 3;
 const XDP: u32 = 6;
 const SYSCALL: u32 = 31;
 
 /// One bpf(2) call on an attribute of 64-bit words.
-fn bpf(cmd: i64, attr: &mut [u64; 20]) -> std::io::Result<i64> {
+fn bpf(cmd: libc::c_long, attr: &mut [u64; 20]) -> std::io::Result<libc::c_long> {
     // SAFETY: the attribute is zeroed where a command does not use it, its pointers are of live buffers
     // of the lengths beside them, and the size is its own.
     let got = unsafe { libc::syscall(libc::SYS_bpf, cmd, attr.as_mut_ptr(), size_of_val(attr)) };
     if got < 0 { Err(std::io::Error::last_os_error()) } else { Ok(got) }
 }
 
-fn owned(fd: i64) -> OwnedFd {
+fn owned(fd: libc::c_long) -> OwnedFd {
     // SAFETY: the kernel has just handed out this fd, and nobody else has it.
     unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
 }

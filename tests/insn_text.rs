@@ -2,7 +2,7 @@
 
 use crate::insn_forms::{COUNT, each, thin};
 use rawbpf::insn::prelude::*;
-use rawbpf::insn::text::{self, Elem, Program, Type};
+use rawbpf::insn::text::{self, Elem, TextProgram, TextType};
 use rawbpf::insn::{Bits, Listing, SwapOp};
 use rawbpf::uapi::MapType;
 
@@ -260,12 +260,12 @@ fn directives_say_what_an_object_has() {
         shared: r0 = -1
                 exit
     "#;
-    let Program { license, maps, functions, .. } = text::assemble("d.s", source).unwrap();
+    let TextProgram { license, maps, functions, .. } = text::assemble("d.s", source).unwrap();
     assert_eq!(license.as_deref(), Some("Dual MIT/GPL"));
     let hits = &maps[0];
     assert_eq!(
         (hits.kind, hits.key.clone(), hits.value.clone(), hits.max_entries),
-        (MapType::PercpuArray, Elem::Bytes(4), Elem::Type(Type::Named("u64".into())), 1)
+        (MapType::PercpuArray, Elem::Bytes(4), Elem::Type(TextType::Named("u64".into())), 1)
     );
     assert_eq!((maps[1].kind, maps[1].flags, maps[1].pinned), (MapType::Ringbuf, 1, true));
     assert_eq!((maps[2].max_entries, maps[2].line), (0, 6));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rawbpf::verifier::{Code, Diagnosis, Line, Path, Slot, Value};
+use rawbpf::verifier::{CodeLines, Diagnosis, Line, Path, RegValue, StateSlot};
 
 fn logs() -> Vec<(String, String)> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/logs");
@@ -20,7 +20,7 @@ fn logs() -> Vec<(String, String)> {
 }
 
 fn rule(log: &str) -> Option<&'static str> {
-    Diagnosis::new(&Code::default(), log, None, None).rule.map(|r| r.id)
+    Diagnosis::new(&CodeLines::default(), log, None, None).rule.map(|r| r.id)
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn every_beginning_of_every_log_is_read() {
     for (_, log) in logs() {
         for end in (0..log.len()).filter(|i| log.is_char_boundary(*i)) {
             let cut = &log[..end];
-            let _ = Diagnosis::new(&Code::default(), cut, Some(cut), None).to_string();
+            let _ = Diagnosis::new(&CodeLines::default(), cut, Some(cut), None).to_string();
         }
     }
 }
@@ -104,7 +104,7 @@ fn hostile_lines_are_messages() {
             format!("0: (95) exit\n{line}"),
             format!("{line}\n0: (95) exit\n{line}\n{line}"),
         ] {
-            let _ = Diagnosis::new(&Code::default(), &log, Some(&log), Some(line)).to_string();
+            let _ = Diagnosis::new(&CodeLines::default(), &log, Some(&log), Some(line)).to_string();
         }
     }
 }
@@ -135,7 +135,7 @@ fn values_of_all_kernels_read_the_same() {
     ];
     for (words, texts) in same {
         for text in texts {
-            assert_eq!(Value::new(text).to_string(), words, "{text}");
+            assert_eq!(RegValue::new(text).to_string(), words, "{text}");
         }
     }
 }
@@ -149,9 +149,9 @@ fn a_log_of_level_2_says_what_level_1_does_not() {
     assert!(path.is_terse());
     let before: Vec<u32> = path.steps.iter().map(|s| s.at).collect();
     assert_eq!(before, [0, 1, 3, 4, 5, 6, 7, 8, 13, 14]);
-    assert_eq!(path.value_before(2, Slot::Reg(1)).map(|v| v.kind().to_string()), None);
+    assert_eq!(path.value_before(2, StateSlot::Reg(1)).map(|v| v.kind().to_string()), None);
     let full = Path::parse(&full);
     path.enrich(full);
-    assert_eq!(path.value_before(2, Slot::Reg(1)).map(|v| v.kind().to_string()), Some("map_ptr".into()));
-    assert_eq!(path.value_before(5, Slot::Reg(0)).map(|v| v.to_string()), Some("memory or NULL".into()));
+    assert_eq!(path.value_before(2, StateSlot::Reg(1)).map(|v| v.kind().to_string()), Some("map_ptr".into()));
+    assert_eq!(path.value_before(5, StateSlot::Reg(0)).map(|v| v.to_string()), Some("memory or NULL".into()));
 }

@@ -18,7 +18,7 @@ use std::error::Error;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use rawbpf::maps::{MapError, Shelf};
+use rawbpf::maps::{MapError, SharedMaps};
 use rawbpf::{Kernel, Object, Options, Target, Xdp, XdpMode};
 
 mod command;
@@ -49,15 +49,15 @@ fn main() -> std::process::ExitCode {
 }
 
 /// The name under which the maps are found. Names in a bpffs have no dots, those of VLANs have.
-fn shelf(interface: &str) -> String {
+fn shared_name(interface: &str) -> String {
     format!("xdp_filter_{}", interface.replace('.', "_"))
 }
 
 /// Carries out one command on the maps of the filter that runs.
 fn tell(interface: &str, command: &str) -> Result<(), Box<dyn Error>> {
     let command = command.parse()?;
-    let filter = Filter::new(|map| match Shelf::open(&shelf(interface), map) {
-        Err(MapError::Shelf { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+    let filter = Filter::new(|map| match SharedMaps::open(&shared_name(interface), map) {
+        Err(MapError::Shared { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Err(format!("no xdp_filter runs on {interface}; start one: xdp_filter {interface}").into())
         }
         other => Ok(other?),
@@ -90,9 +90,9 @@ fn serve(interface: &str) -> Result<(), Box<dyn Error>> {
     let loaded = Object::parse("xdp_filter", OBJECT)?.plan(&Kernel::host(), &Options::default())?.run()?;
     let filter =
         Filter::new(|name| loaded.map(name).cloned().ok_or("a map is missing from the object".into()))?;
-    let shelf = Shelf::take(&shelf(interface))?;
+    let shared = SharedMaps::take(&shared_name(interface))?;
     for map in filter.maps() {
-        shelf.pin(map)?;
+        shared.pin(map)?;
     }
     let program = loaded.program("filter").ok_or("the object has no program `filter`")?;
     let target = Target::Xdp(Xdp { interface: interface.into(), mode: XdpMode::Auto });

@@ -221,81 +221,84 @@ impl Def {
     }
 
     pub(super) fn write(&self, id: TypeId, name: StrOff, out: &mut Writer) -> Result<(), BtfError> {
-        let mut head = |kind: BtfKind, flag: bool, vlen: usize, word: u32| {
-            let large = BtfError::TooLarge { id, what: "the number of elements", value: vlen as u64 };
-            let vlen = u32::try_from(vlen).ok().filter(|n| *n <= 0xff_ffff).ok_or(large)?;
-            out.words([name.0, u32::from(flag) << 31 | u32::from(kind.0) << 24 | vlen, word]);
-            Ok::<(), BtfError>(())
-        };
+        if let Def::Unknown { info, size_or_type, rest } = self {
+            out.words([name.0, *info, *size_or_type]);
+            rest.iter().for_each(|word| out.word(*word));
+            return Ok(());
+        }
+        let (kind, flag, elements, word) = self.head();
+        let large = BtfError::TooLarge { id, what: "the number of elements", value: elements as u64 };
+        let vlen = u32::try_from(elements).ok().filter(|n| *n <= 0xff_ffff).ok_or(large)?;
+        out.words([name.0, u32::from(flag) << 31 | u32::from(kind.0) << 24 | vlen, word]);
+        self.write_elements(id, flag, out)
+    }
+
+    /// Kind, flag, number of elements, and the size or type that the head of a record has.
+    fn head(&self) -> (BtfKind, bool, usize, u32) {
+        match self {
+            Def::Int(int) => (BtfKind::Int, false, 0, int.size),
+            Def::Ptr(to) => (BtfKind::Ptr, false, 0, to.0),
+            Def::Array(_) => (BtfKind::Array, false, 0, 0),
+            Def::Struct(def) => (BtfKind::Struct, def.has_bitfields(), def.members.len(), def.size),
+            Def::Union(def) => (BtfKind::Union, def.has_bitfields(), def.members.len(), def.size),
+            Def::Enum(def) => (BtfKind::Enum, def.signed, def.values.len(), def.size),
+            Def::Enum64(def) => (BtfKind::Enum64, def.signed, def.values.len(), def.size),
+            Def::Fwd(kind) => (BtfKind::Fwd, *kind == FwdKind::Union, 0, 0),
+            Def::Typedef(to) => (BtfKind::Typedef, false, 0, to.0),
+            Def::Volatile(to) => (BtfKind::Volatile, false, 0, to.0),
+            Def::Const(to) => (BtfKind::Const, false, 0, to.0),
+            Def::Restrict(to) => (BtfKind::Restrict, false, 0, to.0),
+            Def::Func { proto, linkage } => (BtfKind::Func, false, linkage.0 as usize, proto.0),
+            Def::FuncProto { ret, params } => (BtfKind::FuncProto, false, params.len(), ret.0),
+            Def::Var { ty, .. } => (BtfKind::Var, false, 0, ty.0),
+            Def::Datasec { size, vars } => (BtfKind::Datasec, false, vars.len(), *size),
+            Def::Float { size } => (BtfKind::Float, false, 0, *size),
+            Def::DeclTag { ty, attribute, .. } => (BtfKind::DeclTag, *attribute, 0, ty.0),
+            Def::TypeTag { ty, attribute } => (BtfKind::TypeTag, *attribute, 0, ty.0),
+            Def::Unknown { info, size_or_type, .. } => {
+                (BtfKind((info >> 24) as u8 & 0x1f), false, 0, *size_or_type)
+            }
+        }
+    }
+
+    /// What stands behind the head.
+    fn write_elements(&self, id: TypeId, flag: bool, out: &mut Writer) -> Result<(), BtfError> {
         match self {
             Def::Int(int) => {
-                head(BtfKind::Int, false, 0, int.size)?;
                 let [encoding, offset, bits] = [int.encoding.0, int.bit_offset, int.bits].map(u32::from);
                 out.word(encoding << 24 | offset << 16 | bits);
             }
-            Def::Ptr(to) => head(BtfKind::Ptr, false, 0, to.0)?,
-            Def::Array(array) => {
-                head(BtfKind::Array, false, 0, 0)?;
-                out.words([array.elem.0, array.index.0, array.len]);
-            }
+            Def::Array(array) => out.words([array.elem.0, array.index.0, array.len]),
             Def::Struct(def) | Def::Union(def) => {
-                let kind = if matches!(self, Def::Union(_)) { BtfKind::Union } else { BtfKind::Struct };
-                let flag = def.bitfields || def.members.iter().any(|m| m.bit_size != 0);
-                head(kind, flag, def.members.len(), def.size)?;
                 for m in &def.members {
                     out.words([m.name.0, m.ty.0, m.offset_word(id, flag)?]);
                 }
             }
             Def::Enum(def) => {
-                head(BtfKind::Enum, def.signed, def.values.len(), def.size)?;
-                for (name, value) in &def.values {
-                    out.words([name.0, *value as u32]);
-                }
+                def.values.iter().for_each(|(name, value)| out.words([name.0, *value as u32]));
             }
-            Def::Enum64(def) => {
-                head(BtfKind::Enum64, def.signed, def.values.len(), def.size)?;
-                for (name, value) in &def.values {
-                    out.words([name.0, *value as u32, (*value >> 32) as u32]);
-                }
+            Def::Enum64(def) => def
+                .values
+                .iter()
+                .for_each(|(name, value)| out.words([name.0, *value as u32, (*value >> 32) as u32])),
+            Def::FuncProto { params, .. } => params.iter().for_each(|(name, ty)| out.words([name.0, ty.0])),
+            Def::Var { linkage, .. } => out.word(linkage.0),
+            Def::Datasec { vars, .. } => {
+                vars.iter().for_each(|var| out.words([var.ty.0, var.offset, var.size]));
             }
-            Def::Fwd(kind) => head(BtfKind::Fwd, *kind == FwdKind::Union, 0, 0)?,
-            Def::Typedef(to) => head(BtfKind::Typedef, false, 0, to.0)?,
-            Def::Volatile(to) => head(BtfKind::Volatile, false, 0, to.0)?,
-            Def::Const(to) => head(BtfKind::Const, false, 0, to.0)?,
-            Def::Restrict(to) => head(BtfKind::Restrict, false, 0, to.0)?,
-            Def::Func { proto, linkage } => head(BtfKind::Func, false, linkage.0 as usize, proto.0)?,
-            Def::FuncProto { ret, params } => {
-                head(BtfKind::FuncProto, false, params.len(), ret.0)?;
-                for (name, ty) in params {
-                    out.words([name.0, ty.0]);
-                }
-            }
-            Def::Var { ty, linkage } => {
-                head(BtfKind::Var, false, 0, ty.0)?;
-                out.word(linkage.0);
-            }
-            Def::Datasec { size, vars } => {
-                head(BtfKind::Datasec, false, vars.len(), *size)?;
-                for var in vars {
-                    out.words([var.ty.0, var.offset, var.size]);
-                }
-            }
-            Def::Float { size } => head(BtfKind::Float, false, 0, *size)?,
-            Def::DeclTag { ty, component, attribute } => {
-                head(BtfKind::DeclTag, *attribute, 0, ty.0)?;
-                out.word(component.unwrap_or(u32::MAX));
-            }
-            Def::TypeTag { ty, attribute } => head(BtfKind::TypeTag, *attribute, 0, ty.0)?,
-            Def::Unknown { info, size_or_type, rest } => {
-                out.words([name.0, *info, *size_or_type]);
-                rest.iter().for_each(|word| out.word(*word));
-            }
+            Def::DeclTag { component, .. } => out.word(component.unwrap_or(u32::MAX)),
+            _ => {}
         }
         Ok(())
     }
 }
 
 impl Composite {
+    /// Whether offsets have the sizes of bit fields beside them.
+    fn has_bitfields(&self) -> bool {
+        self.bitfields || self.members.iter().any(|m| m.bit_size != 0)
+    }
+
     fn of(members: Members<'_>) -> Composite {
         let def = |m: Member<'_>| MemberDef {
             name: m.name.offset(),

@@ -64,7 +64,8 @@ pub(super) type Answers = HashMap<Question, Vec<TypeId>>;
 
 /// Where to look, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+#[doc(alias = "Scope")]
+pub enum FindScope {
     /// The base's types, then its own.
     All,
     /// Only the types that the base does not have.
@@ -88,18 +89,18 @@ impl Btf {
     /// # Errors
     /// Nothing was found and there are types that cannot be read.
     pub fn find_all(&self, name: &str, kinds: impl Into<KindSet>) -> Result<Vec<TypeId>, BtfError> {
-        let found = self.find_many(Scope::All, &[Wanted::named(name, kinds)])?;
+        let found = self.find_many(FindScope::All, &[Wanted::named(name, kinds)])?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// The first type of this name and kind that the base does not have.
     pub(crate) fn find_own(&self, name: &str, kind: BtfKind) -> Option<TypeId> {
-        self.find_many(Scope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
+        self.find_many(FindScope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
     }
 
     /// Looks up in one pass what of these is not known yet, and remembers it: whoever asks for it from then on, also for
     /// another object, is answered without a pass.
-    pub(crate) fn expect(&self, wanted: &[Wanted<'_>]) {
+    pub(crate) fn prefetch_types(&self, wanted: &[Wanted<'_>]) {
         let unknown: Vec<_> = {
             let answers = self.answers();
             wanted.iter().filter(|want| !answers.contains_key(&want.question())).copied().collect()
@@ -107,7 +108,7 @@ impl Btf {
         if unknown.is_empty() {
             return;
         }
-        if let Ok(found) = self.find_many(Scope::All, &unknown) {
+        if let Ok(found) = self.find_many(FindScope::All, &unknown) {
             let mut answers = self.answers();
             // The kernel's types live as long as the process: what earlier objects asked is not kept for ever.
             if answers.len() > KEPT {
@@ -138,8 +139,8 @@ impl Btf {
     ///
     /// # Errors
     /// A name was not found and there are types that cannot be read.
-    pub fn find_many(&self, scope: Scope, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<TypeId>>, BtfError> {
-        if let (Scope::All, Some(known)) = (scope, self.known(wanted)) {
+    pub fn find_many(&self, scope: FindScope, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<TypeId>>, BtfError> {
+        if let (FindScope::All, Some(known)) = (scope, self.known(wanted)) {
             return Ok(known);
         }
         let mut found = vec![Vec::new(); wanted.len()];
@@ -150,8 +151,8 @@ impl Btf {
         }
     }
 
-    fn search(&self, scope: Scope, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
-        if let (Scope::All, Some(base)) = (scope, self.base()) {
+    fn search(&self, scope: FindScope, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+        if let (FindScope::All, Some(base)) = (scope, self.base()) {
             base.search(scope, wanted, found);
         }
         if self.starts().len().saturating_mul(wanted.len()) <= FEW {

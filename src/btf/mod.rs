@@ -81,7 +81,7 @@ pub use error::BtfError;
 pub use ext::{
     BtfExt, BtfExtBuilder, CoreRelo, CoreReloKind, ExtRecord, ExtSection, ExtSections, FuncInfo, LineInfo,
 };
-pub use find::{Scope, Wanted};
+pub use find::{FindScope, Wanted};
 pub use kind::{BtfKind, FuncLinkage, IntEncoding, KindSet, VarLinkage};
 pub use list::{
     Element, Enumerator, Enumerators, List, ListIter, Member, Members, Param, Params, Secinfo, Secinfos,
@@ -90,12 +90,12 @@ pub use name::{Name, essential_name};
 pub use parse::Btf;
 pub(crate) use patch::Patch;
 pub use raw::Raw;
-pub use resolve::Field;
+pub use resolve::BtfField;
 pub use sanitize::{Support, sanitize};
 pub use types::{Array, FwdKind, Int, Kind, Type, Unknown};
 
 pub use value::{
-    EncodeError, Literal, Problem, SyntaxError, Value, decode, decode_field, encode, encode_into,
+    EncodeError, Literal, SyntaxError, Value, ValueProblem, decode, decode_field, encode, encode_into,
 };
 
 use std::fmt;

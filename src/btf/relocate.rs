@@ -17,7 +17,7 @@
 //! pointed to may have grown.
 
 use super::build::BtfBuilder;
-use super::find::{Scope, Wanted};
+use super::find::{FindScope, Wanted};
 use super::resolve::MAX_CHAIN;
 use super::types::{FwdKind, Kind, Type};
 use super::{Btf, BtfError, BtfKind, KindSet, StrOff, TypeId};
@@ -97,7 +97,7 @@ impl Map {
         let names: Vec<_> = types.iter().map(|ty| ty.name.to_str()).collect();
         let wanted: Vec<_> =
             names.iter().zip(&types).map(|(name, ty)| Wanted::named(name, counterparts(ty))).collect();
-        let found = base.find_many(Scope::All, &wanted)?;
+        let found = base.find_many(FindScope::All, &wanted)?;
         let mut map = Map {
             ids: vec![TypeId::VOID],
             first_own: split.first_id().0,

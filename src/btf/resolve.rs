@@ -30,7 +30,8 @@ const LONG: [&str; 11] = [
 
 /// Where a member lies, as [`Btf::field`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
+#[doc(alias = "Field")]
+pub struct BtfField {
     /// The type of the member, qualifiers and typedefs included.
     pub ty: TypeId,
     /// Where it starts, in bits from the start of the outer struct.
@@ -192,8 +193,8 @@ impl Btf {
     ///
     /// # Errors
     /// The path is malformed, there is no such member, or the types do not fit.
-    pub fn field(&self, id: TypeId, path: &str) -> Result<Field, BtfError> {
-        let mut field = Field { ty: id, bit_offset: 0, bit_size: 0 };
+    pub fn field(&self, id: TypeId, path: &str) -> Result<BtfField, BtfError> {
+        let mut field = BtfField { ty: id, bit_offset: 0, bit_size: 0 };
         for step in Step::split(path) {
             let ty = self.resolve(field.ty)?;
             let fail = |why| Err(BtfError::Path { path: path.into(), at: step.text().into(), why });
@@ -205,7 +206,7 @@ impl Btf {
                     }
                     let bits = u64::from(self.size_of(array.elem)?).saturating_mul(8);
                     let offset = bits.saturating_mul(index.into()).saturating_add(field.bit_offset);
-                    field = Field { ty: array.elem, bit_offset: offset, bit_size: 0 };
+                    field = BtfField { ty: array.elem, bit_offset: offset, bit_size: 0 };
                 }
                 (Step::Index(..), _) => return fail("this is not an array"),
                 (Step::Name(_), Kind::Ptr(_)) => return fail("this is a member behind a pointer"),
@@ -213,7 +214,7 @@ impl Btf {
                     Some((inner, m)) => {
                         let bit_offset =
                             field.bit_offset.saturating_add(inner).saturating_add(m.bit_offset.into());
-                        field = Field { ty: m.ty, bit_offset, bit_size: m.bit_size };
+                        field = BtfField { ty: m.ty, bit_offset, bit_size: m.bit_size };
                     }
                     None => return Err(self.no_member(&ty, name, path)),
                 },

@@ -1,12 +1,14 @@
 //! What is attached without pins, while it lasts: whether it still is, and how it is made again.
 
+use super::attach::attach;
+use super::decide::within;
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
+use super::made::{Deployed, Made};
 use super::request::{Loading, Request, Wanted, resolve};
-use super::run::{Deployed, Made, attach, within};
 use super::state::dead;
 use crate::links::inventory::{Look, survey};
-use crate::links::{Inventory, Lifetime, Link, LinkInfo, Scope};
+use crate::links::{Inventory, Lifetime, Scope};
 
 /// What has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +56,8 @@ impl Deployed {
     }
 
     fn why_lost(&self, made: &Made, all: &Inventory) -> Result<Option<String>> {
-        if let Some(fd) = made.link.as_ref().and_then(Link::fd) {
-            let info = LinkInfo::of(fd).map_err(DeployError::sys("ask about a link"))?;
+        if let Some(link) = made.link.as_ref().filter(|l| l.fd().is_some()) {
+            let info = link.info().map_err(DeployError::sys("ask about a link"))?;
             return Ok(dead(&info.hook).map(String::from));
         }
         let program = self.loaded.as_ref().and_then(|l| l.program(&made.program));

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::error::{DeployError, Result};
 use super::hook::{Here, HookKey, ProgramFacts};
-use super::record::Record;
+use super::record::LoadRecord;
 use super::target;
 use crate::elf::{MapOrigin, Object, ProgDef};
 use crate::kernel::Kernel;
@@ -42,7 +42,7 @@ pub struct Request {
     /// What was wished for before, for hooks that stay and whose place is gone.
     pub before: Vec<Wish>,
     /// What to write down beside the pins.
-    pub record: Record,
+    pub record: LoadRecord,
 }
 
 impl Request {
@@ -58,7 +58,7 @@ impl Request {
             strict: false,
             wait: false,
             before: Vec::new(),
-            record: Record::default(),
+            record: LoadRecord::default(),
         }
     }
 

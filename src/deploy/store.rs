@@ -43,7 +43,7 @@ pub struct Entry {
 
 /// A part of an entry: a directory of pins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum PinPart {
     /// Programs.
     Programs,
     /// Maps.
@@ -56,18 +56,19 @@ pub enum Part {
     Before,
 }
 
-impl Part {
+impl PinPart {
     /// All parts, in the order in which they are removed.
-    pub const ALL: [Part; 5] = [Part::Links, Part::Linkless, Part::Before, Part::Programs, Part::Maps];
+    pub const ALL: [PinPart; 5] =
+        [PinPart::Links, PinPart::Linkless, PinPart::Before, PinPart::Programs, PinPart::Maps];
 
     /// The name of its directory.
     pub fn dir(self) -> &'static str {
         match self {
-            Part::Programs => "progs",
-            Part::Maps => "maps",
-            Part::Links => "links",
-            Part::Linkless => "direct",
-            Part::Before => "before",
+            PinPart::Programs => "progs",
+            PinPart::Maps => "maps",
+            PinPart::Links => "links",
+            PinPart::Linkless => "direct",
+            PinPart::Before => "before",
         }
     }
 }
@@ -218,39 +219,39 @@ impl Entry {
     }
 
     /// The pins of one part.
-    pub fn pins(&self, part: Part) -> Result<Vec<Pin>> {
+    pub fn pins(&self, part: PinPart) -> Result<Vec<Pin>> {
         list(&self.dir.join(part.dir()))
     }
 
     /// The path of a pin, whether it exists or not. bpffs takes no dots in names, so `.rodata` and `eth0.5` get an
     /// underscore.
-    pub fn path(&self, part: Part, name: &str) -> PathBuf {
+    pub fn path(&self, part: PinPart, name: &str) -> PathBuf {
         self.dir.join(part.dir()).join(name.replace(['.', '/'], "_"))
     }
 
     /// The path for a new pin, in a directory that exists.
-    pub(super) fn pin(&self, part: Part, name: &str) -> Result<PathBuf> {
+    pub(super) fn pin(&self, part: PinPart, name: &str) -> Result<PathBuf> {
         make_dir(&self.dir.join(part.dir()), true)?;
         Ok(self.path(part, name))
     }
 
     /// Writes down that a hook is about to keep a program by itself.
     pub(super) fn note_linkless(&self, name: &str, program: &Program) -> Result<()> {
-        let path = self.pin(Part::Linkless, name)?;
+        let path = self.pin(PinPart::Linkless, name)?;
         program.pin(&path).map_err(DeployError::sys(format!("record that `{}` is attached", program.name())))
     }
 
     /// It does not, or not any more.
     pub(super) fn forget_linkless(&self, name: &str) -> Result<()> {
-        unpin(&self.path(Part::Linkless, name))?;
+        unpin(&self.path(PinPart::Linkless, name))?;
         // Only if it was the last.
-        let _ = fs::remove_dir(self.dir.join(Part::Linkless.dir()));
+        let _ = fs::remove_dir(self.dir.join(PinPart::Linkless.dir()));
         Ok(())
     }
 
     /// Removes the directories, which have no pins any more.
     pub(super) fn remove_dirs(&self) -> Result<()> {
-        for dir in Part::ALL.map(|part| self.dir.join(part.dir())).iter().chain([&self.dir]) {
+        for dir in PinPart::ALL.map(|part| self.dir.join(part.dir())).iter().chain([&self.dir]) {
             match fs::remove_dir(dir) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 other => other.map_err(DeployError::io(format!("remove the directory {}", dir.display())))?,

@@ -37,9 +37,7 @@ pub enum GlobalError {
         near: String,
     },
     /// A value of the kernel's configuration is not the object's to set.
-    #[error(
-        "`{name}` is a value of the kernel's configuration; give another with --kconfig FILE (a line {name}=...)"
-    )]
+    #[error("`{name}` is a value of the kernel's configuration")]
     Kconfig {
         /// The variable.
         name: String,

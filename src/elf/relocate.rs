@@ -86,9 +86,16 @@ impl Relocator<'_, '_> {
                 .map(|&ix| RelocTarget::Extern(ix))
                 .ok_or_else(|| format!("extern `{}` has no BTF", symbol.name));
         }
-        if insn.is_call() {
-            return self.call(insn, symbol, text);
-        }
+        if insn.is_call() { self.call(insn, symbol, text) } else { self.address(insn, symbol, text) }
+    }
+
+    /// What a 64-bit load gets the address of: a function, an arena's variable, a jump table, a map, a global variable.
+    fn address(
+        &self,
+        insn: RawInsn,
+        symbol: &Symbol<'_>,
+        text: &HashMap<u32, FuncIx>,
+    ) -> Result<RelocTarget, String> {
         let Some(index) = symbol.section else {
             return Err(format!(
                 "`{}` is not defined in this object; a global variable needs a value",

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use object::elf;
-use object::read::elf::{FileHeader as _, Rel as _, SectionHeader as _, Sym as _};
+use object::read::elf::{FileHeader as _, Rel as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, SectionIndex};
 
 use super::{Binding, ReadError};
@@ -54,65 +54,15 @@ impl<'a> Tables<'a> {
         let table = header.sections(e, bytes)?;
         let names = table.section(header.shstrndx(e, bytes).map(|n| SectionIndex(n as usize))?);
         let names = names.and_then(|names| names.data(e, bytes))?;
-        let mut sections = Vec::new();
-        // Sections may overlap: all relocations together are no longer than the file.
-        let mut room = bytes.len();
-        for (index, section) in table.enumerate() {
-            let name = text(names, section.sh_name(e)).ok_or_else(|| ReadError::Elf {
-                what: format!(
-                    "the name of section {} is outside of the table of names, or too long",
-                    index.0
-                ),
-            })?;
-            let name = String::from_utf8_lossy(name).into_owned();
-            let bad = |what: &str| ReadError::Elf { what: format!("section {} `{name}`: {what}", index.0) };
-            let kind = section.sh_type(e);
-            let data =
-                section.data(e, bytes).map_err(|_| bad("its contents reach past the end of the file"))?;
-            let rels = match section
-                .rel(e, bytes)
-                .map_err(|_| bad("its relocations reach past the end of the file"))?
-            {
-                Some((rels, _)) => {
-                    room = room
-                        .checked_sub(size_of_val(rels))
-                        .ok_or_else(|| bad("its relocations are also those of another section"))?;
-                    rels.iter().map(|r| (r.r_offset(e), r.r_sym(e) as usize)).collect()
-                }
-                None => Vec::new(),
-            };
-            let executable = section.sh_flags(e).contains(elf::SHF_EXECINSTR);
-            let info = section.sh_info(e) as usize;
-            sections.push(Section { name, kind, data, size: section.sh_size(e), executable, info, rels });
-        }
+        let sections = sections(&table, names, e, bytes)?;
         match sections.iter().filter(|s| s.kind == elf::SHT_SYMTAB).count() {
             0 => return Err(ReadError::NoSymbols),
             1 => {}
             n => return Err(ReadError::Elf { what: format!("it has {n} symbol tables, expected one") }),
         }
-        let symbols = table.symbols(e, bytes, elf::SHT_SYMTAB)?;
-        let names = table.section(symbols.string_section()).and_then(|names| names.data(e, bytes))?;
-        let mut out = Vec::with_capacity(symbols.len());
-        for symbol in symbols.iter() {
-            let name = text(names, symbol.st_name(e)).unwrap_or_default();
-            let shndx = symbol.st_shndx(e);
-            out.push(Symbol {
-                name: String::from_utf8_lossy(name),
-                value: symbol.st_value(e),
-                size: symbol.st_size(e),
-                binding: match symbol.st_bind() {
-                    elf::STB_LOCAL => Binding::Local,
-                    elf::STB_WEAK => Binding::Weak,
-                    _ => Binding::Global,
-                },
-                kind: symbol.st_type(),
-                hidden: matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
-                section: shndx.index().map(usize::from),
-                undefined: shndx == elf::SHN_UNDEF,
-            });
-        }
+        let symbols = symbols(&table, e, bytes)?;
         let endian = if e == Endianness::Big { Endian::Big } else { Endian::Little };
-        Ok(Tables { endian, sections, symbols: out })
+        Ok(Tables { endian, sections, symbols })
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Section<'a>> {
@@ -163,6 +113,67 @@ impl<'a> Tables<'a> {
                 s.undefined && s.binding != Binding::Local && s.kind == elf::STT_NOTYPE && !s.name.is_empty()
             })
     }
+}
+
+type Headers<'a> = SectionTable<'a, elf::FileHeader64<Endianness>>;
+
+fn sections<'a>(
+    table: &Headers<'a>,
+    names: &'a [u8],
+    e: Endianness,
+    bytes: &'a [u8],
+) -> Result<Vec<Section<'a>>, ReadError> {
+    let mut sections = Vec::new();
+    // Sections may overlap: all relocations together are no longer than the file.
+    let mut room = bytes.len();
+    for (index, section) in table.enumerate() {
+        let name = text(names, section.sh_name(e)).ok_or_else(|| ReadError::Elf {
+            what: format!("the name of section {} is outside of the table of names, or too long", index.0),
+        })?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        let bad = |what: &str| ReadError::Elf { what: format!("section {} `{name}`: {what}", index.0) };
+        let kind = section.sh_type(e);
+        let data = section.data(e, bytes).map_err(|_| bad("its contents reach past the end of the file"))?;
+        let rels =
+            match section.rel(e, bytes).map_err(|_| bad("its relocations reach past the end of the file"))? {
+                Some((rels, _)) => {
+                    room = room
+                        .checked_sub(size_of_val(rels))
+                        .ok_or_else(|| bad("its relocations are also those of another section"))?;
+                    rels.iter().map(|r| (r.r_offset(e), r.r_sym(e) as usize)).collect()
+                }
+                None => Vec::new(),
+            };
+        let executable = section.sh_flags(e).contains(elf::SHF_EXECINSTR);
+        let info = section.sh_info(e) as usize;
+        sections.push(Section { name, kind, data, size: section.sh_size(e), executable, info, rels });
+    }
+    Ok(sections)
+}
+
+fn symbols<'a>(table: &Headers<'a>, e: Endianness, bytes: &'a [u8]) -> Result<Vec<Symbol<'a>>, ReadError> {
+    let symbols = table.symbols(e, bytes, elf::SHT_SYMTAB)?;
+    let names = table.section(symbols.string_section()).and_then(|names| names.data(e, bytes))?;
+    let mut out = Vec::with_capacity(symbols.len());
+    for symbol in symbols.iter() {
+        let name = text(names, symbol.st_name(e)).unwrap_or_default();
+        let shndx = symbol.st_shndx(e);
+        out.push(Symbol {
+            name: String::from_utf8_lossy(name),
+            value: symbol.st_value(e),
+            size: symbol.st_size(e),
+            binding: match symbol.st_bind() {
+                elf::STB_LOCAL => Binding::Local,
+                elf::STB_WEAK => Binding::Weak,
+                _ => Binding::Global,
+            },
+            kind: symbol.st_type(),
+            hidden: matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
+            section: shndx.index().map(usize::from),
+            undefined: shndx == elf::SHN_UNDEF,
+        });
+    }
+    Ok(out)
 }
 
 /// The longest name that is read, in bytes: many entries can share one long text, and each gets a copy of it.

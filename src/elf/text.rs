@@ -12,8 +12,8 @@ use super::build::is_standard;
 use super::*;
 use crate::btf::{BtfError, BtfKind, FuncInfo, FwdKind, Kind, Members, Secinfo, VarLinkage};
 use crate::insn::text::{
-    Composite, Definition, Elem, Encoding, Enum, Init, Member, Program, Tag, TextCore, TextData, TextExtern,
-    TextFunction, TextMap, TextVar, Type, TypeDef,
+    Definition, Elem, Encoding, Enum, Init, Tag, TextComposite, TextCore, TextData, TextExtern, TextFunction,
+    TextMap, TextMember, TextProgram, TextType, TextVar, TypeDef,
 };
 use crate::insn::{Code, CodeFunc, CodeRef, RefKind};
 
@@ -36,14 +36,14 @@ impl Object {
     /// # Errors
     /// [`NoText`] names what the text has no words for: maps of type struct_ops, jump tables, first contents of
     /// an arena, and some rare types (`docs/INSN.md` lists them).
-    pub fn to_text(&self) -> Result<Program, NoText> {
+    pub fn to_text(&self) -> Result<TextProgram, NoText> {
         let types = Types { btf: self.btf.as_deref(), left: Cell::new(MAX_TYPES) };
-        let mut program = Program {
+        let mut program = TextProgram {
             license: self.license.clone(),
             version: self.kern_version,
             endian: (self.endian != Endian::NATIVE).then_some(self.endian),
             types: types.all()?,
-            ..Program::default()
+            ..TextProgram::default()
         };
         for map in &self.maps {
             let no = |why| NoText { what: format!("map `{}`", map.name), why };
@@ -193,13 +193,16 @@ impl Object {
 }
 
 /// What a function takes and returns if nobody says it: the builder's own choice.
-fn default_prototype(entry: bool) -> Type {
-    let named = |name: &str| Type::Named(name.into());
+fn default_prototype(entry: bool) -> TextType {
+    let named = |name: &str| TextType::Named(name.into());
     match entry {
-        true => Type::Func(vec![("ctx".into(), Type::Ptr(Box::new(Type::Void)))], Box::new(named("int"))),
+        true => TextType::Func(
+            vec![("ctx".into(), TextType::Ptr(Box::new(TextType::Void)))],
+            Box::new(named("int")),
+        ),
         false => {
             let params = (1..=5).map(|n| (format!("arg{n}"), named("unsigned long long")));
-            Type::Func(params.collect(), Box::new(named("unsigned long long")))
+            TextType::Func(params.collect(), Box::new(named("unsigned long long")))
         }
     }
 }
@@ -310,10 +313,10 @@ impl Types<'_> {
         }))
     }
 
-    fn composite(&self, id: TypeId, members: Members<'_>, depth: u32) -> Why<Composite> {
-        let mut out = Composite { bytes: self.btf()?.size_of(id).map_err(reason)?, members: Vec::new() };
+    fn composite(&self, id: TypeId, members: Members<'_>, depth: u32) -> Why<TextComposite> {
+        let mut out = TextComposite { bytes: self.btf()?.size_of(id).map_err(reason)?, members: Vec::new() };
         for member in members {
-            out.members.push(Member {
+            out.members.push(TextMember {
                 name: member.name.to_string(),
                 ty: self.ty(member.ty, depth)?,
                 bit: member.bit_offset,
@@ -332,49 +335,49 @@ impl Types<'_> {
     }
 
     /// A type, by its name where it has one.
-    fn ty(&self, id: TypeId, depth: u32) -> Why<Type> {
+    fn ty(&self, id: TypeId, depth: u32) -> Why<TextType> {
         let left = self.left.get().checked_sub(1).filter(|_| depth <= DEPTH);
         self.left.set(left.ok_or("its types are nested too deep, or too many")?);
         let inner = |id| self.ty(id, depth.saturating_add(1)).map(Box::new);
         let ty = self.btf()?.ty(id).map_err(reason)?;
         let name = ty.name.to_string();
-        let tagged = |tag| (!name.is_empty()).then(|| Type::Tagged(tag, name.clone()));
+        let tagged = |tag| (!name.is_empty()).then(|| TextType::Tagged(tag, name.clone()));
         Ok(match ty.kind {
-            Kind::Void => Type::Void,
-            Kind::Int(_) | Kind::Float { .. } | Kind::Typedef(_) => Type::Named(name),
-            Kind::Fwd(FwdKind::Struct) => Type::Tagged(Tag::Struct, name),
-            Kind::Fwd(FwdKind::Union) => Type::Tagged(Tag::Union, name),
+            Kind::Void => TextType::Void,
+            Kind::Int(_) | Kind::Float { .. } | Kind::Typedef(_) => TextType::Named(name),
+            Kind::Fwd(FwdKind::Struct) => TextType::Tagged(Tag::Struct, name),
+            Kind::Fwd(FwdKind::Union) => TextType::Tagged(Tag::Union, name),
             Kind::Struct(members) | Kind::Union(members) => {
                 let tag = if matches!(ty.kind, Kind::Union(_)) { Tag::Union } else { Tag::Struct };
                 match tagged(tag) {
                     Some(ty) => ty,
-                    None => Type::Composite(tag, self.composite(id, members, depth.saturating_add(1))?),
+                    None => TextType::Composite(tag, self.composite(id, members, depth.saturating_add(1))?),
                 }
             }
             Kind::Enum(_) | Kind::Enum64(_) => match tagged(Tag::Enum) {
                 Some(ty) => ty,
-                None => Type::Enum(self.enumeration(&ty)?),
+                None => TextType::Enum(self.enumeration(&ty)?),
             },
-            Kind::Ptr(to) => Type::Ptr(inner(to)?),
-            Kind::Array(array) => Type::Array(array.len, inner(array.elem)?),
-            Kind::Const(of) => Type::Const(inner(of)?),
-            Kind::Volatile(of) => Type::Volatile(inner(of)?),
-            Kind::Restrict(of) => Type::Restrict(inner(of)?),
-            Kind::TypeTag { ty, attribute: false } => Type::TypeTag(name, inner(ty)?),
+            Kind::Ptr(to) => TextType::Ptr(inner(to)?),
+            Kind::Array(array) => TextType::Array(array.len, inner(array.elem)?),
+            Kind::Const(of) => TextType::Const(inner(of)?),
+            Kind::Volatile(of) => TextType::Volatile(inner(of)?),
+            Kind::Restrict(of) => TextType::Restrict(inner(of)?),
+            Kind::TypeTag { ty, attribute: false } => TextType::TypeTag(name, inner(ty)?),
             Kind::FuncProto(params) => {
                 let ret = inner(params.ret())?;
                 let mut all = Vec::new();
                 for param in params {
                     all.push((param.name.to_string(), *inner(param.ty)?));
                 }
-                Type::Func(all, ret)
+                TextType::Func(all, ret)
             }
             _ => return Err(format!("type {} is a {}", id.0, ty.tag())),
         })
     }
 
     /// The prototype of a function.
-    fn prototype(&self, func: TypeId) -> Why<Type> {
+    fn prototype(&self, func: TypeId) -> Why<TextType> {
         match self.btf()?.ty(func).map_err(reason)?.kind {
             Kind::Func { proto, .. } => self.ty(proto, 0),
             _ => Err("its type is no function".into()),

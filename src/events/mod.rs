@@ -53,13 +53,13 @@ mod trace_stack;
 mod user_ring;
 
 pub use crate::sys::perf_buffer::Wakeup;
-pub use perf::{PerfBuffer, PerfEvent, PerfOptions};
+pub use perf::{PerfBuffer, PerfOptions, PerfRecord};
 pub use program::{ProgStream, StreamKind};
 pub use ring::{Positions, Record, RingBuf};
 pub use ring_watch::{RingLevel, RingWatch};
 pub use set::{RingIx, RingSet};
 #[cfg(feature = "tokio")]
-pub use stream::{PerfEventOwned, PerfStream, RingStream};
+pub use stream::{PerfRecordOwned, PerfStream, RingStream};
 pub use trace::{TraceError, TracePipe};
 pub use trace_line::{TraceEvent, TracedProgram};
-pub use user_ring::{Slot, UserRingBuf};
+pub use user_ring::{Reservation, UserRingBuf};

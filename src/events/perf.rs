@@ -8,7 +8,7 @@ use nix::sys::epoll::EpollFlags;
 
 use super::poller::Poller;
 use crate::maps::{Map, MapError, Mismatch, Plain as _};
-use crate::sys::perf_buffer::{PerfRing, Record, Wakeup};
+use crate::sys::perf_buffer::{PerfRing, RawPerfRecord, Wakeup};
 use crate::sys::{self, Errno};
 use crate::uapi::MapType;
 
@@ -32,7 +32,8 @@ impl Default for PerfOptions {
 
 /// What a CPU's buffer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PerfEvent<'b> {
+#[doc(alias = "PerfEvent")]
+pub enum PerfRecord<'b> {
     /// What a program wrote with `bpf_perf_event_output`. The kernel fills the data up so that it ends 4 bytes
     /// before a multiple of 8.
     Sample {
@@ -111,7 +112,7 @@ impl PerfBuffer {
     /// changed.
     pub fn rescan(&mut self) -> Result<bool, MapError> {
         self.scanned = Instant::now();
-        let online = sys::online_cpus();
+        let online = sys::cpus_to_try().map_err(MapError::sys(&self.map, "find the CPUs for"))?;
         let dead = |(cpu, ring): (&u32, &mut PerfRing)| {
             (!online.contains(cpu) || !ring.is_running()).then_some(*cpu)
         };
@@ -143,7 +144,7 @@ impl PerfBuffer {
     /// The next event that is there now, if there is one. Events of one CPU come in their order; those of
     /// several do not.
     #[allow(clippy::should_implement_trait, reason = "it lends")]
-    pub fn next(&mut self) -> Option<PerfEvent<'_>> {
+    pub fn next(&mut self) -> Option<PerfRecord<'_>> {
         let (cpu, record) = loop {
             let cpu = *self.ready.front()?;
             match self.rings.get_mut(&cpu).and_then(PerfRing::next_record) {
@@ -152,25 +153,25 @@ impl PerfBuffer {
             };
         };
         Some(match record {
-            Record::Sample { start, len } => {
+            RawPerfRecord::Sample { start, len } => {
                 let data = self.rings.get(&cpu).map(|ring| ring.data(start, len)).unwrap_or_default();
-                PerfEvent::Sample { cpu, data }
+                PerfRecord::Sample { cpu, data }
             }
-            Record::Lost(count) => {
+            RawPerfRecord::Lost(count) => {
                 self.lost = self.lost.saturating_add(count);
-                PerfEvent::Lost { cpu, count }
+                PerfRecord::Lost { cpu, count }
             }
-            Record::Other(kind) => PerfEvent::Other { cpu, kind },
+            RawPerfRecord::Other(kind) => PerfRecord::Other { cpu, kind },
         })
     }
 
     /// Calls `each` with every event that is there now on any CPU, and returns how many samples there were,
     /// without waiting and whether or not a wake-up was due.
-    pub fn consume(&mut self, mut each: impl FnMut(PerfEvent<'_>)) -> u64 {
+    pub fn consume(&mut self, mut each: impl FnMut(PerfRecord<'_>)) -> u64 {
         self.ready = self.rings.keys().copied().collect();
         let mut count = 0;
         while let Some(event) = self.next() {
-            count += u64::from(matches!(event, PerfEvent::Sample { .. }));
+            count += u64::from(matches!(event, PerfRecord::Sample { .. }));
             each(event);
         }
         count

@@ -10,13 +10,13 @@ use super::poller::wait_one;
 use crate::maps::{Map, MapError, Mismatch, Plain};
 use crate::sys::SysError;
 use crate::sys::map::flags;
-use crate::sys::ring::{Ready, Ring};
+use crate::sys::ring::{Reading, Ready, Ring};
 use crate::uapi::MapType;
 
 /// The consumer of a `BPF_MAP_TYPE_RINGBUF`.
 ///
-/// There must be one consumer of a ring: a second, in this process or another, would move the position under the
-/// first one's feet.
+/// There must be one consumer of a ring: a second would move the position under the first one's feet. In this process it
+/// is refused; another process that holds the map is trusted, unless records are [copied](RingBuf::copying).
 ///
 /// The kernel does not count what it drops: a program whose reservation fails is told so, and only it can count.
 /// [`RingBuf::positions`] shows how full the ring is.
@@ -86,15 +86,28 @@ impl RingBuf {
     /// Maps a ring buffer and begins where its last consumer ended.
     ///
     /// # Errors
-    /// The map is of another type, or cannot be mapped to be written.
+    /// The map is of another type, or cannot be mapped to be written; `EBUSY` if this process reads it already.
     pub fn new(map: Map) -> Result<RingBuf, MapError> {
+        RingBuf::reading(map, Reading::Lent)
+    }
+
+    /// The same, with a copy of each record instead of a loan: for a ring whose memory others may change, because they
+    /// hold the map too and are not trusted. Several such readers in a process share the records among them.
+    ///
+    /// # Errors
+    /// As for [`RingBuf::new`]; `EBUSY` if this process has a reader that lends.
+    pub fn copying(map: Map) -> Result<RingBuf, MapError> {
+        RingBuf::reading(map, Reading::Copied)
+    }
+
+    fn reading(map: Map, how: Reading) -> Result<RingBuf, MapError> {
         let info = map.info();
         if info.map_type != MapType::Ringbuf {
             let mismatch = Mismatch::Type { expected: &[MapType::Ringbuf], found: info.map_type };
             return Err(MapError::Mismatch { map: map.name().into(), mismatch });
         }
         let overwrite = info.flags & flags::RB_OVERWRITE != 0;
-        let ring = Ring::new(&map, info.max_entries as usize, overwrite);
+        let ring = Ring::new(&map.fd, info.max_entries as usize, overwrite, how);
         let ring = ring.map_err(MapError::sys(&map, "map the memory of"))?;
         Ok(RingBuf { map, ring })
     }

@@ -58,11 +58,10 @@ impl RingWatch {
 
     /// How far it is now.
     pub fn level(&self) -> RingLevel {
-        let word = |page: &SharedMapping, nth: usize| page.load_word(nth * size_of::<usize>()).unwrap_or(0);
         RingLevel {
-            consumed: word(&self.consumer, 0) as u64,
-            produced: word(&self.producer, 0) as u64,
-            overwritten: if self.overwrite { word(&self.producer, 2) as u64 } else { 0 },
+            consumed: self.consumer.position(0) as u64,
+            produced: self.producer.position(0) as u64,
+            overwritten: if self.overwrite { self.producer.position(2) as u64 } else { 0 },
             size: self.size,
         }
     }

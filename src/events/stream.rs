@@ -10,7 +10,7 @@ use futures_core::Stream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::perf::{PerfBuffer, PerfEvent};
+use super::perf::{PerfBuffer, PerfRecord};
 use super::ring::RingBuf;
 use crate::maps::MapError;
 
@@ -51,7 +51,8 @@ impl Stream for RingStream {
 
 /// An event of a perf buffer, with a copy of its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PerfEventOwned {
+#[doc(alias = "PerfEventOwned")]
+pub enum PerfRecordOwned {
     /// What a program wrote.
     Sample {
         /// On which CPU.
@@ -75,12 +76,12 @@ pub enum PerfEventOwned {
     },
 }
 
-impl From<PerfEvent<'_>> for PerfEventOwned {
-    fn from(event: PerfEvent<'_>) -> PerfEventOwned {
+impl From<PerfRecord<'_>> for PerfRecordOwned {
+    fn from(event: PerfRecord<'_>) -> PerfRecordOwned {
         match event {
-            PerfEvent::Sample { cpu, data } => PerfEventOwned::Sample { cpu, data: data.to_vec() },
-            PerfEvent::Lost { cpu, count } => PerfEventOwned::Lost { cpu, count },
-            PerfEvent::Other { cpu, kind } => PerfEventOwned::Other { cpu, kind },
+            PerfRecord::Sample { cpu, data } => PerfRecordOwned::Sample { cpu, data: data.to_vec() },
+            PerfRecord::Lost { cpu, count } => PerfRecordOwned::Lost { cpu, count },
+            PerfRecord::Other { cpu, kind } => PerfRecordOwned::Other { cpu, kind },
         }
     }
 }
@@ -109,7 +110,7 @@ impl PerfStream {
 }
 
 impl Stream for PerfStream {
-    type Item = Result<PerfEventOwned, MapError>;
+    type Item = Result<PerfRecordOwned, MapError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();

@@ -35,62 +35,46 @@ pub struct UserRingBuf {
 /// of what comes after it.
 #[derive(Debug)]
 #[must_use = "a record that is not committed is discarded"]
-pub struct Slot<'r> {
-    ring: &'r mut UserRing,
-    reserved: Reserved,
-    finished: bool,
-}
+#[doc(alias = "Slot")]
+pub struct Reservation<'r>(Reserved<'r>);
 
-impl Slot<'_> {
+impl Reservation<'_> {
     /// Gives the record to the programs.
-    pub fn commit(mut self) {
-        self.finish(false);
+    pub fn commit(self) {
+        self.0.commit();
     }
 
     /// Marks the record as void; its room is used up until a program has skipped it.
-    pub fn discard(mut self) {
-        self.finish(true);
-    }
-
-    fn finish(&mut self, discard: bool) {
-        if !self.finished {
-            self.ring.finish(self.reserved, discard);
-            self.finished = true;
-        }
+    pub fn discard(self) {
+        drop(self);
     }
 }
 
-impl Deref for Slot<'_> {
+impl Deref for Reservation<'_> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        self.ring.shown(self.reserved)
+        self.0.data()
     }
 }
 
-impl DerefMut for Slot<'_> {
+impl DerefMut for Reservation<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.ring.data(self.reserved)
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.finish(true);
+        self.0.data_mut()
     }
 }
 
 impl UserRingBuf {
-    /// Maps a user ring buffer. There must be one producer.
+    /// Maps a user ring buffer. There must be one producer: a second in this process is refused.
     ///
     /// # Errors
-    /// The map is of another type, or cannot be mapped to be written.
+    /// The map is of another type, or cannot be mapped to be written; `EBUSY` if this process has a producer of it.
     pub fn new(map: Map) -> Result<UserRingBuf, MapError> {
         let info = map.info();
         if info.map_type != MapType::UserRingbuf {
             let mismatch = Mismatch::Type { expected: &[MapType::UserRingbuf], found: info.map_type };
             return Err(MapError::Mismatch { map: map.name().into(), mismatch });
         }
-        let ring = UserRing::new(&map, info.max_entries as usize);
+        let ring = UserRing::new(&map.fd, info.max_entries as usize);
         let ring = ring.map_err(MapError::sys(&map, "map the memory of"))?;
         Ok(UserRingBuf { map, ring })
     }
@@ -99,9 +83,8 @@ impl UserRingBuf {
     ///
     /// # Errors
     /// `E2BIG` if there never will be room for so many bytes.
-    pub fn reserve(&mut self, len: usize) -> Result<Option<Slot<'_>>, SysError> {
-        let reserved = self.ring.reserve(len)?;
-        Ok(reserved.map(|reserved| Slot { ring: &mut self.ring, reserved, finished: false }))
+    pub fn reserve(&mut self, len: usize) -> Result<Option<Reservation<'_>>, SysError> {
+        Ok(self.ring.reserve(len)?.map(Reservation))
     }
 
     /// Reserves a record of `len` bytes, and waits for room until the time is over (`None` then); without a time
@@ -110,19 +93,16 @@ impl UserRingBuf {
         &mut self,
         len: usize,
         timeout: Option<Duration>,
-    ) -> Result<Option<Slot<'_>>, SysError> {
+    ) -> Result<Option<Reservation<'_>>, SysError> {
         let until = timeout.and_then(|t| Instant::now().checked_add(t));
-        let reserved = loop {
-            if let Some(reserved) = self.ring.reserve(len)? {
-                break Some(reserved);
-            }
+        while !self.ring.has_room(len)? {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if timeout.is_some() && left.is_none_or(|left| left.is_zero()) {
-                break None;
+                return Ok(None);
             }
             wait_one(self.map.as_fd(), PollFlags::POLLOUT, left)?;
-        };
-        Ok(reserved.map(|reserved| Slot { ring: &mut self.ring, reserved, finished: false }))
+        }
+        self.reserve(len)
     }
 
     /// Writes a whole record; false if there is no room now.

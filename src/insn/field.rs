@@ -83,7 +83,7 @@ impl From<FieldAt> for Mem {
     }
 }
 
-/// A structure of the kernel by its C names, for what reads text: see [`layout`].
+/// A structure of the kernel by its C names, for what reads text: see [`layout`](super::layout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// The name of the `struct`.
@@ -92,22 +92,6 @@ pub struct Layout {
     pub bytes: i16,
     /// The fields: C name, offset and size in bytes.
     pub fields: &'static [(&'static str, i16, usize)],
-}
-
-/// The structures of [`net`](super::net) and [`ctx`](super::ctx).
-pub fn layouts() -> impl Iterator<Item = &'static Layout> {
-    super::net::LAYOUTS.iter().chain(super::ctx::LAYOUTS)
-}
-
-/// The structure of a C name.
-///
-/// ```
-/// let md = rawbpf::insn::layout("xdp_md").unwrap();
-/// assert_eq!(md.bytes, 24);
-/// assert_eq!(md.fields[1], ("data_end", 4, 4));
-/// ```
-pub fn layout(name: &str) -> Option<&'static Layout> {
-    layouts().find(|l| l.name == name)
 }
 
 /// Declares structures: a module each, a constant a field, and the table of all.

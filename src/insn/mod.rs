@@ -275,6 +275,7 @@ mod field;
 mod fmt;
 mod helper;
 mod inst;
+mod layouts;
 pub mod net;
 mod op;
 pub mod raw;
@@ -284,11 +285,12 @@ pub mod text;
 pub use asm::{Asm, AsmError};
 pub use code::{Code, CodeFunc, CodeRef, LineRef, RefKind};
 pub use decode::{DecodeError, Part};
-pub use disasm::{Listing, Symbols};
+pub use disasm::{Listing, SymbolNames};
 pub use encode::Encoded;
-pub use field::{Field, FieldAt, Layout, layout, layouts};
+pub use field::{Field, FieldAt, Layout};
 pub use helper::Helper;
 pub use inst::{Callee, Imm64, Insn};
+pub use layouts::{layout, layouts};
 pub use op::{AluOp, AtomicOp, Bits, Cast, JmpOp, SignExtend, SwapOp};
 pub use raw::RawInsn;
 pub use reg::{InsnIx, Mem, Narrow, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, Reg, Size, Source, Width};
@@ -299,7 +301,7 @@ pub mod prelude {
     pub use super::Size::{B, DW, H, W};
     pub use super::Width::{W32, W64};
     pub use super::asm::{
-        Asm, AsmError, Bounds, External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value,
+        Asm, AsmError, Bounds, CallTarget, External, Func, Label, Wide, external, kfunc, ksym, map, map_value,
     };
     pub use super::ctx::*;
     pub use super::net::*;

@@ -6,44 +6,11 @@
 //! everything that prevents asking, such as missing privileges, is *unknown*, and unknown never stops a
 //! load: the real call will tell.
 
-use std::fmt;
+use super::answer::Answer;
 use std::sync::OnceLock;
 
 use super::{Kernel, probe};
 use crate::uapi::Release;
-
-/// Whether a kernel has a feature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It does.
-    Yes,
-    /// It does not, and why that is known.
-    No(String),
-    /// It could not be found out, and why.
-    Unknown(String),
-}
-
-impl Answer {
-    /// True unless the kernel is known not to have it.
-    pub fn allows(&self) -> bool {
-        !matches!(self, Answer::No(_))
-    }
-
-    /// True if the kernel is known not to have it.
-    pub fn is_no(&self) -> bool {
-        matches!(self, Answer::No(_))
-    }
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Answer::Yes => f.write_str("yes"),
-            Answer::No(why) => write!(f, "no ({why})"),
-            Answer::Unknown(why) => write!(f, "unknown ({why})"),
-        }
-    }
-}
 
 /// A row of the feature table.
 pub struct FeatureDef {

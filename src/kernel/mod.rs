@@ -23,9 +23,10 @@ use std::sync::{Arc, OnceLock};
 
 use crate::btf::{Btf, BtfError};
 use crate::bytes::Endian;
-use crate::sys::{self, Errno, Mapping, ObjectKind, SysError};
+use crate::sys::{self, BtfFd, Errno, Mapping, ObjectKind, SysError};
 use crate::uapi::Release;
 
+mod answer;
 pub mod feature;
 mod kconfig;
 mod ksyms;
@@ -34,7 +35,8 @@ mod probe;
 mod release;
 pub mod survey;
 
-pub use feature::{Answer, Feature};
+pub use answer::Answer;
+pub use feature::Feature;
 pub use kconfig::Kconfig;
 pub use ksyms::{Symbol, Symbols};
 pub use release::release_text;
@@ -45,7 +47,7 @@ pub use release::release_text;
 pub enum KernelError {
     /// No BTF was found for this kernel.
     #[error(
-        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; for accesses to fields (CO-RE) give one with --btf FILE"
+        "this kernel has no BTF: /sys/kernel/btf/vmlinux does not exist (the kernel was built without CONFIG_DEBUG_INFO_BTF) and none of {searched} has any; accesses to fields (CO-RE) need it"
     )]
     NoBtf {
         /// Where it was looked for.
@@ -197,8 +199,15 @@ impl Kernel {
     }
 
     /// How many CPUs it can ever have.
-    pub fn possible_cpus(&self) -> u32 {
-        *self.possible_cpus.get_or_init(|| sys::possible_cpus() as u32)
+    ///
+    /// # Errors
+    /// The running kernel does not say ([`sys::possible_cpus`]).
+    pub fn possible_cpus(&self) -> Result<u32, SysError> {
+        if let Some(known) = self.possible_cpus.get() {
+            return Ok(*known);
+        }
+        let cpus = sys::possible_cpus()? as u32;
+        Ok(*self.possible_cpus.get_or_init(|| cpus))
     }
 
     /// Whether it has a feature.
@@ -297,14 +306,11 @@ const SYSFS: &str = "/sys/kernel/btf/vmlinux";
 fn read_btf(path: &Path) -> Result<Arc<Btf>, KernelError> {
     let unreadable = |e: std::io::Error| KernelError::BtfUnreadable { path: path.into(), errno: e.into() };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let len = file.metadata().map_err(unreadable)?.len() as usize;
     let damaged = |source| KernelError::BtfDamaged { path: path.into(), source };
-    // sysfs files can be mapped since 6.16; other files may change under a mapping, so they are read.
-    if path.starts_with("/sys") {
-        if let Ok(mapping) = Mapping::of_constant_file(&file, len) {
-            let shared: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(mapping);
-            return Btf::parse(shared).map(Arc::new).map_err(damaged);
-        }
+    // The kernel's own types can be mapped since 6.16; other files may change under a mapping, so they are read.
+    if let Ok(mapping) = Mapping::of_kernel_types(&file) {
+        let shared: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(mapping);
+        return Btf::parse(shared).map(Arc::new).map_err(damaged);
     }
     let at_once = (path == Path::new(SYSFS)).then(vmlinux_object).flatten();
     let bytes = at_once.map_or_else(|| std::fs::read(path).map_err(unreadable), Ok)?;
@@ -316,7 +322,7 @@ fn read_btf(path: &Path) -> Result<Arc<Btf>, KernelError> {
 /// The bytes of the BTF object `vmlinux`, which is the first of most kernels (since 5.11, with `CAP_SYS_ADMIN`): one
 /// call, where sysfs gives a page at a time.
 fn vmlinux_object() -> Option<Vec<u8>> {
-    let fd = sys::fd_by_id(ObjectKind::Btf, 1).ok()?;
+    let fd = BtfFd::by_id(1).ok()?;
     let info = sys::btf_info(&fd).ok()?;
     (info.kernel && info.name == "vmlinux").then(|| sys::btf_bytes(&fd).ok()).flatten()
 }
@@ -334,7 +340,7 @@ fn read_modules(base: &Arc<Btf>) -> Vec<Module> {
     while let Ok(Some(next)) = sys::next_id(ObjectKind::Btf, id) {
         id = next;
         // The object may be gone by now, or be unreadable: neither is a reason to do without the others.
-        let Ok(fd) = sys::fd_by_id(ObjectKind::Btf, id) else { continue };
+        let Ok(fd) = BtfFd::by_id(id) else { continue };
         let Ok(info) = sys::btf_info(&fd) else { continue };
         if !info.kernel || info.name == "vmlinux" || info.name.is_empty() {
             continue;

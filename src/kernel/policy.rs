@@ -105,8 +105,8 @@ pub fn is_unprivileged(prog_type: ProgType) -> bool {
 pub struct Policy {
     /// The effective capabilities, as bits.
     pub caps: Option<u64>,
-    /// The process is in another user namespace than the machine's first.
-    pub user_namespace: bool,
+    /// The process is in another user namespace than the machine's first; `None` if that cannot be told.
+    pub user_namespace: Option<bool>,
     /// 0: no seccomp, 1: strict, 2: a filter.
     pub seccomp: Option<u32>,
     /// `kernel.unprivileged_bpf_disabled`: 0 allowed, 1 and 2 forbidden.
@@ -137,7 +137,7 @@ impl Policy {
             unprivileged_bpf_disabled: sysctl("kernel/unprivileged_bpf_disabled"),
             lockdown: lockdown(),
             perf_event_paranoid: sysctl("kernel/perf_event_paranoid"),
-            memlock: getrlimit(Resource::RLIMIT_MEMLOCK).ok().map(|l| l.0).filter(|l| *l != RLIM_INFINITY),
+            memlock: memlock(),
             lsm: lsm.trim().split(',').filter(|m| !m.is_empty()).map(String::from).collect(),
             jit: sysctl("net/core/bpf_jit_enable"),
         }
@@ -184,9 +184,16 @@ impl Policy {
 #[doc(alias = "PROC_USER_INIT_INO")]
 const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 
-/// Whether this process is in another user namespace than the initial one.
-pub(crate) fn in_user_namespace() -> bool {
-    fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() != INITIAL_USER_NAMESPACE)
+/// Whether this process is in another user namespace than the initial one; `None` without /proc.
+pub(crate) fn in_user_namespace() -> Option<bool> {
+    fs::metadata("/proc/self/ns/user").ok().map(|namespace| namespace.ino() != INITIAL_USER_NAMESPACE)
+}
+
+/// The soft limit of locked memory; `None` if there is none.
+fn memlock() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_MEMLOCK).ok()?;
+    #[allow(clippy::useless_conversion, reason = "it is of 32 bit on machines of 32 bit")]
+    (soft != RLIM_INFINITY).then(|| soft.into())
 }
 
 /// `none [integrity] confidentiality`: the mode in brackets.

@@ -2,12 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
-use super::feature::Answer;
+use super::answer::Answer;
 use super::ksyms::Symbols;
 use crate::btf::{BtfBuilder, BtfError, Def, FuncLinkage, IntEncoding, Secinfo, TypeId, VarLinkage};
 use crate::bytes::Endian;
 use crate::insn::prelude::*;
-use crate::sys::attr::{self, Fd, LinkCreate, ObjName};
+use crate::sys::attr::{self, Fd, LinkCreate, ObjName, TargetFd};
 use crate::sys::map::flags;
 use crate::sys::{self, Errno, ProgLoadParts, SysError};
 use crate::uapi::{AttachType, MapType, ProgType};
@@ -34,7 +34,7 @@ pub(super) fn load(
     insns: &[[u8; 8]],
 ) -> Result<OwnedFd, SysError> {
     let parts = ProgLoadParts { insns, license: Some(c"GPL"), ..Default::default() };
-    sys::prog_load(attr::ProgLoad { prog_type, ..head }, parts, &mut []).fd
+    sys::prog_load(attr::ProgLoad { prog_type, ..head }, parts, &mut []).fd.map(OwnedFd::from)
 }
 
 fn load_code(prog_type: ProgType, a: Asm) -> Result<OwnedFd, SysError> {
@@ -123,7 +123,7 @@ pub(super) fn wide_map_offset() -> Answer {
             map_flags: flags::MMAPABLE,
             ..Default::default()
         })?;
-        let _memory = sys::ArenaMapping::new(&arena, 0, (OFFSET + page) as usize)?;
+        let _memory = sys::SharedMapping::at(&arena, 0, (OFFSET + page) as usize)?;
         let mut a = Asm::new();
         a.lddw(R1, Imm64::MapValue { fd: Fd::of(&arena).raw(), off: OFFSET });
         load_code(ProgType::SocketFilter, a)
@@ -136,13 +136,13 @@ pub(super) fn perf_link() -> Answer {
         let prog = load_code(ProgType::Tracepoint, Asm::new())?;
         let attach_type = AttachType::PerfEvent;
         // Target -1 is no descriptor: a kernel with such links says EBADF, an older one EINVAL.
-        let mut link = LinkCreate {
+        let link = LinkCreate {
             prog_fd: Fd::of(&prog),
-            target_fd: Fd::ifindex(u32::MAX),
+            target_fd: TargetFd::ifindex(u32::MAX),
             attach_type,
             ..Default::default()
         };
-        match sys::link_create(&mut link) {
+        match sys::link_create(&link) {
             Err(e) if e.errno == Errno::EBADF => Ok(()),
             other => other.map(drop),
         }
@@ -157,7 +157,6 @@ pub(super) fn syscall_wrapper() -> Answer {
     }
     let wrapped = symbols
         .all()
-        .iter()
         .any(|s| s.name.starts_with("__") && s.name.ends_with("_sys_bpf") && s.name != "__se_sys_bpf");
     if wrapped { Answer::Yes } else { Answer::No("/proc/kallsyms has no __ARCH_sys_bpf".into()) }
 }
@@ -286,9 +285,9 @@ pub(super) fn uprobe_multi() -> Answer {
         let link = |pid: u32| {
             // "/" is no file with code: EBADF from a kernel that has such links. Those before 6.8 looked
             // at the process only after that, and got it wrong; the newer ones say EINVAL for pid -1.
-            let extra = attr::LinkExtra::uprobe_multi(c"/", &[0], attr::Ptr::NULL, attr::Ptr::NULL, 0, pid);
-            let mut link = LinkCreate { prog_fd: Fd::of(&prog), attach_type, extra, ..Default::default() };
-            sys::link_create(&mut link)
+            let extra = attr::LinkExtra::uprobe_multi(c"/", &[0], &[], &[], 0, pid).unwrap_or_default();
+            let link = LinkCreate { prog_fd: Fd::of(&prog), attach_type, extra, ..Default::default() };
+            sys::link_create(&link)
         };
         match link(0) {
             Err(e) if e.errno == Errno::EBADF => {}

@@ -17,7 +17,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::feature::Answer;
+use super::answer::Answer;
 use super::{Kernel, probe};
 use crate::btf::{Btf, BtfKind, Kind, KindSet, TypeId};
 use crate::insn::prelude::*;

@@ -27,14 +27,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::info::{self, Hook};
 use super::order::{Order, REPLACE, RawOrder, Via};
+use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
 use crate::sys::{self, Errno, HookPrograms, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
@@ -338,7 +338,7 @@ fn id(cgroup: &OwnedFd) -> Result<u64, SysError> {
 
 /// The programs at a hook of this very group.
 pub(super) fn query(cgroup: &OwnedFd, attach_type: AttachType) -> Result<HookPrograms, SysError> {
-    sys::prog_query(Fd::of(cgroup), attach_type, 0)
+    sys::prog_query(TargetFd::of(cgroup), attach_type, 0)
 }
 
 /// Program and link (0 without) of each program that stands at a hook. The kernel lists the programs, and which of
@@ -369,9 +369,9 @@ struct At<'a> {
 
 impl At<'_> {
     fn link(&self, order: RawOrder) -> Result<Link, AttachError> {
-        let made = sys::link_create(&mut LinkCreate {
+        let made = sys::link_create(&LinkCreate {
             prog_fd: Fd::of(self.attempt.program),
-            target_fd: Fd::of(self.cgroup),
+            target_fd: TargetFd::of(self.cgroup),
             attach_type: self.attach_type,
             flags: order.flags,
             extra: LinkExtra::ordered(order.relative, order.revision),

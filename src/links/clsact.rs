@@ -16,10 +16,10 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, Needs};
 use super::filter::{self, Both, EGRESS, Filter, INGRESS, NewFilter, Qdisc};
 use super::interface::Interface;
 use super::order::{Anchor, Place};
+use super::refusal::{Attempt, Needs};
 use super::tc::{Direction, Tc};
 use super::{AttachError, Link, Undo};
 use crate::kernel::policy::Cap;

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::netns::Home;
 use super::{Link, Undo};
 use crate::progs::Program;
-use crate::sys::attr::{Fd, ProgAttach, ProgDetach};
+use crate::sys::attr::{Fd, ProgAttach, ProgDetach, TargetFd};
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::AttachType;
 
@@ -87,12 +87,12 @@ impl Spot {
     /// Calls `act` with the target, in the right network namespace.
     pub(super) fn act<T: Send>(
         &self,
-        act: impl FnOnce(Fd<'_>) -> Result<T, SysError> + Send,
+        act: impl FnOnce(TargetFd<'_>) -> Result<T, SysError> + Send,
     ) -> Result<T, SysError> {
         match self {
-            Spot::Fd(fd) => act(Fd::of(fd)),
-            Spot::Interface(index, home) => home.act(|| act(Fd::ifindex(*index))),
-            Spot::Netns(home) => home.act(|| act(Fd::NONE)),
+            Spot::Fd(fd) => act(TargetFd::of(fd)),
+            Spot::Interface(index, home) => home.act(|| act(TargetFd::ifindex(*index))),
+            Spot::Netns(home) => home.act(|| act(TargetFd::NONE)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a program could not be attached: the hook, the cause, and what to do.
 
-use super::HookError;
+use super::remedy::Remedy;
 use crate::sys::SysError;
 
 /// Why a program could not be attached.
@@ -36,8 +36,10 @@ pub enum AttachError {
         hook: String,
         /// What is there: program, id, mode.
         holder: String,
-        /// What to do.
+        /// Why that is in the way: it begins with a blank or a punctuation mark, or is empty.
         advice: String,
+        /// What to do, where `advice` does not say it.
+        remedy: Option<Remedy>,
     },
     /// What was named as the target is not there.
     #[error("cannot attach `{program}`: {why}")]
@@ -58,6 +60,8 @@ pub enum AttachError {
         hook: String,
         /// Why, and what to do.
         why: String,
+        /// What to do, where `why` does not say it.
+        remedy: Option<Remedy>,
     },
     /// The caller lacks a capability.
     #[error("cannot attach `{program}` to {hook}: this takes {missing}, which this process does not have")]
@@ -97,6 +101,8 @@ pub enum AttachError {
         hook: String,
         /// What is missing.
         why: String,
+        /// What to do, where `why` does not say it.
+        remedy: Option<Remedy>,
     },
     /// A file that the attachment depends on could not be read.
     #[error("cannot attach `{program}` to {hook}: {path} {why}")]
@@ -121,5 +127,42 @@ pub enum AttachError {
         source: SysError,
         /// The reason, if it could be found: it begins with `: ` or is empty.
         why: String,
+        /// What to do, where `why` does not say it.
+        remedy: Option<Remedy>,
     },
+}
+
+impl AttachError {
+    /// What to do about it, if that is known.
+    pub fn remedy(&self) -> Option<&Remedy> {
+        match self {
+            AttachError::Taken { remedy, .. }
+            | AttachError::WrongTarget { remedy, .. }
+            | AttachError::Unsupported { remedy, .. }
+            | AttachError::Refused { remedy, .. } => remedy.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// With what to do about it.
+    pub(super) fn with(mut self, cure: Option<Remedy>) -> AttachError {
+        if let AttachError::Taken { remedy, .. }
+        | AttachError::WrongTarget { remedy, .. }
+        | AttachError::Unsupported { remedy, .. }
+        | AttachError::Refused { remedy, .. } = &mut self
+        {
+            *remedy = cure;
+        }
+        self
+    }
+}
+
+/// A section name that does not describe a hook.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{section}` does not say where to attach: {why}")]
+pub struct HookError {
+    /// The section name.
+    pub section: String,
+    /// What is wrong with it.
+    pub why: String,
 }

@@ -4,10 +4,8 @@
 //! kernel may know a link type without telling about it (perf events before 6.6, say); its fields are then empty, and
 //! never made up.
 
-use std::os::fd::AsFd;
-
 use crate::sys::info::RawLinkInfo;
-use crate::sys::{self, Errno, LinkTargets, ObjectKind, SysError};
+use crate::sys::{self, Errno, LinkFd, LinkTargets, ObjectKind, SysError};
 use crate::uapi::{AttachType, LinkType};
 
 /// What the kernel keeps about a link.
@@ -241,15 +239,15 @@ pub enum PerfHook {
 
 impl LinkInfo {
     /// Asks about an open link.
-    pub fn of(fd: impl AsFd) -> Result<LinkInfo, SysError> {
-        let raw = sys::link_info(&fd)?;
-        let hook = hook(&fd, &raw)?;
+    pub fn of(fd: &LinkFd) -> Result<LinkInfo, SysError> {
+        let raw = sys::link_info(fd)?;
+        let hook = hook(fd, &raw)?;
         Ok(LinkInfo { id: raw.id, link_type: raw.link_type, prog_id: raw.prog_id, hook })
     }
 }
 
 /// Reads the part of the info that depends on the link type.
-fn hook(fd: impl AsFd, raw: &RawLinkInfo) -> Result<Hook, SysError> {
+fn hook(fd: &LinkFd, raw: &RawLinkInfo) -> Result<Hook, SysError> {
     Ok(match raw.link_type {
         LinkType::Xdp => Hook::Xdp { ifindex: raw.u32_at(0) },
         LinkType::Tcx => Hook::Tcx { ifindex: raw.u32_at(0), attach_type: raw.attach_type_at(1) },
@@ -271,7 +269,7 @@ fn hook(fd: impl AsFd, raw: &RawLinkInfo) -> Result<Hook, SysError> {
         },
         LinkType::TracingMulti => tracing_multi(fd)?,
         LinkType::RawTracepoint => {
-            let (raw, name) = sys::link_info_with_name(fd, 0)?;
+            let (raw, name) = sys::link_info_with_name(fd)?;
             Hook::RawTracepoint { name, cookie: raw.u64_at(2) }
         }
         LinkType::Iter => iter(fd)?,
@@ -283,8 +281,8 @@ fn hook(fd: impl AsFd, raw: &RawLinkInfo) -> Result<Hook, SysError> {
     })
 }
 
-fn iter(fd: impl AsFd) -> Result<Hook, SysError> {
-    let (raw, name) = sys::link_info_with_name(fd, 0)?;
+fn iter(fd: &LinkFd) -> Result<Hook, SysError> {
+    let (raw, name) = sys::link_info_with_name(fd)?;
     // Which member of the union is set goes by the name alone.
     let over = match name.as_str() {
         "bpf_map_elem" | "bpf_sk_storage_map" | "sockmap" => IterOver::Map(raw.u32_at(3)),
@@ -295,7 +293,7 @@ fn iter(fd: impl AsFd) -> Result<Hook, SysError> {
     Ok(Hook::Iter { name, over })
 }
 
-fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfHook, SysError> {
+fn perf_event(fd: &LinkFd, head: &RawLinkInfo) -> Result<PerfHook, SysError> {
     // `enum bpf_perf_event_type`
     const UPROBE: u32 = 1;
     const URETPROBE: u32 = 2;
@@ -307,7 +305,7 @@ fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfHook, SysError> {
     if kind == 0 {
         return Ok(PerfHook::Unknown);
     }
-    let (raw, name) = sys::link_info_with_name(fd, 1)?;
+    let (raw, name) = sys::link_info_with_name(fd)?;
     Ok(match kind {
         UPROBE | URETPROBE => PerfHook::Uprobe {
             is_return: kind == URETPROBE,
@@ -330,7 +328,7 @@ fn perf_event(fd: impl AsFd, head: &RawLinkInfo) -> Result<PerfHook, SysError> {
     })
 }
 
-fn kprobe_multi(fd: impl AsFd) -> Result<Hook, SysError> {
+fn kprobe_multi(fd: &LinkFd) -> Result<Hook, SysError> {
     /// `BPF_F_KPROBE_MULTI_RETURN`
     const RETURN: u32 = 1;
     let (raw, targets) = sys::kprobe_multi_targets(fd)?;
@@ -338,7 +336,7 @@ fn kprobe_multi(fd: impl AsFd) -> Result<Hook, SysError> {
     Ok(Hook::KprobeMulti { is_return, count: raw.u32_at(2), missed: raw.u64_at(2), targets })
 }
 
-fn uprobe_multi(fd: impl AsFd) -> Result<Hook, SysError> {
+fn uprobe_multi(fd: &LinkFd) -> Result<Hook, SysError> {
     /// `BPF_F_UPROBE_MULTI_RETURN`
     const RETURN: u32 = 1;
     let (raw, path, targets) = sys::uprobe_multi_targets(fd)?;
@@ -346,7 +344,7 @@ fn uprobe_multi(fd: impl AsFd) -> Result<Hook, SysError> {
     Ok(Hook::UprobeMulti { is_return, path, pid: raw.u32_at(11), count: raw.u32_at(9), targets })
 }
 
-fn tracing_multi(fd: impl AsFd) -> Result<Hook, SysError> {
+fn tracing_multi(fd: &LinkFd) -> Result<Hook, SysError> {
     let (raw, targets) = sys::tracing_multi_targets(fd)?;
     Ok(Hook::TracingMulti { attach_type: raw.attach_type_at(0), target_obj_id: raw.u32_at(2), targets })
 }
@@ -371,7 +369,7 @@ pub(crate) fn list_each() -> Result<Vec<Listed>, SysError> {
             Err(e) if e.errno == Errno::EINVAL => return Ok(out),
             Err(e) => return Err(e),
         }
-        match sys::fd_by_id(ObjectKind::Link, id) {
+        match LinkFd::by_id(id) {
             // Gone again, or just being made: its id is taken before it is attached.
             Err(e) if [Errno::ENOENT, Errno::EAGAIN].contains(&e.errno) => {}
             Err(e) => out.push((id, Err(e))),

@@ -13,7 +13,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 
-use super::{AttachError, Hook, IterOver, Link, why};
+use super::remedy::Remedy;
+use super::{AttachError, Hook, IterOver, Link, refusal};
 use crate::kernel::{Kernel, release_text};
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
@@ -71,7 +72,7 @@ impl fmt::Display for Iter {
 
 /// Makes an iterator of a program.
 pub(super) fn attach(kernel: &Kernel, program: &Program, iter: &Iter) -> Result<Link, AttachError> {
-    why::check_type(program, "iterator", ProgType::Tracing)?;
+    refusal::check_type(program, "iterator", ProgType::Tracing)?;
     let refused = |source| explain(kernel, program, iter, source);
     let link = match iter {
         Iter::Everything => create(program, &[]),
@@ -98,6 +99,7 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, iter: &Iter) -> Result<
                 "iterators over one process came with Linux 6.1, and this kernel is {}",
                 release_text()
             ),
+            remedy: None,
         });
     }
     Ok(link)
@@ -118,7 +120,7 @@ fn over_fd(program: &Program, fd: BorrowedFd<'_>, order: u32) -> Result<Link, Sy
 }
 
 fn create(program: &Program, info: &[u8]) -> Result<Link, SysError> {
-    let fd = sys::link_create(&mut LinkCreate {
+    let fd = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
         attach_type: AttachType::TraceIter,
         extra: LinkExtra::iter(info),
@@ -129,9 +131,7 @@ fn create(program: &Program, info: &[u8]) -> Result<Link, SysError> {
 
 fn explain(kernel: &Kernel, program: &Program, iter: &Iter, source: SysError) -> AttachError {
     let guess = match (source.errno, iter) {
-        (Errno::EBADF, Iter::Everything) => {
-            "this iterator walks over the elements of a map; name one with --map"
-        }
+        (Errno::EBADF, Iter::Everything) => "this iterator walks over the elements of a map",
         (Errno::EINVAL, Iter::Everything) => "this iterator has to be told what to walk over",
         (Errno::EINVAL | Errno::EACCES, Iter::Map(_)) => {
             "the map is of a type that this iterator does not walk over, or its elements are smaller than the program reads"
@@ -142,5 +142,6 @@ fn explain(kernel: &Kernel, program: &Program, iter: &Iter, source: SysError) ->
         (Errno::ESRCH, _) => "there is no such process",
         _ => "",
     };
-    why::refused_because(kernel, program, iter, source, &[], guess)
+    let remedy = matches!((source.errno, iter), (Errno::EBADF, Iter::Everything)).then_some(Remedy::NameMap);
+    refusal::refused_because(kernel, program, iter, source, &[], guess).with(remedy)
 }

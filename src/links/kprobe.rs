@@ -16,15 +16,15 @@
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::fmt;
-use std::fs;
 use std::os::fd::OwnedFd;
+use std::{fmt, fs};
 
+use super::nearest::nearest;
 use super::tracefs::{self, WrittenProbe};
-use super::{AttachError, Link, perf_link, why};
+use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::{Kernel, Symbol};
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, Sampling, SysError, perf_type};
+use crate::sys::{self, Errno, PerfAttr, Sampling, SysError, perf_type};
 use crate::uapi::ProgType;
 
 /// A kernel function to probe. Linux 4.1; `Cookie`s since 5.15.
@@ -139,14 +139,14 @@ const OPTIONS: &[&str] = &["KPROBES", "KPROBE_EVENTS", "BPF_EVENTS"];
 
 /// Attaches a program to a function of the kernel.
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Kprobe) -> Result<Link, AttachError> {
-    why::check_type(program, "kprobe", ProgType::Kprobe)?;
+    refusal::check_type(program, "kprobe", ProgType::Kprobe)?;
     let refused = |source| explain(kernel, program, probe, source);
     if probe.via == ProbeVia::Tracefs || pmu("kprobe").is_none() {
         let Some(root) = tracefs::root() else {
-            let options = why::unconfigured(kernel, OPTIONS);
+            let options = refusal::unconfigured(kernel, OPTIONS);
             let why = options.unwrap_or_else(|| tracefs::NOT_MOUNTED.into());
             let (program, hook) = (program.name().into(), probe.to_string());
-            return Err(AttachError::Unsupported { program, hook, why });
+            return Err(AttachError::Unsupported { program, hook, why, remedy: None });
         };
         return written(program, probe, &root).map_err(refused);
     }
@@ -170,7 +170,7 @@ pub(super) fn attach_syscall(
     program: &Program,
     call: &Ksyscall,
 ) -> Result<Link, AttachError> {
-    why::check_type(program, "ksyscall", ProgType::Kprobe)?;
+    refusal::check_type(program, "ksyscall", ProgType::Kprobe)?;
     let base = Kprobe { exit: call.exit, cookie: call.cookie, ..Kprobe::default() };
     let names = || SYSCALL_PREFIXES.iter().map(|prefix| format!("{prefix}{}", call.name));
     if pmu("kprobe").is_none() {
@@ -186,16 +186,16 @@ pub(super) fn attach_syscall(
             Err(e) => return Err(refused(e)),
         }
     }
-    let of = |prefix: &'static str| move |s: &Symbol| s.name.strip_prefix(prefix).map(String::from);
+    let of = |prefix: &'static str| move |s: Symbol<'_>| s.name.strip_prefix(prefix).map(String::from);
     let symbols = kernel.symbols().all();
     let known: Vec<String> =
-        SYSCALL_PREFIXES.iter().flat_map(|prefix| symbols.iter().filter_map(of(prefix))).collect();
+        SYSCALL_PREFIXES.iter().flat_map(|prefix| symbols.clone().filter_map(of(prefix))).collect();
     Err(AttachError::NotFound {
         program: program.name().into(),
         hook: call.to_string(),
         what: "system call",
         name: call.name.clone(),
-        near: why::nearest(&call.name, known.iter().map(String::as_str)),
+        near: nearest(&call.name, known.iter().map(String::as_str)),
     })
 }
 
@@ -226,7 +226,7 @@ pub(super) fn pmu(name: &str) -> Option<(u32, u64)> {
 }
 
 /// A kprobe is of all processes, so one CPU stands for all.
-fn perf_open(event: &PerfEvent<'_>) -> Result<OwnedFd, SysError> {
+fn perf_open(event: &PerfAttr<'_>) -> Result<OwnedFd, SysError> {
     sys::perf_event_open(event, -1, 0)
 }
 
@@ -238,12 +238,12 @@ fn source(probe: &Kprobe) -> Result<(u32, u64), SysError> {
 fn open(probe: &Kprobe, function: &str) -> Result<OwnedFd, SysError> {
     let name = CString::new(function).map_err(|_| SysError::other("perf_event_open", Errno::EINVAL))?;
     let (kind, config) = source(probe)?;
-    perf_open(&PerfEvent::probe(kind, config, &name, probe.offset))
+    perf_open(&PerfAttr::probe(kind, config, &name, probe.offset))
 }
 
 fn open_at(probe: &Kprobe, address: u64) -> Result<OwnedFd, SysError> {
     let (kind, config) = source(probe)?;
-    perf_open(&PerfEvent::probe_at(kind, config, address.wrapping_add(probe.offset)))
+    perf_open(&PerfAttr::probe_at(kind, config, address.wrapping_add(probe.offset)))
 }
 
 /// The address, if that is what was given.
@@ -252,14 +252,12 @@ fn address(probe: &Kprobe) -> Option<u64> {
 }
 
 /// The functions that a probe may mean, by address.
-fn candidates<'k>(kernel: &'k Kernel, probe: &'k Kprobe) -> Vec<&'k Symbol> {
+fn candidates<'k>(kernel: &'k Kernel, probe: &'k Kprobe) -> Vec<Symbol<'k>> {
     let (module, name) = probe.parts();
-    let is_meant = |s: &&Symbol| {
-        s.address != 0
-            && "tTwW".contains(s.kind)
-            && module.is_none_or(|m| s.module.as_deref().unwrap_or("vmlinux") == m)
+    let is_meant = |s: &Symbol<'_>| {
+        s.address != 0 && "tTwW".contains(s.kind) && module.is_none_or(|m| s.module.unwrap_or("vmlinux") == m)
     };
-    let mut out: Vec<&Symbol> = kernel.symbols().named(name).filter(is_meant).collect();
+    let mut out: Vec<Symbol<'_>> = kernel.symbols().named(name).filter(is_meant).collect();
     out.sort_by_key(|s| s.address);
     out
 }
@@ -305,7 +303,7 @@ pub(super) fn attach_written(
 ) -> Result<Link, SysError> {
     use super::Undo as _;
     let attached = probe.id(root).and_then(|id| {
-        let event = PerfEvent::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
+        let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
         let event = sys::perf_event_open(&event, pid, if pid == -1 { 0 } else { -1 })?;
         perf_link::attach(program, vec![event], cookie)
     });
@@ -329,13 +327,10 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
             None if name.len() > 8 && u64::from_str_radix(name, 16).is_ok() => {
                 format!("; an address is written 0x{name}")
             }
-            Some(m) if m != "vmlinux" && !symbols.all().iter().any(|s| s.module.as_deref() == Some(m)) => {
+            Some(m) if m != "vmlinux" && !symbols.all().any(|s| s.module == Some(m)) => {
                 format!("; module `{m}` is not loaded")
             }
-            _ => why::nearest(
-                name,
-                symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str()),
-            ),
+            _ => nearest(name, symbols.all().filter(|s| "tT".contains(s.kind)).map(|s| s.name)),
         };
         let (program, hook) = (program.name().into(), probe.to_string());
         return AttachError::NotFound {
@@ -363,7 +358,7 @@ fn explain(kernel: &Kernel, program: &Program, probe: &Kprobe, source: SysError)
         }
         _ => "",
     };
-    why::refused_because(kernel, program, probe, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, probe, source, OPTIONS, guess)
 }
 
 /// The functions that the kernel's own list keeps probes off. Empty if it cannot be read.

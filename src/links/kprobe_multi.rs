@@ -8,14 +8,14 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::os::fd::OwnedFd;
 
 use super::functions::{self, Traceable};
-use super::{AttachError, Link, Skipped, kprobe, why};
+use super::nearest::nearest;
+use super::{AttachError, Link, SkippedFunction, kprobe, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, KprobePlaces, LinkCreate, LinkExtra, StrPtr};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of the kernel to probe together. Linux 5.18; sessions 6.10.
@@ -75,7 +75,7 @@ const OPTIONS: &[&str] = &["KPROBES", "FPROBE", "BPF_EVENTS"];
 
 /// Attaches a program to many functions.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &KprobeMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "kprobe.multi", ProgType::Kprobe)?;
+    refusal::check_type(program, "kprobe.multi", ProgType::Kprobe)?;
     let refused = |source| explain(kernel, program, multi, source);
     let each = match &multi.functions {
         // A single name: the kernel finds it faster than we do.
@@ -109,10 +109,10 @@ fn by_pattern(
     let refused = |source| explain(kernel, program, multi, source);
     let (name, hook) = (|| program.name().to_string(), || multi.to_string());
     let Some(found) = functions::traceable(kernel, pattern) else {
-        let why = why::unconfigured(kernel, OPTIONS)
-            .or_else(|| why::permission(Errno::EPERM))
+        let why = refusal::unconfigured(kernel, OPTIONS)
+            .or_else(|| refusal::permission(Errno::EPERM))
             .unwrap_or_else(|| super::tracefs::NOT_MOUNTED.into());
-        return Err(AttachError::Unsupported { program: name(), hook: hook(), why });
+        return Err(AttachError::Unsupported { program: name(), hook: hook(), why, remedy: None });
     };
     let (kept_off, found): (Vec<Traceable>, Vec<Traceable>) = {
         let list = kprobe::blacklist();
@@ -135,7 +135,7 @@ fn by_pattern(
     };
     let (link, mut skipped) = functions::attach_most(&found, |f| f.name.clone(), attach).map_err(refused)?;
     let why = "the kernel keeps probes off it";
-    skipped.extend(kept_off.into_iter().map(|f| Skipped { name: f.name, why: why.into() }));
+    skipped.extend(kept_off.into_iter().map(|f| SkippedFunction { name: f.name, why: why.into() }));
     Ok(Link::new(link).skipping(skipped))
 }
 
@@ -147,42 +147,37 @@ fn cookie(multi: &KprobeMulti, n: usize) -> u64 {
     }
 }
 
-fn by_names(program: &Program, multi: &KprobeMulti, items: &[(&str, u64)]) -> Result<OwnedFd, SysError> {
+fn by_names(program: &Program, multi: &KprobeMulti, items: &[(&str, u64)]) -> Result<LinkFd, SysError> {
     let nul = |_| SysError::other("attach to a function", Errno::ENOENT);
     let names: Vec<CString> =
         items.iter().map(|(name, _)| CString::new(*name).map_err(nul)).collect::<Result<_, _>>()?;
-    let pointers: Vec<Ptr<'_, u8>> = names.iter().map(|name| Ptr::to_str(name)).collect();
+    let pointers: Vec<StrPtr<'_>> = names.iter().map(|name| StrPtr::to(name)).collect();
     let cookies: Vec<u64> = items.iter().map(|(_, cookie)| *cookie).collect();
-    create(program, multi, items.len(), Ptr::to(&pointers), Ptr::NULL, &cookies)
+    create(program, multi, KprobePlaces::Names(&pointers), &cookies)
 }
 
-fn by_addresses(program: &Program, multi: &KprobeMulti, items: &[(u64, u64)]) -> Result<OwnedFd, SysError> {
+fn by_addresses(program: &Program, multi: &KprobeMulti, items: &[(u64, u64)]) -> Result<LinkFd, SysError> {
     let (addresses, cookies): (Vec<u64>, Vec<u64>) = items.iter().copied().unzip();
-    create(program, multi, items.len(), Ptr::NULL, Ptr::to(&addresses), &cookies)
+    create(program, multi, KprobePlaces::Addresses(&addresses), &cookies)
 }
 
 fn create<'a>(
     program: &'a Program,
     multi: &KprobeMulti,
-    count: usize,
-    names: Ptr<'a, Ptr<'a, u8>>,
-    addresses: Ptr<'a, u64>,
+    places: KprobePlaces<'a>,
     cookies: &'a [u64],
-) -> Result<OwnedFd, SysError> {
+) -> Result<LinkFd, SysError> {
     /// `BPF_F_KPROBE_MULTI_RETURN`
     const RETURN: u32 = 1;
     let flags = if multi.kind == MultiKind::Exit { RETURN } else { 0 };
-    let cookies = if multi.cookies.is_empty() { Ptr::NULL } else { Ptr::to(cookies) };
+    let cookies = if multi.cookies.is_empty() { &[] } else { cookies };
     let attach_type = match multi.kind {
         MultiKind::Session => AttachType::TraceKprobeSession,
         _ => AttachType::TraceKprobeMulti,
     };
-    sys::link_create(&mut LinkCreate {
-        prog_fd: Fd::of(program),
-        attach_type,
-        extra: LinkExtra::kprobe_multi(flags, count as u32, names, addresses, cookies),
-        ..Default::default()
-    })
+    let extra = LinkExtra::kprobe_multi(flags, places, cookies);
+    let extra = extra.ok_or(SysError::other("a cookie for each function", Errno::EINVAL))?;
+    sys::link_create(&LinkCreate { prog_fd: Fd::of(program), attach_type, extra, ..Default::default() })
 }
 
 fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysError) -> AttachError {
@@ -194,13 +189,13 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
     if let Some(name) = name.filter(|_| unknown) {
         let symbols = kernel.symbols();
         if !symbols.is_empty() && symbols.named(name).next().is_none() {
-            let code = symbols.all().iter().filter(|s| "tT".contains(s.kind)).map(|s| s.name.as_str());
+            let code = symbols.all().filter(|s| "tT".contains(s.kind)).map(|s| s.name);
             return AttachError::NotFound {
                 program: program.name().into(),
                 hook: multi.to_string(),
                 what: "kernel function",
                 name: name.clone(),
-                near: why::nearest(name, code),
+                near: nearest(name, code),
             };
         }
     }
@@ -219,7 +214,12 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
             since.1,
             kernel.release()
         );
-        return AttachError::Unsupported { program: program.name().into(), hook: multi.to_string(), why };
+        return AttachError::Unsupported {
+            program: program.name().into(),
+            hook: multi.to_string(),
+            why,
+            remedy: None,
+        };
     }
     let guess = match source.errno {
         Errno::EINVAL if loaded_for != wanted && loaded_for != AttachType::default() => {
@@ -230,5 +230,5 @@ fn explain(kernel: &Kernel, program: &Program, multi: &KprobeMulti, source: SysE
         }
         _ => "",
     };
-    why::refused_because(kernel, program, multi, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, multi, source, OPTIONS, guess)
 }

@@ -3,13 +3,13 @@
 //! Most are *link objects* of the kernel, which end with their last descriptor or pin. Hooks that are older than
 //! links, and kernels that are, have none: there something has to be undone by hand.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::info::LinkInfo;
 use crate::progs::Program;
-use crate::sys::{self, Errno, ObjectKind, SysError};
+use crate::sys::{self, Errno, LinkFd, SysError};
 
 /// An attachment. Dropping it detaches the program, unless it is pinned or held elsewhere too.
 #[must_use = "dropping a Link detaches the program"]
@@ -19,12 +19,13 @@ pub struct Link {
     // After `hold`: it is dropped when the program is detached already.
     after: Option<After>,
     note: Option<String>,
-    skipped: Vec<Skipped>,
+    skipped: Vec<SkippedFunction>,
 }
 
 /// A function that an attachment to many left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+#[doc(alias = "Skipped")]
+pub struct SkippedFunction {
     /// The function.
     pub name: String,
     /// Why.
@@ -35,9 +36,9 @@ pub struct Skipped {
 #[derive(Debug)]
 enum Hold {
     /// A link object of the kernel: it ends with its last descriptor and pin.
-    Object(OwnedFd),
+    Object(LinkFd),
     /// Several of them: one for each CPU, or for each place in a file. Never empty.
-    Objects(Vec<OwnedFd>),
+    Objects(Vec<LinkFd>),
     /// An attachment from before there were links for the hook, or one that never got any: something has
     /// to be undone. `None` once it is.
     Undo(Option<Box<dyn Undo>>),
@@ -91,7 +92,7 @@ impl Drop for After {
 }
 
 impl Link {
-    pub(crate) fn new(fd: OwnedFd) -> Link {
+    pub(crate) fn new(fd: LinkFd) -> Link {
         Link::holding(Hold::Object(fd))
     }
 
@@ -100,7 +101,7 @@ impl Link {
     }
 
     /// An attachment that consists of several link objects, or of one.
-    pub(crate) fn of_objects(mut fds: Vec<OwnedFd>) -> Option<Link> {
+    pub(crate) fn of_objects(mut fds: Vec<LinkFd>) -> Option<Link> {
         match fds.len() {
             0 => None,
             1 => fds.pop().map(Link::new),
@@ -118,7 +119,7 @@ impl Link {
         Link { after: Some(After { undo: Box::new(undo), pinned: AtomicBool::new(false) }), ..self }
     }
 
-    pub(super) fn skipping(self, skipped: Vec<Skipped>) -> Link {
+    pub(super) fn skipping(self, skipped: Vec<SkippedFunction>) -> Link {
         Link { skipped, ..self }
     }
 
@@ -137,12 +138,12 @@ impl Link {
 
     /// Opens a pinned link.
     pub fn open_pin(path: impl AsRef<Path>) -> Result<Link, SysError> {
-        Ok(Link::new(sys::obj_get(path.as_ref(), 0)?))
+        Ok(Link::new(LinkFd::by_pin(path.as_ref())?))
     }
 
     /// Opens the link with this id. Needs `CAP_SYS_ADMIN`. Linux 5.8.
     pub fn open_id(id: u32) -> Result<Link, SysError> {
-        Ok(Link::new(sys::fd_by_id(ObjectKind::Link, id)?))
+        Ok(Link::new(LinkFd::by_id(id)?))
     }
 
     /// Something to tell the user about how it was attached, such as a fallback.
@@ -151,7 +152,7 @@ impl Link {
     }
 
     /// What an attachment to many functions left out because the kernel does not let it be probed.
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &[SkippedFunction] {
         &self.skipped
     }
 
@@ -163,12 +164,15 @@ impl Link {
 
     /// The descriptors of all link objects of the attachment.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let fds = match &self.hold {
+        self.objects().iter().map(AsFd::as_fd)
+    }
+
+    fn objects(&self) -> &[LinkFd] {
+        match &self.hold {
             Hold::Object(fd) => std::slice::from_ref(fd),
             Hold::Objects(fds) => fds.as_slice(),
             Hold::Undo(_) => &[],
-        };
-        fds.iter().map(AsFd::as_fd)
+        }
     }
 
     /// False if the attachment ends with this process whatever is done: the kernel has no link for it that
@@ -187,8 +191,9 @@ impl Link {
     }
 
     /// The link object, or the error that says that there is none.
-    pub(super) fn object(&self) -> Result<BorrowedFd<'_>, SysError> {
-        self.fd()
+    pub(super) fn object(&self) -> Result<&LinkFd, SysError> {
+        self.objects()
+            .first()
             .ok_or(SysError::other("this attachment has no link object in this kernel", Errno::EOPNOTSUPP))
     }
 

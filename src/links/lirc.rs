@@ -5,8 +5,8 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::cause::{Attempt, Needs};
 use super::direct::{Direct, How, Spot};
+use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 
-use super::{AttachError, Link, why};
+use super::{AttachError, Link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, SysError};
 use crate::uapi::{AttachType, ProgType};
 
@@ -26,16 +26,16 @@ impl fmt::Display for LsmCgroup {
 
 /// Attaches an LSM program to a cgroup.
 pub(super) fn attach(kernel: &Kernel, program: &Program, target: &LsmCgroup) -> Result<Link, AttachError> {
-    why::check_type(program, "lsm_cgroup", ProgType::Lsm)?;
+    refusal::check_type(program, "lsm_cgroup", ProgType::Lsm)?;
     let dir = File::open(&target.cgroup).map_err(|e| SysError::other("open the cgroup", e));
     let made = dir.and_then(|dir| {
-        sys::link_create(&mut LinkCreate {
+        sys::link_create(&LinkCreate {
             prog_fd: Fd::of(program),
-            target_fd: Fd::of(&dir),
+            target_fd: TargetFd::of(&dir),
             attach_type: AttachType::LsmCgroup,
             ..Default::default()
         })
     });
     let options = &["BPF_LSM", "CGROUP_BPF"];
-    made.map(Link::new).map_err(|source| why::refused(kernel, program, target, source, options))
+    made.map(Link::new).map_err(|source| refusal::refused(kernel, program, target, source, options))
 }

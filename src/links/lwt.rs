@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, Needs};
+use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, Undo, xdp};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

@@ -5,12 +5,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::netns::Home;
 use super::order::{Order, REPLACE, RawOrder, Via};
+use super::refusal::{Attempt, Needs, describe_program};
+use super::remedy::Remedy;
 use super::{AttachError, Link};
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
 use crate::sys::{self, Errno, HookPrograms, ObjectKind, SysError};
 use crate::uapi::AttachType;
 
@@ -28,7 +29,7 @@ pub(super) struct List<'a> {
 
 /// What stands in the list of an interface of the current network namespace.
 pub(super) fn query(ifindex: u32, attach_type: AttachType) -> Result<HookPrograms, SysError> {
-    sys::prog_query(Fd::ifindex(ifindex), attach_type, 0)
+    sys::prog_query(TargetFd::ifindex(ifindex), attach_type, 0)
 }
 
 /// True if this kernel has lists of tc programs (tcx): asked of the loopback device, which every namespace has.
@@ -59,9 +60,9 @@ impl List<'_> {
     }
 
     fn link(&self, attempt: &Attempt<'_>, order: RawOrder) -> Result<Link, SysError> {
-        let fd = sys::link_create(&mut LinkCreate {
+        let fd = sys::link_create(&LinkCreate {
             prog_fd: Fd::of(attempt.program),
-            target_fd: Fd::ifindex(self.ifindex),
+            target_fd: TargetFd::ifindex(self.ifindex),
             attach_type: self.attach_type,
             flags: order.flags,
             extra: LinkExtra::ordered(order.relative, order.revision),
@@ -91,11 +92,15 @@ impl List<'_> {
             None => {
                 let there: Vec<String> = standing.iter().map(|(p, _)| describe_program(*p)).collect();
                 let there = if there.is_empty() { "nothing".into() } else { there.join(", ") };
-                Err(attempt.wrong(format!("program {old} cannot be replaced: it does not stand there; there is: {there}")))
+                Err(attempt.wrong(format!(
+                    "program {old} cannot be replaced: it does not stand there; there is: {there}"
+                )))
             }
-            Some((_, link)) if *link != 0 => Err(attempt.wrong(format!(
-                "program {old} is attached by link {link}: put the new program behind that (`rawbpf link update id {link}`)"
-            ))),
+            Some((_, link)) if *link != 0 => {
+                let wrong = attempt
+                    .wrong(format!("program {old} is attached by link {link}, which has to be updated"));
+                Err(wrong.with(Some(Remedy::UpdateLink(*link))))
+            }
             Some(_) => Ok(self.replace_at(attempt, old, order)),
         }
     }

@@ -15,8 +15,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::info::Hook;
+use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
@@ -162,7 +162,7 @@ static NEEDS: Needs = Needs {
 pub(super) fn attach(program: &Program, spot: &Netfilter) -> Result<Link, AttachError> {
     let attempt = Attempt::new(program, format!("netfilter {spot}"));
     attempt.wants("netfilter", ProgType::Netfilter)?;
-    let made = sys::link_create(&mut LinkCreate {
+    let made = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
         attach_type: AttachType::Netfilter,
         extra: LinkExtra::netfilter(

@@ -13,10 +13,10 @@
 
 use std::fmt;
 
-use super::cause::{Attempt, Needs};
 use super::interface::Interface;
 use super::mprog::List;
 use super::order::{Order, Via};
+use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, xdp};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

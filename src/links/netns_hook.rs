@@ -9,14 +9,14 @@
 
 use std::os::fd::AsFd;
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::direct::{Direct, How, Spot};
 use super::netns::{Home, NetNs, OpenNetNs};
 use super::order::Via;
+use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
@@ -77,9 +77,9 @@ pub(super) fn attach(program: &Program, target: &NetnsHook) -> Result<Link, Atta
         }
         return direct(program, attach_type, netns).map_err(|e| explain(&attempt, needs, None, e));
     }
-    let linked = sys::link_create(&mut LinkCreate {
+    let linked = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
-        target_fd: Fd::of(&netns),
+        target_fd: TargetFd::of(&netns),
         attach_type,
         ..Default::default()
     });
@@ -102,7 +102,7 @@ fn direct(program: &Program, attach_type: AttachType, netns: OpenNetNs) -> Resul
 
 /// What stands there, in a few words.
 fn standing(netns: &OpenNetNs, attach_type: AttachType) -> Option<String> {
-    let found = sys::prog_query(Fd::of(&netns.as_fd()), attach_type, 0).ok()?;
+    let found = sys::prog_query(TargetFd::of(&netns.as_fd()), attach_type, 0).ok()?;
     let list: Vec<String> =
         found.programs.iter().map(|p| format!("program {}", describe_program(p.prog_id))).collect();
     (!list.is_empty()).then(|| list.join(", "))

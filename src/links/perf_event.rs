@@ -13,7 +13,8 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 
-use super::{AttachError, Link, perf_link, why};
+use super::nearest::nearest;
+use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::{self, Errno, Sampling, SysError, perf_type};
@@ -81,7 +82,7 @@ impl PerfEvent {
             }
         }
         if out.numbers().is_none() {
-            let near = why::nearest(&out.event, EVENTS.iter().map(|(name, ..)| *name));
+            let near = nearest(&out.event, EVENTS.iter().map(|(name, ..)| *name));
             return Err(format!("there is no event `{}`{near}; raw events are written rNUMBER", out.event));
         }
         Ok(out)
@@ -135,7 +136,7 @@ impl fmt::Display for PerfEvent {
 
 /// Attaches a program to a counter.
 pub(super) fn attach(kernel: &Kernel, program: &Program, event: &PerfEvent) -> Result<Link, AttachError> {
-    why::check_type(program, "perf event", ProgType::PerfEvent)?;
+    refusal::check_type(program, "perf event", ProgType::PerfEvent)?;
     let refused = |source| explain(kernel, program, event, source);
     let events = open(event).map_err(refused)?;
     perf_link::attach(program, events, event.cookie).map_err(refused)
@@ -143,12 +144,12 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, event: &PerfEvent) -> R
 
 fn open(event: &PerfEvent) -> Result<Vec<OwnedFd>, SysError> {
     let (kind, config) = event.numbers().ok_or(SysError::other("perf_event_open", Errno::ENOENT))?;
-    let counter = sys::PerfEvent::counter(kind, config, event.sampling);
+    let counter = sys::PerfAttr::counter(kind, config, event.sampling);
     let pid = event.pid.map_or(-1, |pid| pid as i32);
     let cpus: Vec<i32> = match (event.cpu, event.pid) {
         (Some(cpu), _) => vec![cpu as i32],
         (None, Some(_)) => vec![-1],
-        (None, None) => sys::online_cpus().into_iter().map(|cpu| cpu as i32).collect(),
+        (None, None) => sys::cpus_to_try()?.into_iter().map(|cpu| cpu as i32).collect(),
     };
     let mut out = Vec::new();
     for cpu in cpus {
@@ -177,7 +178,7 @@ fn explain(kernel: &Kernel, program: &Program, event: &PerfEvent, source: SysErr
         Errno::EPROTO => "the event is sampled with a call chain already",
         _ => "",
     };
-    why::refused_because(kernel, program, event, source, &["PERF_EVENTS", "BPF_EVENTS"], guess)
+    refusal::refused_because(kernel, program, event, source, &["PERF_EVENTS", "BPF_EVENTS"], guess)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::{Link, Undo};
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::AttachType;
 
 /// Puts a program behind events, all with the same cookie, and switches them on. There has to be one.
@@ -52,10 +52,10 @@ pub(super) fn attach_each(program: &Program, events: Vec<(OwnedFd, u64)>) -> Res
     }
 }
 
-fn link(program: &Program, event: &OwnedFd, cookie: u64) -> Result<OwnedFd, SysError> {
-    sys::link_create(&mut LinkCreate {
+fn link(program: &Program, event: &OwnedFd, cookie: u64) -> Result<LinkFd, SysError> {
+    sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
-        target_fd: Fd::of(&event.as_fd()),
+        target_fd: TargetFd::of(&event.as_fd()),
         attach_type: AttachType::PerfEvent,
         extra: LinkExtra::perf_event(cookie),
         ..Default::default()

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use super::exe::{CodeFile, Exe};
 use super::functions::glob;
 use super::{tracefs, usdt};
-use crate::btf::{Btf, BtfKind, Kind, Scope, TypeId, Wanted};
+use crate::btf::{Btf, BtfKind, FindScope, Kind, TypeId, Wanted};
 use crate::kernel::Kernel;
 
 /// A function of the kernel.
@@ -85,11 +85,11 @@ pub fn kernel_functions(kernel: &Kernel, pattern: &str) -> Vec<KernelFunction> {
     let matches = |name: &str| glob(pattern.as_bytes(), name.as_bytes());
     let (traceable, forbidden) = (traceable(), forbidden());
     let mut found: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
-    for s in kernel.symbols().all().iter().filter(|s| "tTwW".contains(s.kind) && matches(&s.name)) {
-        let here = module.is_none_or(|m| s.module.as_deref().unwrap_or("vmlinux") == m);
+    for s in kernel.symbols().all().filter(|s| "tTwW".contains(s.kind) && matches(s.name)) {
+        let here = module.is_none_or(|m| s.module.unwrap_or("vmlinux") == m);
         // What programs and trampolines are called is not for others to probe.
-        if here && s.module.as_deref() != Some("bpf") {
-            let count = found.entry((s.name.clone(), s.module.clone())).or_default();
+        if here && s.module != Some("bpf") {
+            let count = found.entry((s.name.to_string(), s.module.map(String::from))).or_default();
             *count = count.saturating_add(1);
         }
     }
@@ -171,7 +171,7 @@ pub fn tracepoints(kernel: &Kernel, pattern: &str) -> Option<Vec<TracepointEntry
 fn add_raw(btf: &Btf, list: &mut [TracepointEntry]) {
     let names: Vec<String> = list.iter().map(|t| format!("btf_trace_{}", t.name)).collect();
     let wanted: Vec<Wanted<'_>> = names.iter().map(|name| Wanted::named(name, BtfKind::Typedef)).collect();
-    let found = btf.find_many(Scope::All, &wanted).unwrap_or_default();
+    let found = btf.find_many(FindScope::All, &wanted).unwrap_or_default();
     for (entry, ids) in list.iter_mut().zip(found) {
         entry.raw = ids.first().and_then(|id| raw_arguments(btf, *id));
     }

@@ -6,7 +6,8 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{AttachError, Link, tracefs, why};
+use super::nearest::nearest;
+use super::{AttachError, Link, refusal, tracefs};
 use crate::btf::{BtfKind, KindSet};
 use crate::kernel::Kernel;
 use crate::progs::Program;
@@ -31,7 +32,7 @@ impl fmt::Display for RawTracepoint {
 /// Attaches a program to a raw tracepoint.
 pub(super) fn attach(kernel: &Kernel, program: &Program, point: &RawTracepoint) -> Result<Link, AttachError> {
     if program.prog_type() != ProgType::RawTracepointWritable {
-        why::check_type(program, "raw tracepoint", ProgType::RawTracepoint)?;
+        refusal::check_type(program, "raw tracepoint", ProgType::RawTracepoint)?;
     }
     let refused = |source: SysError| explain(kernel, program, point, source);
     let name = CString::new(point.name.as_str())
@@ -58,7 +59,7 @@ fn explain(kernel: &Kernel, program: &Program, point: &RawTracepoint, source: Sy
         Errno::EINVAL => "the program reads or writes more arguments than this tracepoint has",
         _ => "",
     };
-    why::refused_because(kernel, program, point, source, &["TRACEPOINTS", "BPF_EVENTS"], guess)
+    refusal::refused_because(kernel, program, point, source, &["TRACEPOINTS", "BPF_EVENTS"], guess)
 }
 
 /// The names that are near, from the kernel's types, or from tracefs.
@@ -71,5 +72,5 @@ fn near(kernel: &Kernel, name: &str) -> String {
     } else if let Some(root) = tracefs::root() {
         names.extend(tracefs::list(&root, "").iter().flat_map(|category| tracefs::list(&root, category)));
     }
-    why::nearest(name, names.iter().map(String::as_str))
+    nearest(name, names.iter().map(String::as_str))
 }

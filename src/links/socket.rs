@@ -10,7 +10,7 @@
 use std::os::fd::AsFd;
 
 use super::AttachError;
-use super::cause::{Attempt, Needs};
+use super::refusal::{Attempt, Needs};
 use crate::progs::Program;
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{ProgType, Release};

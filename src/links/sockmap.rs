@@ -17,15 +17,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cause::{Attempt, Needs, describe_program, link_at};
 use super::direct::{Direct, How, Spot};
 use super::info::Hook;
 use super::order::Via;
+use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::maps::Map;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::{AttachType, MapType, ProgType, Release};
 
@@ -184,9 +184,13 @@ fn hook(attempt: &Attempt<'_>, target: &Sockmap) -> Result<AttachType, AttachErr
 }
 
 fn link(program: &Program, map: &OwnedFd, attach_type: AttachType) -> Result<Link, SysError> {
-    let mut attr =
-        LinkCreate { prog_fd: Fd::of(program), target_fd: Fd::of(map), attach_type, ..Default::default() };
-    Ok(Link::new(sys::link_create(&mut attr)?))
+    let attr = LinkCreate {
+        prog_fd: Fd::of(program),
+        target_fd: TargetFd::of(map),
+        attach_type,
+        ..Default::default()
+    };
+    Ok(Link::new(sys::link_create(&attr)?))
 }
 
 fn direct(program: &Program, map: &OwnedFd, attach_type: AttachType) -> Result<Link, SysError> {
@@ -196,7 +200,7 @@ fn direct(program: &Program, map: &OwnedFd, attach_type: AttachType) -> Result<L
 
 /// The program that stands at a hook of the map; `None` too where the kernel does not tell (before 5.18).
 fn standing(map: &OwnedFd, attach_type: AttachType) -> Option<u32> {
-    sys::prog_query(Fd::of(&map.as_fd()), attach_type, 0).ok()?.programs.first().map(|p| p.prog_id)
+    sys::prog_query(TargetFd::of(&map.as_fd()), attach_type, 0).ok()?.programs.first().map(|p| p.prog_id)
 }
 
 fn taken(attempt: &Attempt<'_>, map_id: u32, attach_type: AttachType, prog_id: u32) -> AttachError {

@@ -36,7 +36,7 @@ pub fn register(map: &Map, value: &[u8]) -> Result<Link, SysError> {
         other => other?,
     }
     if by_link {
-        let fd = sys::link_create(&mut LinkCreate {
+        let fd = sys::link_create(&LinkCreate {
             prog_fd: Fd::of(map),
             attach_type: AttachType::StructOps,
             ..Default::default()

@@ -13,9 +13,9 @@
 
 use std::fmt;
 
-use super::cause::{Attempt, Needs};
 use super::mprog::List;
 use super::order::{Order, Via};
+use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, clsact, xdp};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

@@ -9,12 +9,12 @@
 
 use std::fmt;
 
-use super::{AttachError, Link, why};
+use super::{AttachError, Link, refusal};
 use crate::btf::BtfKind;
 use crate::kernel::Kernel;
 use crate::progs::{ProgInfo, Program, loaded_btf};
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
+use crate::sys::{self, Errno, LinkFd, ProgFd, SysError};
 use crate::uapi::{AttachType, ProgType};
 
 /// How to attach what is bound already.
@@ -38,7 +38,7 @@ impl fmt::Display for Trace {
 /// Attaches a program to what it was loaded for.
 pub(super) fn attach(kernel: &Kernel, program: &Program, trace: &Trace) -> Result<Link, AttachError> {
     if !matches!(program.prog_type(), ProgType::Tracing | ProgType::Lsm | ProgType::Ext) {
-        why::check_type(program, "tracing", ProgType::Tracing)?;
+        refusal::check_type(program, "tracing", ProgType::Tracing)?;
     }
     let made = match &trace.into {
         Some((id, function)) => into(program, *id, function, trace.cookie),
@@ -47,8 +47,8 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, trace: &Trace) -> Resul
     made.map(Link::new).map_err(|source| explain(kernel, program, trace, source))
 }
 
-fn create(program: &Program, cookie: u64) -> Result<std::os::fd::OwnedFd, SysError> {
-    let made = sys::link_create(&mut LinkCreate {
+fn create(program: &Program, cookie: u64) -> Result<LinkFd, SysError> {
+    let made = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
         attach_type: program.attach_type(),
         extra: LinkExtra::tracing(0, cookie),
@@ -66,14 +66,14 @@ fn create(program: &Program, cookie: u64) -> Result<std::os::fd::OwnedFd, SysErr
 }
 
 /// Puts a replacement into another program.
-fn into(program: &Program, id: u32, function: &str, cookie: u64) -> Result<std::os::fd::OwnedFd, SysError> {
+fn into(program: &Program, id: u32, function: &str, cookie: u64) -> Result<LinkFd, SysError> {
     let none = SysError::other("find the function by the program's types", Errno::ENOENT);
-    let target = sys::fd_by_id(sys::ObjectKind::Prog, id)?;
+    let target = ProgFd::by_id(id)?;
     let btf = loaded_btf(ProgInfo::of(&target)?.btf_id).ok_or(none)?;
     let function = btf.find(function, BtfKind::Func).map_err(|_| none)?;
-    sys::link_create(&mut LinkCreate {
+    sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
-        target_fd: Fd::of(&target),
+        target_fd: TargetFd::of(&target),
         attach_type: program.attach_type(),
         extra: LinkExtra::tracing(function.0, cookie),
         ..Default::default()
@@ -104,7 +104,7 @@ fn explain(kernel: &Kernel, program: &Program, trace: &Trace, source: SysError) 
         Errno::ENOENT => "what it was loaded for is gone",
         _ => "",
     };
-    why::refused_because(kernel, program, hook, source, options, guess)
+    refusal::refused_because(kernel, program, hook, source, options, guess)
 }
 
 fn is_jit_on() -> bool {

@@ -5,10 +5,11 @@
 
 use std::fmt;
 
-use super::{AttachError, Link, perf_link, tracefs, why};
+use super::nearest::nearest;
+use super::{AttachError, Link, perf_link, refusal, tracefs};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, Sampling, SysError, perf_type};
+use crate::sys::{self, Errno, PerfAttr, Sampling, SysError, perf_type};
 use crate::uapi::ProgType;
 
 /// A tracepoint. Linux 4.7.
@@ -30,16 +31,17 @@ impl fmt::Display for Tracepoint {
 
 /// Attaches a program to a tracepoint.
 pub(super) fn attach(kernel: &Kernel, program: &Program, point: &Tracepoint) -> Result<Link, AttachError> {
-    why::check_type(program, "tracepoint", ProgType::Tracepoint)?;
+    refusal::check_type(program, "tracepoint", ProgType::Tracepoint)?;
     let lost = |why: String| AttachError::Unsupported {
         program: program.name().into(),
         hook: point.to_string(),
         why,
+        remedy: None,
     };
     let Some(root) = tracefs::root() else {
-        let options = why::unconfigured(kernel, &["TRACING", "BPF_EVENTS"]);
+        let options = refusal::unconfigured(kernel, &["TRACING", "BPF_EVENTS"]);
         // A kernel that is locked down shows an empty directory.
-        let cause = options.or_else(|| why::permission(Errno::EPERM));
+        let cause = options.or_else(|| refusal::permission(Errno::EPERM));
         return Err(lost(cause.unwrap_or_else(|| tracefs::NOT_MOUNTED.into())));
     };
     let refused = |source: SysError| match source.errno {
@@ -52,12 +54,12 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, point: &Tracepoint) -> 
         },
         _ => {
             let old = if point.cookie != 0 { "cookies came with Linux 5.15" } else { "" };
-            why::refused_because(kernel, program, point, source, &["TRACING", "BPF_EVENTS"], old)
+            refusal::refused_because(kernel, program, point, source, &["TRACING", "BPF_EVENTS"], old)
         }
     };
     let id = tracefs::event_id(&root, &point.category, &point.name).map_err(refused)?;
     // A tracepoint is of all processes, so one CPU stands for all.
-    let event = PerfEvent::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
+    let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
     let event = sys::perf_event_open(&event, -1, 0).map_err(refused)?;
     perf_link::attach(program, vec![event], point.cookie).map_err(refused)
 }
@@ -67,8 +69,8 @@ fn near(root: &std::path::Path, point: &Tracepoint) -> String {
     let events = tracefs::list(root, &point.category);
     if events.is_empty() {
         let categories = tracefs::list(root, "");
-        let near = why::nearest(&point.category, categories.iter().map(String::as_str));
+        let near = nearest(&point.category, categories.iter().map(String::as_str));
         return format!("; there is no category `{}`{near}", point.category);
     }
-    why::nearest(&point.name, events.iter().map(String::as_str))
+    nearest(&point.name, events.iter().map(String::as_str))
 }

@@ -5,14 +5,13 @@
 //! 16 bytes, and no variable number of them.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 
-use super::{AttachError, Link, functions, why};
+use super::{AttachError, Link, functions, refusal};
 use crate::btf::{Btf, BtfKind, Kind, KindSet, TypeId};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of the kernel, or of one module, for one tracing program.
@@ -32,13 +31,14 @@ impl fmt::Display for TracingMulti {
 
 /// Attaches a program to many functions.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &TracingMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "tracing multi", ProgType::Tracing)?;
+    refusal::check_type(program, "tracing multi", ProgType::Tracing)?;
     let hook = if program.section().is_empty() { multi.to_string() } else { program.section().into() };
     let (name, hook) = (program.name().to_string(), hook);
     let found = find(kernel, &multi.pattern).map_err(|why| AttachError::Unsupported {
         program: name.clone(),
         hook: hook.clone(),
         why,
+        remedy: None,
     })?;
     if found.is_empty() {
         let (what, near) = ("traceable kernel function", String::new());
@@ -107,15 +107,13 @@ fn has_trampoline(btf: &Btf, function: &Kind<'_>) -> bool {
     returns && params.len() <= MAX_ARGS && params.iter().all(|p| is_small(p.ty))
 }
 
-fn create(program: &Program, multi: &TracingMulti, some: &[(TypeId, String)]) -> Result<OwnedFd, SysError> {
+fn create(program: &Program, multi: &TracingMulti, some: &[(TypeId, String)]) -> Result<LinkFd, SysError> {
     let ids: Vec<u32> = some.iter().map(|(id, _)| id.0).collect();
     let cookies = vec![multi.cookie; if multi.cookie == 0 { 0 } else { ids.len() }];
-    sys::link_create(&mut LinkCreate {
-        prog_fd: Fd::of(program),
-        attach_type: program.attach_type(),
-        extra: LinkExtra::tracing_multi(&ids, Ptr::to(&cookies)),
-        ..Default::default()
-    })
+    let extra = LinkExtra::tracing_multi(&ids, &cookies);
+    let extra = extra.ok_or(SysError::other("a cookie for each function", Errno::EINVAL))?;
+    let (prog_fd, attach_type) = (Fd::of(program), program.attach_type());
+    sys::link_create(&LinkCreate { prog_fd, attach_type, extra, ..Default::default() })
 }
 
 fn explain(kernel: &Kernel, program: &Program, hook: &str, source: SysError) -> AttachError {
@@ -128,5 +126,5 @@ fn explain(kernel: &Kernel, program: &Program, hook: &str, source: SysError) -> 
         }
         _ => "",
     };
-    why::refused_because(kernel, program, hook, source, &["BPF_EVENTS", "FUNCTION_TRACER"], guess)
+    refusal::refused_because(kernel, program, hook, source, &["BPF_EVENTS", "FUNCTION_TRACER"], guess)
 }

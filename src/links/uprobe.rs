@@ -20,11 +20,12 @@ use std::path::Path;
 
 use super::exe::{CodeFile, Exe, Place};
 use super::kprobe::{ProbeVia, attach_written, number, pmu};
+use super::nearest::nearest;
 use super::tracefs::{self, WrittenProbe};
-use super::{AttachError, Link, perf_link, why};
+use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::{self, Errno, PerfEvent, SysError};
+use crate::sys::{self, Errno, PerfAttr, SysError};
 use crate::uapi::ProgType;
 
 /// A place in a user-space program or library. Linux 4.3; cookies since 5.15.
@@ -113,7 +114,7 @@ const OPTIONS: &[&str] = &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"];
 
 /// Attaches a program to a function of user space.
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Uprobe) -> Result<Link, AttachError> {
-    why::check_type(program, "uprobe", ProgType::Kprobe)?;
+    refusal::check_type(program, "uprobe", ProgType::Kprobe)?;
     let about = About { program, hook: &probe.to_string() };
     let code = about.file(&probe.file, probe.pid)?;
     let (offset, note) = match &probe.spot {
@@ -188,7 +189,7 @@ impl About<'_> {
                 true => {
                     format!(" in {code}, which has no symbols; name an offset in the file: FILE:0xOFFSET")
                 }
-                false => format!(" in {code}{}", why::nearest(name, names.iter().map(String::as_str))),
+                false => format!(" in {code}{}", nearest(name, names.iter().map(String::as_str))),
             };
             return Err(self.not_found("function", name, near));
         };
@@ -223,7 +224,7 @@ fn open(path: &Path, offset: u64, probe: &Uprobe) -> Result<OwnedFd, SysError> {
         Some(pid) => (pid as i32, -1),
         None => (-1, 0),
     };
-    sys::perf_event_open(&PerfEvent::probe(kind, config, &path, offset), pid, cpu)
+    sys::perf_event_open(&PerfAttr::probe(kind, config, &path, offset), pid, cpu)
 }
 
 /// Puts a program behind several places of one file, an event for each: offset, semaphore, cookie.
@@ -275,5 +276,5 @@ fn explain(
         code if code != probe.file => format!("{probe} ({code})"),
         _ => probe.to_string(),
     };
-    why::refused_because(kernel, program, hook, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, hook, source, OPTIONS, guess)
 }

@@ -1,16 +1,16 @@
 //! uprobe.multi: one program at many functions of one program or library, by one link.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::exe::CodeFile;
+use super::nearest::nearest;
 use super::uprobe::{About, c_path};
-use super::{AttachError, Link, MultiKind, functions, why};
+use super::{AttachError, Link, MultiKind, functions, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate, LinkExtra, Ptr};
-use crate::sys::{self, Errno, SysError};
+use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
+use crate::sys::{self, Errno, LinkFd, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
 
 /// Functions of a program or library to probe together. Linux 6.6; sessions 6.13.
@@ -74,7 +74,7 @@ pub(super) struct Site {
 
 /// Attaches a program to many functions of a file.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &UprobeMulti) -> Result<Link, AttachError> {
-    why::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
+    refusal::check_type(program, "uprobe.multi", ProgType::Kprobe)?;
     let hook = multi.to_string();
     let about = About { program, hook: &hook };
     let code = about.file(&multi.file, multi.pid)?;
@@ -124,7 +124,7 @@ fn missing(about: &About<'_>, code: &CodeFile, exe: &super::exe::Exe, name: &str
     let names = exe.function_names();
     let near = match names.is_empty() {
         true => ", which has no symbols".into(),
-        false => why::nearest(name, names.iter().map(String::as_str)),
+        false => nearest(name, names.iter().map(String::as_str)),
     };
     AttachError::NotFound {
         program: about.program.name().into(),
@@ -135,7 +135,7 @@ fn missing(about: &About<'_>, code: &CodeFile, exe: &super::exe::Exe, name: &str
     }
 }
 
-fn create(program: &Program, path: &Path, multi: &UprobeMulti, sites: &[Site]) -> Result<OwnedFd, SysError> {
+fn create(program: &Program, path: &Path, multi: &UprobeMulti, sites: &[Site]) -> Result<LinkFd, SysError> {
     let attach_type = match multi.kind {
         MultiKind::Session => AttachType::TraceUprobeSession,
         _ => AttachType::TraceUprobeMulti,
@@ -151,26 +151,19 @@ pub(super) fn link(
     attach_type: AttachType,
     exit: bool,
     sites: &[Site],
-) -> Result<OwnedFd, SysError> {
+) -> Result<LinkFd, SysError> {
     /// `BPF_F_UPROBE_MULTI_RETURN`
     const RETURN: u32 = 1;
     let path = c_path(path)?;
     let list = |of: fn(&Site) -> u64| sites.iter().map(of).collect::<Vec<u64>>();
     let (offsets, semaphores, cookies) = (list(|s| s.offset), list(|s| s.ref_ctr_offset), list(|s| s.cookie));
-    let given = |all: &[u64]| all.iter().any(|&v| v != 0);
-    sys::link_create(&mut LinkCreate {
-        prog_fd: Fd::of(program),
-        attach_type,
-        extra: LinkExtra::uprobe_multi(
-            &path,
-            &offsets,
-            if given(&semaphores) { Ptr::to(&semaphores) } else { Ptr::NULL },
-            if given(&cookies) { Ptr::to(&cookies) } else { Ptr::NULL },
-            if exit { RETURN } else { 0 },
-            pid.unwrap_or(0),
-        ),
-        ..Default::default()
-    })
+    // None, if no place has one.
+    let given = |all: Vec<u64>| if all.iter().any(|&v| v != 0) { all } else { Vec::new() };
+    let (semaphores, cookies) = (given(semaphores), given(cookies));
+    let flags = if exit { RETURN } else { 0 };
+    let extra = LinkExtra::uprobe_multi(&path, &offsets, &semaphores, &cookies, flags, pid.unwrap_or(0));
+    let extra = extra.ok_or(SysError::other("a cookie for each place", Errno::EINVAL))?;
+    sys::link_create(&LinkCreate { prog_fd: Fd::of(program), attach_type, extra, ..Default::default() })
 }
 
 fn explain(kernel: &Kernel, program: &Program, multi: &UprobeMulti, source: SysError) -> AttachError {
@@ -187,5 +180,5 @@ fn explain(kernel: &Kernel, program: &Program, multi: &UprobeMulti, source: SysE
         Errno::ESRCH => "the process is gone",
         _ => "",
     };
-    why::refused_because(kernel, program, multi, source, &["UPROBES", "BPF_EVENTS"], guess)
+    refusal::refused_because(kernel, program, multi, source, &["UPROBES", "BPF_EVENTS"], guess)
 }

@@ -6,18 +6,21 @@
 //! packets do not fit a page, receive offloads that are on, channels that are missing. So when the kernel says
 //! no, the same question is put again over netlink, where the answer comes with a sentence.
 
-use super::cause::{describe_program, lacking};
+use super::xdp_mode::XdpMode;
+use std::os::fd::{AsFd, AsRawFd};
+
 use super::interface::{Interface, interfaces};
+use super::refusal::{describe_program, lacking};
+use super::remedy::Remedy;
 use super::xdp_features::{XdpFeatures, features as xdp_features};
 use super::xdp_netlink::set;
 use super::{AttachError, Link};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
-use crate::sys::attr::{Fd, LinkCreate};
+use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::netlink::Netlink;
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType};
-use std::os::fd::{AsFd, AsRawFd};
 
 /// Where an XDP program is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,35 +29,6 @@ pub struct Xdp {
     pub interface: String,
     /// In the driver or in the stack.
     pub mode: XdpMode,
-}
-
-/// In which place an XDP program is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum XdpMode {
-    /// In the driver if it can, else in the stack.
-    #[default]
-    Auto,
-    /// In the driver, or not at all.
-    #[doc(alias = "XDP_FLAGS_DRV_MODE")]
-    Native,
-    /// In the stack: every interface can, at the cost of speed.
-    #[doc(alias = "XDP_FLAGS_SKB_MODE")]
-    Generic,
-    /// In the network card.
-    #[doc(alias = "XDP_FLAGS_HW_MODE")]
-    Offloaded,
-}
-
-impl XdpMode {
-    /// `XDP_FLAGS_*`.
-    pub fn flags(self) -> u32 {
-        match self {
-            XdpMode::Auto => 0,
-            XdpMode::Generic => 1 << 1,
-            XdpMode::Native => 1 << 2,
-            XdpMode::Offloaded => 1 << 3,
-        }
-    }
 }
 
 impl Xdp {
@@ -98,9 +72,9 @@ pub(super) fn attach(program: &Program, xdp: &Xdp) -> Result<Link, AttachError> 
 }
 
 fn create(program: &Program, ifindex: u32, mode: XdpMode) -> Result<Link, SysError> {
-    let fd = sys::link_create(&mut LinkCreate {
+    let fd = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(program),
-        target_fd: Fd::ifindex(ifindex),
+        target_fd: TargetFd::ifindex(ifindex),
         attach_type: AttachType::Xdp,
         flags: mode.flags(),
         ..Default::default()
@@ -124,46 +98,48 @@ fn explain(program: &Program, xdp: &Xdp, interface: &Interface, source: SysError
     let other = Interface::numbered(interface.index).ok().flatten().and_then(|i| i.xdp.first().copied());
     if let (Errno::EBUSY | Errno::EEXIST, Some((mode, id))) = (source.errno, other) {
         let holder = format!("program {}, in {} mode,", describe_program(id), mode.name());
-        let advice = match xdp.mode.flags() {
-            _ if source.errno == Errno::EEXIST => {
-                "; native and generic XDP exclude each other on one interface"
-            }
-            _ => "; unload it first, or replace it with --replace if rawbpf loaded it",
+        let (advice, remedy) = match source.errno {
+            Errno::EEXIST => ("; native and generic XDP exclude each other on one interface", None),
+            _ => ("", Some(Remedy::MakeRoom)),
         };
-        return AttachError::Taken { program: name, hook, holder, advice: advice.into() };
+        return AttachError::Taken { program: name, hook, holder, advice: advice.into(), remedy };
     }
     if let (true, Some(missing)) = (source.errno.is_permission(), lacking(&[Cap::NetAdmin])) {
         return AttachError::NotPermitted { program: name, hook, missing, source };
     }
     let said = ask_why(program, interface.index, xdp.mode.flags());
-    let why: Vec<String> =
-        [said, guess(xdp.mode, interface, source.errno)].into_iter().filter(|w| !w.is_empty()).collect();
+    let (guess, remedy) = guess(xdp.mode, interface, source.errno);
+    let why: Vec<String> = [said, guess].into_iter().filter(|w| !w.is_empty()).collect();
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
-    AttachError::Refused { program: name, hook, source, why }
+    AttachError::Refused { program: name, hook, source, why, remedy }
 }
 
 /// What the number means here, and what to do; empty if that is not known.
-fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> String {
+fn guess(mode: XdpMode, interface: &Interface, errno: Errno) -> (String, Option<Remedy>) {
     /// A packet, its headroom and the kernel's bookkeeping have to fit a page of 4 KiB.
     const LARGEST: u32 = 3520;
+    let name = &interface.name;
     match (mode, errno) {
         (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP)
             if xdp_features(interface.index).is_ok_and(|f| f.is_some_and(XdpFeatures::is_native)) =>
         {
-            String::new()
+            (String::new(), None)
         }
         (XdpMode::Native, Errno::EOPNOTSUPP | Errno::ENOTSUPP) => {
-            format!("the driver of {} has no native XDP; use --xdp-mode generic", interface.name)
+            (format!("the driver of {name} has no native XDP"), Some(Remedy::Mode(&[XdpMode::Generic])))
         }
         (XdpMode::Offloaded, Errno::EOPNOTSUPP | Errno::ENOTSUPP | Errno::EINVAL) => {
-            format!("the card behind {} runs no programs; use --xdp-mode native or generic", interface.name)
+            let others = Remedy::Mode(&[XdpMode::Native, XdpMode::Generic]);
+            (format!("the card behind {name} runs no programs"), Some(others))
         }
-        _ if interface.mtu > LARGEST => format!(
-            "its MTU is {}, and native XDP takes at most about {LARGEST} unless the program is in SEC(\"xdp.frags\"); \
-             lower it with `ip link set {} mtu 1500`, or use --xdp-mode generic",
-            interface.mtu, interface.name
-        ),
-        _ => String::new(),
+        _ if interface.mtu > LARGEST => {
+            let why = format!(
+                "its MTU is {}, and native XDP takes at most about {LARGEST} unless the program is in SEC(\"xdp.frags\")",
+                interface.mtu
+            );
+            (why, Some(Remedy::LowerMtu(name.clone())))
+        }
+        _ => (String::new(), None),
     }
 }
 

@@ -3,9 +3,8 @@
 //! Asked of the family `netdev` of generic netlink, which has no fixed number: first the kernel is asked for the number of
 //! that name, then the family for the device.
 
-use crate::sys::Errno;
-use crate::sys::SysError;
 use crate::sys::netlink::{ACK, Message, Netlink, NetlinkError, attributes, number};
+use crate::sys::{Errno, SysError};
 
 /// What a driver can do. Linux 6.3.
 #[doc(alias = "NETDEV_A_DEV_XDP_FEATURES")]

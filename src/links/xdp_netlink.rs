@@ -6,9 +6,10 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use super::cause::{Attempt, Needs, describe_program};
 use super::interface::Interface;
-use super::xdp::{self, XdpMode};
+use super::refusal::{Attempt, Needs, describe_program};
+use super::xdp;
+use super::xdp_mode::XdpMode;
 use super::{AttachError, Link, Undo};
 use crate::kernel::policy::Cap;
 use crate::progs::Program;

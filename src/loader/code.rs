@@ -1,19 +1,20 @@
 //! A program of a plan as the explanation of the verifier's log needs it: with source lines and functions.
 
-use super::plan::{Poison, ProgPlan};
+use super::plan::ProgPlan;
+use super::poison::Poison;
 use crate::btf::{Btf, ExtRecord, LineInfo, StrOff};
 use crate::bytes::Endian;
-use crate::verifier::{Code, LineAt};
+use crate::verifier::{CodeLines, LineAt};
 use std::fmt;
 
 impl ProgPlan {
     /// The program with its source lines, whose texts are in the object's types.
-    pub fn code<'a>(&'a self, btf: Option<&'a Btf>) -> Code<'a> {
+    pub fn code<'a>(&'a self, btf: Option<&'a Btf>) -> CodeLines<'a> {
         let size = (self.line_info.rec_size as usize).max(LineInfo::SIZE);
         let records = self.line_info.bytes.chunks_exact(size);
         let mut lines: Vec<LineAt<'a>> = records.filter_map(|r| line(r, btf?)).collect();
         lines.sort_by_key(|l| l.at);
-        Code {
+        CodeLines {
             program: &self.name,
             section: &self.section,
             insns: &self.insns,

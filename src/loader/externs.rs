@@ -5,7 +5,7 @@
 //! and a call of it is poisoned. Where libbpf treats a weak extern as fatal (an ambiguous symbol, a
 //! configuration that cannot be read) it counts as missing here.
 
-use super::core::types_are_compatible;
+use super::relocate::types_are_compatible;
 use crate::btf::{Btf, BtfKind, Kind, TypeId, essential_name};
 use crate::bytes::Endian;
 use crate::elf::{Extern, ExternKind, KconfigType, Object};
@@ -207,7 +207,6 @@ fn address(ext: &Extern, kernel: &Kernel) -> Result<Resolved, ExternError> {
         let prefix = format!("{}.llvm.", ext.name);
         found = symbols
             .all()
-            .iter()
             .filter(|s| s.kind == 'd' && s.name.starts_with(&prefix))
             .map(|s| s.address)
             .collect();

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::run::VerifierLog;
+use super::load_error::VerifierLog;
 use crate::btf::{BtfKind, Kind};
 use crate::elf::GlobalError;
 use crate::maps::{Map, Plain, Section, Variable};
 use crate::progs::Program;
-use crate::sys::ArenaMapping;
+use crate::sys::SharedMapping;
 
 /// A loaded object: its maps and programs, each an open descriptor. Dropping it unloads what nothing else
 /// holds: no pin, no link, no other process.
@@ -19,7 +19,7 @@ pub struct Loaded {
     pub(super) new_pins: Vec<PathBuf>,
     pub(super) logs: Vec<VerifierLog>,
     pub(super) callbacks: Vec<(String, Vec<u8>)>,
-    pub(super) arenas: Vec<(String, ArenaMapping)>,
+    pub(super) arenas: Vec<(String, SharedMapping)>,
 }
 
 impl Loaded {
@@ -99,7 +99,7 @@ impl Loaded {
     }
 
     /// The memory of an arena map, mapped where its programs expect it.
-    pub fn arena(&self, map: &str) -> Option<&ArenaMapping> {
+    pub fn arena(&self, map: &str) -> Option<&SharedMapping> {
         self.arenas.iter().find(|(name, _)| name == map).map(|(_, arena)| arena)
     }
 

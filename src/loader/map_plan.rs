@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::options::Options;
-use super::plan::PlanError;
+use super::plan_error::PlanError;
 use super::struct_ops::{Callbacks, StructOpsPlan};
 use crate::btf::TypeId;
 use crate::elf::{DataKind, MapDef, MapOrigin, Object, SlotTarget};
@@ -145,7 +145,7 @@ fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Res
         map_type: def.map_type,
         key_size: def.key_size,
         value_size: def.value_size,
-        max_entries: entries(def, kernel),
+        max_entries: entries(def, kernel)?,
         flags: map_flags,
         extra: def.extra,
         numa_node: def.numa_node,
@@ -163,12 +163,15 @@ fn one(def: &MapDef, object: &Object, kernel: &Kernel, options: &Options) -> Res
 
 /// The limit on this machine: ring buffers are a power of two of pages, a perf event array has a slot for
 /// each CPU.
-fn entries(def: &MapDef, kernel: &Kernel) -> u32 {
-    match def.map_type {
+fn entries(def: &MapDef, kernel: &Kernel) -> Result<u32, PlanError> {
+    Ok(match def.map_type {
         MapType::Ringbuf | MapType::UserRingbuf => ring_size(def.max_entries, kernel.page_size()),
-        MapType::PerfEventArray if def.max_entries == 0 => kernel.possible_cpus(),
+        MapType::PerfEventArray if def.max_entries == 0 => kernel.possible_cpus().map_err(|e| {
+            let why = format!("it takes a slot for each CPU, and how many there are cannot be told: {e}");
+            PlanError::Map { map: def.name.clone(), why }
+        })?,
         _ => def.max_entries,
-    }
+    })
 }
 
 /// The nearest power of two of pages that is not less, as libbpf does it; sizes that cannot be rounded are

@@ -21,17 +21,20 @@
 //!    [`run`](Plan::run) writes them in.
 
 mod code;
-mod core;
 mod extern_types;
 mod externs;
 mod info;
 mod jump_table;
+mod load_error;
 mod loaded;
 mod map_plan;
 mod options;
 mod plan;
+mod plan_error;
 mod planner;
+mod poison;
 mod reloc;
+mod relocate;
 mod run;
 mod sanitize;
 mod struct_ops;
@@ -39,15 +42,17 @@ mod subprog;
 mod target;
 mod token;
 
-pub use self::core::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};
 pub use externs::ExternError;
 pub use info::Records;
 pub use jump_table::JumpTable;
+pub use load_error::{LoadError, VerifierLog};
 pub use loaded::Loaded;
 pub use map_plan::MapPlan;
-pub use options::{Onto, Options};
-pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, Poison, ProgPlan, Skipped, Step};
-pub use run::{LoadError, VerifierLog};
+pub use options::{Options, ProgTarget};
+pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, ProgPlan, SkippedProgram, Step};
+pub use plan_error::PlanError;
+pub use poison::Poison;
+pub use relocate::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};
 pub use struct_ops::{StructOpsError, StructOpsPlan};
 pub use target::{AttachTarget, TargetError};
 pub use token::TokenPlan;

@@ -17,12 +17,13 @@ pub struct Options {
     pub token: Option<PathBuf>,
     /// Programs that are bound to a function of another loaded program: `freplace`, and `fentry` and `fexit` of
     /// programs.
-    pub onto: Vec<Onto>,
+    pub onto: Vec<ProgTarget>,
 }
 
 /// A program of the object, and the loaded program that it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Onto {
+#[doc(alias = "Onto")]
+pub struct ProgTarget {
     /// The program of the object.
     pub program: String,
     /// The loaded program, by its id.

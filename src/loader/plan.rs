@@ -1,16 +1,14 @@
 //! The plan: every call that loading an object will make, before any of them happens.
 
+use super::poison::Poison;
 use std::sync::Arc;
 
-use super::core::CoreError;
-use super::externs::ExternError;
 use super::info::Records;
 use super::jump_table::JumpTable;
 use super::map_plan::MapPlan;
-use super::struct_ops::StructOpsError;
-use super::target::{AttachTarget, TargetError};
+use super::target::AttachTarget;
 use super::token::TokenPlan;
-use crate::btf::{Btf, BtfError};
+use crate::btf::Btf;
 use crate::elf::{MapIx, ProgIx, Site};
 use crate::insn::{InsnIx, RawInsn};
 use crate::uapi::{AttachType, ProgType};
@@ -29,7 +27,7 @@ pub struct Plan {
     /// The programs that will be loaded.
     pub programs: Vec<ProgPlan>,
     /// The programs that will not be, and why.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedProgram>,
     /// The calls, in order.
     pub steps: Vec<Step>,
     /// BPF token to make first.
@@ -176,111 +174,12 @@ pub enum FdOf {
     JumpTable(usize),
 }
 
-/// Something that this kernel or this load does not have; its uses became calls that cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Poison {
-    /// A CO-RE relocation without a match; the text says what was wanted and what there is.
-    Core(String),
-    /// A map that is not created.
-    Map(String),
-    /// A weak kfunc.
-    Extern(String),
-}
-
 /// A program that will not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
+#[doc(alias = "Skipped")]
+pub struct SkippedProgram {
     /// Its name.
     pub program: String,
     /// Why not.
     pub why: String,
-}
-
-/// Why an object cannot be loaded on a kernel, found out before asking it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The object is for machines of the other byte order.
-    #[error("the object is {object} and this machine is {machine}; compile with `-target {target}`")]
-    Endian {
-        /// The object's.
-        object: crate::bytes::Endian,
-        /// The machine's.
-        machine: crate::bytes::Endian,
-        /// What to compile for.
-        target: &'static str,
-    },
-    /// Nothing would be loaded.
-    #[error("the object has no programs; its sections with code are: {sections}")]
-    NoPrograms {
-        /// What there is.
-        sections: String,
-    },
-    /// A name that is not in the object.
-    #[error("the object has no {what} `{name}`; it has: {known}")]
-    NoSuch {
-        /// `program` or `map`.
-        what: &'static str,
-        /// The name.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// The section name does not say what kind of program it is.
-    #[error("program `{program}`: section `{section}` is not a known program type{}; name the type with --type, or put it in one of the sections that `rawbpf sections` lists", nearest(.near))]
-    UnknownSection {
-        /// The program.
-        program: String,
-        /// Its section.
-        section: String,
-        /// Names that are close.
-        near: Vec<&'static str>,
-    },
-    /// A map definition that no kernel takes.
-    #[error("map `{map}`: {why}")]
-    Map {
-        /// The map.
-        map: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Function or line records that do not fit the code.
-    #[error(
-        "program `{program}`: .BTF.ext has {what} records for it but none for `{function}`, which it calls"
-    )]
-    Info {
-        /// The program.
-        program: String,
-        /// The function.
-        function: String,
-        /// `func_info` or `line_info`.
-        what: &'static str,
-    },
-    /// The object's types could not be made fit for the kernel.
-    #[error("the object's BTF cannot be adapted to this kernel")]
-    Btf(#[from] BtfError),
-    /// A CO-RE relocation cannot be made.
-    #[error(transparent)]
-    Core(#[from] CoreError),
-    /// An extern cannot be resolved.
-    #[error(transparent)]
-    Extern(#[from] ExternError),
-    /// What a program attaches to was not found.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// A set of callbacks does not fit this kernel.
-    #[error(transparent)]
-    StructOps(#[from] StructOpsError),
-    /// A jump table cannot be made.
-    #[error("program `{program}`: {why}")]
-    JumpTable {
-        /// The program.
-        program: String,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-fn nearest(near: &[&str]) -> String {
-    if near.is_empty() { String::new() } else { format!(" (nearest: {})", near.join(", ")) }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::core::Relocator;
 use super::extern_types;
 use super::externs::{self, Resolved};
 use super::info::{self, Records};
 use super::jump_table::{self, JumpTable};
 use super::map_plan::{self, MapPlan};
-use super::options::{Onto, Options};
-use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanError, ProgPlan, Skipped, Step};
+use super::options::{Options, ProgTarget};
+use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, ProgPlan, SkippedProgram, Step};
+use super::plan_error::PlanError;
 use super::reloc;
+use super::relocate::Relocator;
 use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
 use super::target;
@@ -46,7 +47,7 @@ impl Planner<'_> {
         self.check_endian()?;
         let struct_ops = struct_ops::all(self.object, self.kernel, &self.options.only)?;
         let (chosen, skipped) = self.choose(&struct_ops)?;
-        self.announce(&chosen);
+        self.prefetch_types(&chosen);
         let (resolved, kconfig) = externs::resolve(self.object, self.kernel)?;
         let mut maps = map_plan::all(self.object, self.kernel, self.options, &struct_ops)?;
         for map in &mut maps {
@@ -94,14 +95,14 @@ impl Planner<'_> {
     }
 
     /// Has all that is wanted of the kernel's types by its name looked up in one pass over them.
-    fn announce(&self, chosen: &[ProgIx]) {
+    fn prefetch_types(&self, chosen: &[ProgIx]) {
         let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
         let names: Vec<_> =
             programs.filter_map(target::name).chain(externs::typed_names(self.object)).collect();
         let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
         // Without a name there is no need of the kernel's types.
         if let Some(btf) = (!wanted.is_empty()).then(|| self.kernel.btf().ok()).flatten() {
-            btf.expect(&wanted);
+            btf.prefetch_types(&wanted);
         }
     }
 
@@ -115,7 +116,7 @@ impl Planner<'_> {
     }
 
     /// Which programs will be loaded.
-    fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<Skipped>), PlanError> {
+    fn choose(&self, callbacks: &Callbacks) -> Result<(Vec<ProgIx>, Vec<SkippedProgram>), PlanError> {
         let names = || self.object.programs.iter().map(ProgDef::name).collect::<Vec<_>>().join(", ");
         let bound = self.options.onto.iter().map(|onto| &onto.program);
         for wanted in self.options.only.iter().chain(bound) {
@@ -141,7 +142,7 @@ impl Planner<'_> {
             };
             match why {
                 None => chosen.push(ProgIx(i)),
-                Some(why) => skipped.push(Skipped { program: def.name().into(), why: why.into() }),
+                Some(why) => skipped.push(SkippedProgram { program: def.name().into(), why: why.into() }),
             }
         }
         Ok((chosen, skipped))
@@ -211,27 +212,11 @@ impl Planner<'_> {
                 near: section::nearest(&def.section, 3),
             });
         };
-        let callback = self.callbacks.get(def.name()).copied();
-        let mut code = subprog::assemble(self.object, &def.func, main, settled.functions, callback);
-        let created: Vec<bool> = settled.maps.iter().map(|m| m.create).collect();
-        let cx = reloc::Context {
-            maps: &self.object.maps,
-            created: &created,
-            externs: &self.object.externs,
-            resolved: settled.resolved,
-            modules: &settled.modules,
-            kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
-            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
-        };
-        let mut tables = Vec::new();
-        let jump_tables = self.jump_tables(def, &code, &mut tables)?;
-        let (mut patches, fd_array) = reloc::resolve(&mut code, &cx);
-        patches.extend(tables);
+        let Bound { code, patches, fd_array, jump_tables } = self.bind(def, main, settled)?;
         let place = settled.callbacks.programs.get(&ix.0);
         if prog_type == ProgType::StructOps && place.is_none() {
             return Err(StructOpsError::Unused { program: def.name().into() }.into());
         }
-        super::sanitize::helpers(&mut code.insns, self.kernel);
         let (func_info, line_info) = self.records(def, &code, settled.has_btf)?;
         let kern_version = self.object.kern_version.unwrap_or_else(|| self.kernel.release().code());
         Ok(ProgPlan {
@@ -256,17 +241,35 @@ impl Planner<'_> {
             license: self.object.license.clone().unwrap_or_default(),
             kern_version,
             named: self.kernel.has(Feature::ProgName).allows(),
-            parts: code
-                .parts
-                .iter()
-                .map(|p| PartPlan {
-                    at: p.at,
-                    name: p.func.name.clone(),
-                    section: p.func.section.clone(),
-                    len: p.func.insns.len() as u32,
-                })
-                .collect(),
+            parts: code.parts.iter().map(part).collect(),
         })
+    }
+
+    /// The instructions of a program with its subprograms, and where descriptors go into them.
+    fn bind<'o>(
+        &'o self,
+        def: &'o ProgDef,
+        main: &Body,
+        settled: &Settled<'_>,
+    ) -> Result<Bound<'o>, PlanError> {
+        let callback = self.callbacks.get(def.name()).copied();
+        let mut code = subprog::assemble(self.object, &def.func, main, settled.functions, callback);
+        let created: Vec<bool> = settled.maps.iter().map(|m| m.create).collect();
+        let cx = reloc::Context {
+            maps: &self.object.maps,
+            created: &created,
+            externs: &self.object.externs,
+            resolved: settled.resolved,
+            modules: &settled.modules,
+            kconfig: self.object.maps.iter().position(|m| m.name == ".kconfig").map(MapIx),
+            arena_offset: map_plan::arena_offset(self.object, self.kernel)?,
+        };
+        let mut tables = Vec::new();
+        let jump_tables = self.jump_tables(def, &code, &mut tables)?;
+        let (mut patches, fd_array) = reloc::resolve(&mut code, &cx);
+        patches.extend(tables);
+        super::sanitize::helpers(&mut code.insns, self.kernel);
+        Ok(Bound { code, patches, fd_array, jump_tables })
     }
 
     /// Reads the jump tables of a program, each once, and says which instruction wants which.
@@ -313,7 +316,7 @@ impl Planner<'_> {
     }
 
     /// The loaded program that the caller binds this one to.
-    fn onto(&self, def: &ProgDef) -> Option<&Onto> {
+    fn onto(&self, def: &ProgDef) -> Option<&ProgTarget> {
         self.options.onto.iter().find(|onto| onto.program == def.name())
     }
 
@@ -390,6 +393,25 @@ struct Settled<'a> {
     has_btf: bool,
     /// What became of the struct_ops maps.
     callbacks: &'a Callbacks,
+}
+
+/// A program's instructions, and what goes into them.
+struct Bound<'o> {
+    code: Assembled<'o>,
+    /// Where descriptors go.
+    patches: Vec<Patch>,
+    /// The modules whose functions it calls.
+    fd_array: Vec<u32>,
+    jump_tables: Vec<JumpTable>,
+}
+
+fn part(part: &subprog::Part<'_>) -> PartPlan {
+    PartPlan {
+        at: part.at,
+        name: part.func.name.clone(),
+        section: part.func.section.clone(),
+        len: part.func.insns.len() as u32,
+    }
 }
 
 /// Function bodies after CO-RE.

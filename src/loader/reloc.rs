@@ -13,17 +13,12 @@
 //! ```
 
 use super::externs::Resolved;
-use super::plan::{FdOf, Patch, Poison};
+use super::plan::{FdOf, Patch};
+use super::poison::{POISON_EXTERN, POISON_MAP, Poison, poison};
 use super::subprog::Assembled;
 use crate::elf::{Extern, ExternKind, MapDef, MapIx, RelocTarget};
 use crate::insn::raw::pseudo;
 use crate::insn::{InsnIx, RawInsn};
-
-/// Numbers of helpers that do not exist, by what is missing; libbpf's, so that logs look familiar.
-pub(super) const POISON_MAP: i32 = 2_001_000_000;
-pub(super) const POISON_EXTERN: i32 = 2_002_000_000;
-/// `0xbad2310`: bad relo.
-pub(super) const POISON_CORE: i32 = 195_896_080;
 
 /// What references are resolved with.
 pub(super) struct Context<'a> {
@@ -37,11 +32,6 @@ pub(super) struct Context<'a> {
     pub(super) kconfig: Option<MapIx>,
     /// Where arena globals begin in their arena, in bytes.
     pub(super) arena_offset: u32,
-}
-
-/// A call that the kernel cannot resolve, in place of something that is missing.
-pub(super) fn poison(number: i32) -> RawInsn {
-    RawInsn { opcode: 0x85, dst: 0, src: 0, off: 0, imm: number }
 }
 
 /// The modules that functions of the kernel are in which an object calls, by the ids of their BTF objects.

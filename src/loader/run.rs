@@ -12,135 +12,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::jump_table::JumpTable;
+use super::load_error::{LoadError, VerifierLog};
 use super::loaded::Loaded;
 use super::map_plan::MapPlan;
-use super::plan::{FdOf, Plan, Poison, ProgPlan, Step};
+use super::plan::{FdOf, Plan, ProgPlan, Step};
+use super::poison::Poison;
 use crate::bytes::Endian;
 use crate::elf::{MapIx, Site};
 use crate::insn::InsnIx;
-use crate::maps::{Map, Shape};
+use crate::maps::Map;
 use crate::progs::Program;
 use crate::sys::attr::{self, Fd, ObjName, prog_flags};
 use crate::sys::map::MapFd;
-use crate::sys::{self, ArenaMapping, Errno, ObjectKind, ProgLoadParts, SysError};
-use crate::uapi::{MapType, ProgType};
+use crate::sys::{self, BtfFd, Errno, ObjectKind, ProgFd, ProgLoadParts, SharedMapping, SysError};
+use crate::uapi::MapType;
 use crate::verifier::{self, Diagnosis};
-
-/// What the verifier wrote about a program, whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VerifierLog {
-    /// The program.
-    pub program: String,
-    /// The text, as the kernel wrote it.
-    pub text: String,
-    /// The kernel had more than 16 MiB to say. Since Linux 6.4 the text is the last MiB of it, before the first 16.
-    pub cut: bool,
-}
-
-/// Why loading failed: which step, with which error number, and what the kernel said.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The types were refused.
-    #[error("the kernel refused the object's BTF")]
-    Btf {
-        /// The error.
-        source: SysError,
-        /// The kernel's log.
-        log: String,
-    },
-    /// A map could not be made.
-    #[error("cannot {what} map `{map}`{}", without_types(.untyped))]
-    Create {
-        /// The map.
-        map: String,
-        /// What was tried: to create it, or its inner map.
-        what: &'static str,
-        /// What was asked for.
-        shape: Shape,
-        /// Why it was made without types, if the kernel had refused them.
-        untyped: Option<SysError>,
-        /// The error.
-        source: SysError,
-    },
-    /// Something around a map could not be done.
-    #[error("cannot {what} map `{map}`")]
-    Map {
-        /// The map.
-        map: String,
-        /// Its type.
-        map_type: MapType,
-        /// What was tried.
-        what: &'static str,
-        /// The error.
-        source: SysError,
-    },
-    /// What is pinned is another map than the object wants.
-    #[error(
-        "map `{map}` is pinned at {path} and differs from the object's: {differences}; unpin it (rm {path}) or change the object"
-    )]
-    PinMismatch {
-        /// The map.
-        map: String,
-        /// Where.
-        path: PathBuf,
-        /// Each field that differs, with both values.
-        differences: String,
-    },
-    /// A program was refused.
-    #[error("the kernel refused program `{program}` (section `{section}`){}{}", lacking(.missing), without_types(.untyped))]
-    Program {
-        /// The program.
-        program: String,
-        /// Its section.
-        section: String,
-        /// Its type.
-        prog_type: ProgType,
-        /// Why it was loaded without types, if the kernel had refused them.
-        untyped: Option<SysError>,
-        /// The error.
-        source: SysError,
-        /// What the verifier wrote.
-        log: Box<VerifierLog>,
-        /// Something that this kernel lacks, if the verifier came upon it: where, and what.
-        missing: Option<Box<(Site, Poison)>>,
-        /// The log, explained; `None` if the verifier wrote none.
-        diagnosis: Option<Box<Diagnosis>>,
-    },
-    /// Something around a program could not be done.
-    #[error("cannot {what} of program `{program}`")]
-    ProgramPart {
-        /// The program.
-        program: String,
-        /// What was tried.
-        what: &'static str,
-        /// The error.
-        source: SysError,
-    },
-    /// The token could not be made.
-    #[error("cannot make a BPF token from {path}")]
-    Token {
-        /// The bpffs directory.
-        path: PathBuf,
-        /// The error.
-        source: SysError,
-    },
-}
-
-fn lacking(missing: &Option<Box<(Site, Poison)>>) -> String {
-    match missing.as_deref() {
-        Some((site, Poison::Core(what))) => format!("; {site} needs what this kernel does not have: {what}"),
-        Some((site, Poison::Map(map))) => format!("; {site} uses map `{map}`, which was not created"),
-        Some((site, Poison::Extern(name))) => {
-            format!("; {site} calls `{name}`, which this kernel does not have")
-        }
-        None => String::new(),
-    }
-}
-
-fn without_types(untyped: &Option<SysError>) -> String {
-    untyped.as_ref().map_or(String::new(), |e| format!("; the kernel has no types of this object: {e}"))
-}
 
 impl Plan {
     /// Makes the calls. If one fails, all that was done is undone.
@@ -186,7 +72,7 @@ impl Plan {
 struct Run<'p> {
     plan: &'p Plan,
     token: Option<OwnedFd>,
-    btf: Option<OwnedFd>,
+    btf: Option<BtfFd>,
     /// Why the kernel refused the object's types.
     untyped: Option<SysError>,
     maps: Vec<Option<Map>>,
@@ -199,7 +85,7 @@ struct Run<'p> {
     /// Maps that existed already: they keep their contents.
     reused: Vec<MapIx>,
     logs: Vec<VerifierLog>,
-    arenas: Vec<(String, ArenaMapping)>,
+    arenas: Vec<(String, SharedMapping)>,
 }
 
 impl Run<'_> {
@@ -389,11 +275,16 @@ impl Run<'_> {
     }
 
     /// Loads without a log; if that fails, again with one.
-    fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<OwnedFd, LoadError> {
+    fn verified(&mut self, program: &ProgPlan, parts: ProgLoadParts) -> Result<ProgFd, LoadError> {
         let mut refused = None;
         if self.plan.log_level == 0 {
             match sys::prog_load(self.head(program, 0), parts, &mut []).fd {
                 Ok(fd) => return Ok(fd),
+                // It was accepted, or never looked at: a log would blame the program.
+                Err(source) if is_the_machines(source.errno) => {
+                    let log = VerifierLog { program: program.name.clone(), text: String::new(), cut: false };
+                    return Err(self.refused(program, source, None, None, log));
+                }
                 Err(e) => refused = Some(e),
             }
         }
@@ -408,18 +299,31 @@ impl Run<'_> {
                 // Of a log that is cut the kernel says ENOSPC, whatever it found.
                 let source = refused.filter(|_| source.errno == Errno::ENOSPC).unwrap_or(source);
                 let missing = reached_poison(program, &log.text).map(Box::new);
-                let diagnosis = self.explain(program, parts, &log, missing.as_deref());
-                Err(LoadError::Program {
-                    program: program.name.clone(),
-                    section: program.section.clone(),
-                    prog_type: program.prog_type,
-                    untyped: self.untyped,
-                    source,
-                    missing,
-                    diagnosis: diagnosis.map(Box::new),
-                    log: Box::new(log),
-                })
+                let blamed = !is_the_machines(source.errno);
+                let diagnosis =
+                    blamed.then(|| self.explain(program, parts, &log, missing.as_deref())).flatten();
+                Err(self.refused(program, source, missing, diagnosis, log))
             }
+        }
+    }
+
+    fn refused(
+        &self,
+        program: &ProgPlan,
+        source: SysError,
+        missing: Option<Box<(Site, Poison)>>,
+        diagnosis: Option<Diagnosis>,
+        log: VerifierLog,
+    ) -> LoadError {
+        LoadError::Program {
+            program: program.name.clone(),
+            section: program.section.clone(),
+            prog_type: program.prog_type,
+            untyped: self.untyped,
+            source,
+            missing,
+            diagnosis: diagnosis.map(Box::new),
+            log: Box::new(log),
         }
     }
 
@@ -451,7 +355,7 @@ impl Run<'_> {
         program: &ProgPlan,
         parts: ProgLoadParts,
         level: u32,
-    ) -> (Result<OwnedFd, SysError>, VerifierLog) {
+    ) -> (Result<ProgFd, SysError>, VerifierLog) {
         /// What kernels before 5.15 allow at most.
         const OLD_MAX: usize = (u32::MAX >> 8) as usize;
         let mut size = 1 << 20;
@@ -473,6 +377,11 @@ impl Run<'_> {
             return (loaded.fd, log);
         }
     }
+}
+
+/// What a machine says that has no descriptor or no memory left; no program is at fault.
+fn is_the_machines(errno: Errno) -> bool {
+    [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].contains(&errno)
 }
 
 /// The poisoned instruction that the verifier stopped at, if it did: its log ends with the number of the

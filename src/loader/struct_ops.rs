@@ -202,7 +202,7 @@ fn find<'k>(map: &MapDef, name: &str, kernel: &'k Kernel) -> Result<Found<'k>, S
     let vmlinux = kernel
         .btf()
         .map_err(|source| StructOpsError::NoBtf { map: map.name.clone(), source: Box::new(source) })?;
-    vmlinux.expect(&[&wrapper, name].map(|name| Wanted::named(name, BtfKind::Struct)));
+    vmlinux.prefetch_types(&[&wrapper, name].map(|name| Wanted::named(name, BtfKind::Struct)));
     let here = vmlinux.find(&wrapper, BtfKind::Struct).ok().map(|id| (&**vmlinux, id, None));
     let found = here.or_else(|| {
         let mut modules = kernel.modules().iter();

@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::Poison;
+use super::poison::Poison;
 use crate::elf::{FuncIx, Function, Object, RelocTarget};
 use crate::insn::raw::pseudo;
 use crate::insn::{InsnIx, RawInsn};

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use super::options::Onto;
+use super::options::ProgTarget;
 use crate::btf::{BtfKind, Kind, TypeId};
 use crate::elf::{Binding, FuncIx, Object, ProgDef};
 use crate::kernel::{Feature, Kernel, KernelError};
@@ -67,10 +67,16 @@ pub enum TargetError {
         near: String,
     },
     /// A program that replaces another needs to be told which.
-    #[error(
-        "program `{program}` replaces a function of another program; say which with --onto {program}=TARGET[:FUNCTION], where TARGET is a loaded program"
-    )]
+    #[error("program `{program}` replaces a function of another program, and which one is not said")]
     NoProgram {
+        /// The program.
+        program: String,
+    },
+    /// Neither its section nor the options say which function it is to be bound to.
+    #[error(
+        "program `{program}`: no function is named, neither by its section nor beside the program that it is bound to"
+    )]
+    NoFunction {
         /// The program.
         program: String,
     },
@@ -107,7 +113,7 @@ pub(super) fn name(def: &ProgDef) -> Option<(String, BtfKind)> {
 pub(super) fn find(
     def: &ProgDef,
     kernel: &Kernel,
-    onto: Option<&Onto>,
+    onto: Option<&ProgTarget>,
 ) -> Result<Option<AttachTarget>, TargetError> {
     let Some(row) = def.def.filter(|row| row.needs_btf_target()) else { return Ok(None) };
     let program = || def.name().to_string();
@@ -152,7 +158,7 @@ pub(super) fn find(
 }
 
 /// Finds a function of a loaded program by that program's types.
-fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetError> {
+fn find_in_program(def: &ProgDef, onto: &ProgTarget) -> Result<AttachTarget, TargetError> {
     let fail = |why: String| TargetError::Onto { program: def.name().into(), why };
     let target = Program::open_id(onto.target).and_then(|target| target.info());
     let target = target.map_err(|e| fail(format!("program {} cannot be opened: {e}", onto.target)))?;
@@ -160,7 +166,7 @@ fn find_in_program(def: &ProgDef, onto: &Onto) -> Result<AttachTarget, TargetErr
     let btf = loaded_btf(target.btf_id)
         .ok_or_else(|| lost("has no types (BTF), by which its functions would be found"))?;
     let Some(name) = onto.function.as_deref().or_else(|| def.target()) else {
-        return Err(fail("no function is named: neither by its section nor by --onto".into()));
+        return Err(TargetError::NoFunction { program: def.name().into() });
     };
     match btf.find(name, BtfKind::Func) {
         Ok(btf_id) => {

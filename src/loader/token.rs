@@ -37,7 +37,9 @@ pub(super) fn plan(asked: Option<&Path>, host: bool) -> Option<TokenPlan> {
     match std::env::var_os("LIBBPF_BPF_TOKEN_PATH") {
         Some(dir) => named(dir.into()),
         // In the initial one the kernel makes no tokens.
-        None if in_user_namespace() => Some(TokenPlan { dir: "/sys/fs/bpf".into(), required: false }),
+        None if in_user_namespace() == Some(true) => {
+            Some(TokenPlan { dir: "/sys/fs/bpf".into(), required: false })
+        }
         None => None,
     }
 }

@@ -36,7 +36,8 @@ pub enum Limit {
 
 /// What follows from the type of a map.
 #[derive(Debug, Clone, Copy)]
-pub struct Rule {
+#[doc(alias = "Rule")]
+pub struct TypeRule {
     /// The type.
     pub map_type: MapType,
     /// Bytes of a key, if the type says so.
@@ -51,17 +52,17 @@ pub struct Rule {
     pub needs_btf: bool,
 }
 
-const fn rule(map_type: MapType, key_size: Option<u32>, value_size: Option<u32>, limit: Limit) -> Rule {
-    Rule { map_type, key_size, value_size, limit, flags: 0, needs_btf: false }
+const fn rule(map_type: MapType, key_size: Option<u32>, value_size: Option<u32>, limit: Limit) -> TypeRule {
+    TypeRule { map_type, key_size, value_size, limit, flags: 0, needs_btf: false }
 }
 
-impl Rule {
-    const fn flags(self, flags: u32) -> Rule {
-        Rule { flags, ..self }
+impl TypeRule {
+    const fn flags(self, flags: u32) -> TypeRule {
+        TypeRule { flags, ..self }
     }
 
-    const fn storage(map_type: MapType) -> Rule {
-        Rule {
+    const fn storage(map_type: MapType) -> TypeRule {
+        TypeRule {
             map_type,
             key_size: Some(4),
             value_size: None,
@@ -72,13 +73,13 @@ impl Rule {
     }
 
     /// The rule of a type; `None` for types newer than this crate.
-    pub fn of(map_type: MapType) -> Option<&'static Rule> {
+    pub fn of(map_type: MapType) -> Option<&'static TypeRule> {
         RULES.iter().find(|rule| rule.map_type == map_type)
     }
 }
 
 /// One row for each map type.
-pub static RULES: &[Rule] = &[
+pub static RULES: &[TypeRule] = &[
     rule(MapType::Hash, None, None, Limit::Elements),
     rule(MapType::Array, Some(4), None, Limit::Elements),
     rule(MapType::ProgArray, Some(4), Some(4), Limit::Elements),
@@ -103,15 +104,15 @@ pub static RULES: &[Rule] = &[
     rule(MapType::PercpuCgroupStorage, Some(16), None, Limit::None),
     rule(MapType::Queue, Some(0), None, Limit::Elements),
     rule(MapType::Stack, Some(0), None, Limit::Elements),
-    Rule::storage(MapType::SkStorage),
+    TypeRule::storage(MapType::SkStorage),
     rule(MapType::DevmapHash, Some(4), Some(4), Limit::Elements),
     rule(MapType::StructOps, Some(4), None, Limit::One),
     rule(MapType::Ringbuf, Some(0), Some(0), Limit::RingBytes),
-    Rule::storage(MapType::InodeStorage),
-    Rule::storage(MapType::TaskStorage),
+    TypeRule::storage(MapType::InodeStorage),
+    TypeRule::storage(MapType::TaskStorage),
     rule(MapType::BloomFilter, Some(0), None, Limit::Elements),
     rule(MapType::UserRingbuf, Some(0), Some(0), Limit::RingBytes),
-    Rule::storage(MapType::CgrpStorage),
+    TypeRule::storage(MapType::CgrpStorage),
     rule(MapType::Arena, Some(0), Some(0), Limit::Pages).flags(flags::MMAPABLE),
     rule(MapType::InsnArray, Some(4), Some(16), Limit::Elements),
     rule(MapType::Rhash, None, None, Limit::Elements).flags(flags::NO_PREALLOC),
@@ -145,7 +146,7 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A map of this type; the kernel keeps 15 letters of its name. What is not said is taken from [`Rule::of`]
+    /// A map of this type; the kernel keeps 15 letters of its name. What is not said is taken from [`TypeRule::of`]
     /// the type.
     pub fn new(map_type: MapType, name: impl Into<String>) -> Builder<'a> {
         Builder {
@@ -232,7 +233,7 @@ impl<'a> Builder<'a> {
 
     /// The fields of the map as the kernel will be asked for them.
     fn fields(&self) -> [(&'static str, u64); 6] {
-        let rule = Rule::of(self.map_type);
+        let rule = TypeRule::of(self.map_type);
         let key_size = self.key_size.or(rule.and_then(|r| r.key_size)).unwrap_or(0);
         let value_size = self.value_size.or(rule.and_then(|r| r.value_size)).unwrap_or(0);
         let flags = self.flags | rule.map_or(0, |r| r.flags);
@@ -251,7 +252,7 @@ impl<'a> Builder<'a> {
         match limit {
             Limit::Elements | Limit::Pages => given.unwrap_or(1),
             Limit::RingBytes => ring_size(given.unwrap_or(1 << 18)),
-            Limit::Cpus => given.unwrap_or(sys::possible_cpus() as u32),
+            Limit::Cpus => given.unwrap_or_else(|| sys::possible_cpus().map_or(0, |cpus| cpus as u32)),
             Limit::One => given.unwrap_or(1),
             Limit::None => given.unwrap_or(0),
         }
@@ -262,9 +263,9 @@ impl<'a> Builder<'a> {
         /// What a hash keeps beside an element.
         const HEAD: u64 = 48;
         let [_, (_, key), (_, value), (_, entries), (_, flags), _] = self.fields();
-        let cpus = if is_per_cpu(self.map_type) { sys::possible_cpus() as u64 } else { 1 };
+        let cpus = if is_per_cpu(self.map_type) { sys::possible_cpus().unwrap_or(1) as u64 } else { 1 };
         let value = value.next_multiple_of(8).saturating_mul(cpus);
-        match Rule::of(self.map_type).map(|rule| rule.limit) {
+        match TypeRule::of(self.map_type).map(|rule| rule.limit) {
             Some(Limit::RingBytes) => entries,
             _ if flags & u64::from(flags::NO_PREALLOC) != 0 => 0,
             _ if matches!(
@@ -293,7 +294,12 @@ impl<'a> Builder<'a> {
             shape: self.shape(),
             source,
         };
-        let needs_btf = Rule::of(self.map_type).is_some_and(|rule| rule.needs_btf) && self.btf.is_none();
+        if self.max_entries.is_none()
+            && TypeRule::of(self.map_type).is_some_and(|rule| rule.limit == Limit::Cpus)
+        {
+            sys::possible_cpus().map_err(fail)?;
+        }
+        let needs_btf = TypeRule::of(self.map_type).is_some_and(|rule| rule.needs_btf) && self.btf.is_none();
         let made = if needs_btf { Some(self.plain_types().map_err(fail)?) } else { None };
         let types = match (&self.btf, &made) {
             (Some((fd, key, value)), _) => Some((*fd, *key, *value)),
@@ -344,7 +350,7 @@ impl<'a> Builder<'a> {
         let value = b.array(byte, int, value_size as u32);
         let bytes = b.to_bytes().map_err(|_: BtfError| SysError::other("BPF_BTF_LOAD", Errno::EINVAL))?;
         let (fd, _) = sys::btf_load(&bytes, &mut [], Fd::borrow(self.token));
-        Ok((fd?, int, value))
+        Ok((fd?.into(), int, value))
     }
 
     /// What the kernel will be asked for.

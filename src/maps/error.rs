@@ -56,7 +56,7 @@ pub enum MapError {
         /// What is different.
         mismatch: Mismatch,
     },
-    /// The name of a [`Shelf`](super::Shelf) is in use.
+    /// The name of a [`SharedMaps`](super::SharedMaps) is in use.
     #[error("`{name}` is taken by {by}, see {path}")]
     Taken {
         /// The name.
@@ -66,9 +66,9 @@ pub enum MapError {
         /// What kind of owner it has.
         by: &'static str,
     },
-    /// A file or directory of a [`Shelf`](super::Shelf).
+    /// A file or directory of a [`SharedMaps`](super::SharedMaps).
     #[error("cannot {doing} {path}")]
-    Shelf {
+    Shared {
         /// What was tried.
         doing: &'static str,
         /// The file.

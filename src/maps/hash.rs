@@ -70,8 +70,8 @@ impl<K: Plain, V: Plain> HashMap<K, V> {
     }
 
     /// Walks over all elements, see [`Map::elements`].
-    pub fn iter(&self) -> Iter<'_, K, V> {
-        Iter::new(self.map())
+    pub fn iter(&self) -> MapIter<'_, K, V> {
+        MapIter::new(self.map())
     }
 }
 
@@ -116,8 +116,8 @@ impl<V: Plain> Array<V> {
     }
 
     /// Walks over all elements in their order.
-    pub fn iter(&self) -> Iter<'_, u32, V> {
-        Iter::new(self.map())
+    pub fn iter(&self) -> MapIter<'_, u32, V> {
+        MapIter::new(self.map())
     }
 }
 
@@ -127,16 +127,17 @@ pub(super) fn partly(map: &Map, doing: &'static str, of: usize) -> impl FnOnce(P
 
 /// A walk over the elements of a typed map, with copies of them.
 #[derive(Debug)]
-pub struct Iter<'m, K, V> {
+#[doc(alias = "Iter")]
+pub struct MapIter<'m, K, V> {
     map: &'m Map,
     elements: Elements<'m>,
     failed: bool,
     types: PhantomData<fn() -> (K, V)>,
 }
 
-impl<'m, K: Plain, V: Plain> Iter<'m, K, V> {
+impl<'m, K: Plain, V: Plain> MapIter<'m, K, V> {
     pub(super) fn new(map: &'m Map) -> Self {
-        Iter { map, elements: map.elements(), failed: false, types: PhantomData }
+        MapIter { map, elements: map.elements(), failed: false, types: PhantomData }
     }
 
     /// How many elements were seen, and, after the end, whether that were all.
@@ -145,7 +146,7 @@ impl<'m, K: Plain, V: Plain> Iter<'m, K, V> {
     }
 }
 
-impl<K: Plain, V: Plain> Iterator for Iter<'_, K, V> {
+impl<K: Plain, V: Plain> Iterator for MapIter<'_, K, V> {
     type Item = Result<(K, V), MapError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -5,13 +5,13 @@
 //! [`SharedMapping`](crate::sys::SharedMapping).
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use super::typed::{Size, check};
 use super::{Map, MapError, Mismatch, Plain};
-use crate::sys::SharedMapping;
 use crate::sys::map::flags;
 use crate::sys::ring::page_size;
+use crate::sys::{SharedMapping, SharedU32};
 use crate::uapi::MapType;
 
 /// An array with `BPF_F_MMAPABLE`, mapped.
@@ -83,7 +83,7 @@ impl<V: Plain> MappedArray<V> {
     }
 
     /// The first 4 bytes of an element, to be changed in step with programs.
-    pub fn atomic_u32(&self, index: u32) -> Option<&AtomicU32> {
+    pub fn atomic_u32(&self, index: u32) -> Option<SharedU32<'_>> {
         self.memory.atomic_u32(self.offset(index)?).filter(|_| size_of::<V>() >= 4)
     }
 

@@ -44,26 +44,27 @@
 //!
 //! A [`Map`] is cheap to clone: the clones share one descriptor, which is closed with the last of them.
 
-mod ahead;
+mod batches;
 mod build;
 mod bytes;
 mod error;
 mod fdinfo;
 mod fifo;
 mod flags;
-mod halves;
 mod hash;
 mod lpm;
 mod mapped;
 mod nested;
 mod percpu;
+mod prefetch;
 mod redirect;
-mod shelf;
+mod rules;
+mod shared;
 mod sockets;
+mod split_walk;
 mod stack_trace;
 mod storage;
 mod struct_ops;
-mod takes;
 mod typed;
 mod variable;
 mod walk;
@@ -71,23 +72,23 @@ mod walk;
 pub use crate::sys::net::{Be16, Be32, Be64, Ip4, Ip6, Mac};
 pub use crate::sys::plain_types::{BuildIdFrame, CgroupStorageKey};
 pub use crate::sys::{Partly, Plain, SharedMapping};
-pub use build::{Builder, Limit, RULES, Rule};
+pub use build::{Builder, Limit, RULES, TypeRule};
 pub use error::{MapError, Mismatch};
 pub use fdinfo::FdInfo;
 pub use fifo::{BloomFilter, Queue, Stack};
 pub use flags::ElemFlags;
-pub use hash::{Array, HashMap, Iter};
+pub use hash::{Array, HashMap, MapIter};
 pub use lpm::{LpmTrie, Prefix, PrefixSyntax};
 pub use mapped::{Arena, MappedArray};
 pub use nested::{ArrayOfMaps, CgroupArray, HashOfMaps, ProgArray};
 pub use percpu::{PerCpu, PerCpuArray, PerCpuHash};
 pub use redirect::{CpuMap, CpuQueue, DevMap, DevMapHash, Device, XskMap};
-pub use shelf::Shelf;
+pub use rules::Shape;
+pub use shared::SharedMaps;
 pub use sockets::{ReuseportSockArray, SockHash, SockMap};
 pub use stack_trace::{Frames, StackTraces};
 pub use storage::{CgroupStorage, InodeStorage, SocketStorage, TaskStorage};
 pub use struct_ops::{StructOps, StructOpsState};
-pub use takes::Shape;
 pub use variable::{Section, Variable};
 pub use walk::{Elements, Entry, Walk};
 
@@ -105,7 +106,7 @@ use crate::uapi::MapType;
 /// An open map. Clones share the descriptor.
 #[derive(Debug, Clone)]
 pub struct Map {
-    fd: Arc<MapFd>,
+    pub(crate) fd: Arc<MapFd>,
     info: MapInfo,
     btf: Option<Arc<Btf>>,
 }
@@ -171,25 +172,29 @@ impl MapInfo {
 impl Map {
     /// Takes a descriptor of a map whose full name and types are known already.
     pub(crate) fn created(fd: OwnedFd, name: &str, btf: Option<Arc<Btf>>) -> Result<Map, SysError> {
-        let (fd, raw) = MapFd::new(fd)?;
+        let (fd, raw) = MapFd::known(fd)?;
         let info = MapInfo { name: name.into(), ..MapInfo::new(&raw) };
         Ok(Map { fd: Arc::new(fd), info, btf })
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a map.
     pub fn from_fd(fd: OwnedFd) -> Result<Map, SysError> {
-        let (fd, raw) = MapFd::new(fd)?;
+        MapFd::new(fd).map(Map::with_types)
+    }
+
+    /// Takes an open map, and looks up its types and its full name in them.
+    pub(crate) fn with_types((fd, raw): (MapFd, RawMapInfo)) -> Map {
         let mut info = MapInfo::new(&raw);
         let btf = (info.btf_id != 0).then(|| loaded_btf(info.btf_id)).flatten();
         if let Some(full) = btf.as_deref().and_then(|btf| full_name(btf, &info)) {
             info.name = full;
         }
-        Ok(Map { fd: Arc::new(fd), info, btf })
+        Map { fd: Arc::new(fd), info, btf }
     }
 
     /// Opens the map with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
     pub fn open_id(id: u32) -> Result<Map, SysError> {
-        Map::from_fd(sys::fd_by_id(ObjectKind::Map, id)?)
+        MapFd::by_id(id).map(Map::with_types)
     }
 
     /// Opens a pinned map. Linux 4.4.

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use super::typed::{self, typed_map};
-use super::{ElemFlags, Iter, Map, MapError, Plain};
+use super::{ElemFlags, Map, MapError, MapIter, Plain};
 use crate::progs::Program;
 
 /// The value that stands for an object.
@@ -46,8 +46,8 @@ impl ArrayOfMaps {
     }
 
     /// Indices and ids.
-    pub fn iter(&self) -> Iter<'_, u32, u32> {
-        Iter::new(self.map())
+    pub fn iter(&self) -> MapIter<'_, u32, u32> {
+        MapIter::new(self.map())
     }
 }
 
@@ -79,8 +79,8 @@ impl<K: Plain> HashOfMaps<K> {
     }
 
     /// Keys and ids.
-    pub fn iter(&self) -> Iter<'_, K, u32> {
-        Iter::new(self.map())
+    pub fn iter(&self) -> MapIter<'_, K, u32> {
+        MapIter::new(self.map())
     }
 }
 
@@ -108,8 +108,8 @@ impl ProgArray {
     }
 
     /// Indices and ids of what is there.
-    pub fn iter(&self) -> Iter<'_, u32, u32> {
-        Iter::new(self.map())
+    pub fn iter(&self) -> MapIter<'_, u32, u32> {
+        MapIter::new(self.map())
     }
 }
 

@@ -12,7 +12,7 @@ use std::ops::Deref;
 use super::hash::partly;
 use super::typed::{self, typed_map};
 use super::{ElemFlags, Map, MapError, Plain, Walk};
-use crate::sys;
+use crate::sys::{self, SysError};
 
 /// The values of all possible CPUs, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,18 +20,22 @@ pub struct PerCpu<V>(Vec<V>);
 
 impl<V: Plain> PerCpu<V> {
     /// The same value for every CPU.
-    pub fn all(value: V) -> PerCpu<V> {
-        PerCpu(vec![value; sys::possible_cpus()])
+    ///
+    /// # Errors
+    /// The number of CPUs cannot be told ([`sys::possible_cpus`]).
+    pub fn all(value: V) -> Result<PerCpu<V>, SysError> {
+        sys::possible_cpus().map(|cpus| PerCpu(vec![value; cpus]))
     }
 
-    /// One value for each possible CPU; `None` if there are more or fewer than CPUs.
+    /// One value for each possible CPU; `None` if there are more or fewer than CPUs, or their number cannot be told.
     pub fn new(values: Vec<V>) -> Option<PerCpu<V>> {
-        (values.len() == sys::possible_cpus()).then_some(PerCpu(values))
+        sys::possible_cpus().is_ok_and(|cpus| values.len() == cpus).then_some(PerCpu(values))
     }
 
     /// Each value with the number of its CPU. Numbers may have holes between them.
     pub fn by_cpu(&self) -> impl Iterator<Item = (u32, &V)> {
-        sys::possible_cpu_list().iter().copied().zip(&self.0)
+        // There is no value of this type where they cannot be told.
+        sys::possible_cpu_list().unwrap_or_default().iter().copied().zip(&self.0)
     }
 
     /// The value of one CPU.
@@ -196,7 +200,7 @@ impl<K: Plain, V: Plain> PerCpuHash<K, V> {
 /// Reads the values where they will stay, if no value has padding after it.
 fn get<V: Plain>(map: &Map, key: &[u8]) -> Result<Option<PerCpu<V>>, MapError> {
     if size_of::<V>() == slot::<V>() {
-        let mut values = PerCpu::all(V::zeroed());
+        let mut values = PerCpu::all(V::zeroed()).map_err(MapError::sys(map, "tell the CPUs' slots of"))?;
         let found = map.get_into(key, V::slice_bytes_mut(&mut values.0), ElemFlags::ANY);
         return Ok(found.map_err(MapError::sys(map, "read an element of"))?.then_some(values));
     }

@@ -14,13 +14,14 @@
 //! So [`Elements`] takes batches where it can. Where a walk can start again, it remembers what it has shown, 8
 //! bytes for each key (a hash of it), shows nothing twice, and gives up after a number of steps that follows
 //! from the size of the map. A trie is looked through twice. [`Elements::complete`] says what came of it. The memory is otherwise that of one batch,
-//! however large the map is; of a few, where threads read ahead (src/maps/ahead.rs).
+//! however large the map is; of a few, where threads read ahead (src/maps/prefetch.rs).
 
+use super::batches::is_by_bucket;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::Map;
-use super::ahead::{End, Reader};
+use super::prefetch::{End, Reader};
 use crate::sys::map::{is_indexed, is_per_cpu};
 use crate::sys::{Batch, Errno, SysError};
 use crate::uapi::MapType;
@@ -259,14 +260,6 @@ fn can_repeat(map_type: MapType) -> bool {
     !is_by_bucket(map_type) && !is_indexed(map_type)
 }
 
-/// True for the types that batches read bucket by bucket.
-pub(super) fn is_by_bucket(map_type: MapType) -> bool {
-    matches!(
-        map_type,
-        MapType::Hash | MapType::LruHash | MapType::PercpuHash | MapType::LruPercpuHash | MapType::HashOfMaps
-    )
-}
-
 /// What kernels answer to batch reads of map types that have none, and before 5.6.
 pub(super) fn is_unsupported(errno: Errno) -> bool {
     [Errno::EINVAL, Errno::ENOTSUPP, Errno::EOPNOTSUPP].contains(&errno)
@@ -308,7 +301,11 @@ impl Map {
     /// itself as CPU 0's.
     pub fn slots<'v>(&self, value: &'v [u8]) -> impl Iterator<Item = (u32, &'v [u8])> {
         let (size, slot) = (self.info().value_size as usize, self.fd.slot_len().max(1));
-        let cpus = if is_per_cpu(self.info().map_type) { crate::sys::possible_cpu_list() } else { &[0] };
+        // A value was read, so the CPUs are known.
+        let cpus = match is_per_cpu(self.info().map_type) {
+            true => crate::sys::possible_cpu_list().unwrap_or_default(),
+            false => &[0],
+        };
         cpus.iter()
             .copied()
             .zip(value.chunks(slot))

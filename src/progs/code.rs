@@ -13,13 +13,11 @@
 //! instruction comes from is in the records that were loaded with it; the kernel keeps both up to date while it
 //! rewrites.
 
-use std::os::fd::AsFd;
-
 use super::loaded_btf;
 use crate::btf::{Btf, Kind, StrOff, TypeId};
 use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
-use crate::sys::{self, ProgLists, SysError};
+use crate::sys::{self, ProgFd, ProgLists, SysError};
 
 /// The code of a loaded program.
 #[derive(Debug, Clone, Default)]
@@ -67,8 +65,8 @@ pub struct LoadedLine {
 
 impl LoadedCode {
     /// Asks for the code of an open program.
-    pub fn of(fd: impl AsFd) -> Result<LoadedCode, SysError> {
-        let (raw, lists) = sys::prog_lists(&fd)?;
+    pub fn of(fd: &ProgFd) -> Result<LoadedCode, SysError> {
+        let (raw, lists) = sys::prog_lists(fd)?;
         let btf = (raw.btf_id != 0).then(|| loaded_btf(raw.btf_id)).flatten();
         let bytes = lists.xlated.concat();
         Ok(LoadedCode {

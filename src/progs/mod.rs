@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use crate::btf::{Btf, Kind, TypeId};
 use crate::sys::info::RawProgInfo;
-use crate::sys::{self, Errno, ObjectKind, SysError, TestRun, TestRunOutput};
+use crate::sys::{self, BtfFd, Errno, ObjectKind, ProgFd, SysError, TestRun, TestRunOutput};
 use crate::uapi::{AttachType, ProgType};
 
 /// A loaded program.
 #[derive(Debug)]
 pub struct Program {
-    fd: OwnedFd,
+    fd: ProgFd,
     name: String,
     prog_type: ProgType,
     attach_type: AttachType,
@@ -30,7 +30,7 @@ pub struct Program {
 
 impl Program {
     /// Takes a descriptor of a program whose kind is known already.
-    pub(crate) fn loaded(fd: OwnedFd, name: String, prog_type: ProgType, attach_type: AttachType) -> Program {
+    pub(crate) fn loaded(fd: ProgFd, name: String, prog_type: ProgType, attach_type: AttachType) -> Program {
         Program { fd, name, prog_type, attach_type, section: String::new() }
     }
 
@@ -45,19 +45,24 @@ impl Program {
     }
 
     /// Takes an open descriptor and asks the kernel what it is. `EINVAL` if it is not a program.
-    pub fn from_fd(fd: OwnedFd) -> Result<Program, SysError> {
+    pub fn from_fd(fd: impl Into<OwnedFd>) -> Result<Program, SysError> {
+        Program::of(ProgFd::new(fd)?)
+    }
+
+    /// Takes an open program and asks the kernel about it.
+    pub(crate) fn of(fd: ProgFd) -> Result<Program, SysError> {
         let info = ProgInfo::of(&fd)?;
         Ok(Program::loaded(fd, info.name, info.prog_type, AttachType::default()))
     }
 
     /// Opens the program with this id. Needs `CAP_SYS_ADMIN`. Linux 4.13.
     pub fn open_id(id: u32) -> Result<Program, SysError> {
-        Program::from_fd(sys::fd_by_id(ObjectKind::Prog, id)?)
+        Program::of(ProgFd::by_id(id)?)
     }
 
     /// Opens a pinned program. Linux 4.4.
     pub fn open_pin(path: impl AsRef<Path>) -> Result<Program, SysError> {
-        Program::from_fd(sys::obj_get(path.as_ref(), 0)?)
+        Program::of(ProgFd::by_pin(path.as_ref())?)
     }
 
     /// Its full name, as far as it is known.
@@ -111,6 +116,12 @@ impl Program {
     }
 }
 
+impl AsRef<ProgFd> for Program {
+    fn as_ref(&self) -> &ProgFd {
+        &self.fd
+    }
+}
+
 impl AsFd for Program {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -160,13 +171,18 @@ pub struct ProgInfo {
 
 impl ProgInfo {
     /// Asks about an open program.
-    pub fn of(fd: impl AsFd) -> Result<ProgInfo, SysError> {
+    pub fn of(fd: &ProgFd) -> Result<ProgInfo, SysError> {
         ProgInfo::with(fd, &mut Types::default())
     }
 
+    /// Asks about the program with this id. `ENOENT` if it is gone; needs `CAP_SYS_ADMIN`.
+    pub fn by_id(id: u32) -> Result<ProgInfo, SysError> {
+        ProgInfo::of(&ProgFd::by_id(id)?)
+    }
+
     /// Asks about an open program; the types that were looked at are kept for the next one.
-    fn with(fd: impl AsFd, types: &mut Types) -> Result<ProgInfo, SysError> {
-        let size = sys::prog_info(&fd)?;
+    fn with(fd: &ProgFd, types: &mut Types) -> Result<ProgInfo, SysError> {
+        let size = sys::prog_info(fd)?;
         let named = size.name.text();
         // Only a name that fills its 15 letters can have been cut.
         let cut = named.len() == 15 && size.btf_id != 0;
@@ -178,7 +194,7 @@ impl ProgInfo {
         };
         let (raw, lists) = match wanted.nr_map_ids + wanted.nr_func_info {
             0 => (size, sys::ProgLists::default()),
-            _ => sys::prog_lists_of(&fd, &wanted)?,
+            _ => sys::prog_lists_of(fd, &wanted)?,
         };
         let mut info = ProgInfo {
             id: raw.id,
@@ -219,7 +235,7 @@ impl ProgInfo {
 
 /// The types of a BTF object that a program or map brought; `None` if they cannot be read.
 pub fn loaded_btf(id: u32) -> Option<Arc<Btf>> {
-    let fd = sys::fd_by_id(ObjectKind::Btf, id).ok()?;
+    let fd = BtfFd::by_id(id).ok()?;
     let bytes = sys::btf_bytes(&fd).ok()?;
     Btf::parse(bytes).ok().map(Arc::new)
 }
@@ -259,7 +275,7 @@ pub fn iter() -> impl Iterator<Item = Result<ProgInfo, SysError>> {
                     return Some(Err(e));
                 }
             }
-            if let Ok(fd) = sys::fd_by_id(ObjectKind::Prog, id?) {
+            if let Ok(fd) = ProgFd::by_id(id?) {
                 match ProgInfo::with(&fd, &mut types) {
                     // It was made for a device that is gone, and nothing is left of it but its id.
                     Err(e) if e.errno == Errno::ENODEV => {}

@@ -30,15 +30,17 @@
 //!
 //! `rawbpf gen rust FILE` prints the same.
 
+mod error;
 mod names;
 mod parts;
 mod types;
 
+pub use error::SkeletonError;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::btf::BtfError;
-use crate::elf::{GlobalError, Object, ReadError};
+use crate::elf::{GlobalError, Object};
 use crate::error::Error;
 use crate::loader::Loaded;
 use crate::maps::Map;
@@ -53,33 +55,6 @@ pub enum Embed {
     Literal,
     /// `include_bytes!` of this path, which is relative to the generated file unless it is absolute.
     Include(String),
-}
-
-/// Why no code could be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SkeletonError {
-    /// The object cannot be read.
-    #[error("cannot read the object")]
-    Read(#[source] ReadError),
-    /// A type of the object cannot be said in Rust.
-    #[error("cannot write the type of {what} in Rust")]
-    Type {
-        /// What is of that type.
-        what: String,
-        /// Why not.
-        source: BtfError,
-    },
-    /// A file cannot be read or written.
-    #[error("cannot {doing} {path}")]
-    File {
-        /// What was tried.
-        doing: &'static str,
-        /// The file.
-        path: String,
-        /// How it failed.
-        source: std::io::Error,
-    },
 }
 
 /// Writes the code for the object in these bytes. `name` is what the struct is called, in the manner of a file:

@@ -1,7 +1,7 @@
 //! Addresses of the kernel and of BPF programs.
 
 use super::Frame;
-use crate::kernel::{Symbol, Symbols};
+use crate::kernel::Symbols;
 
 /// The kernel's symbols by their addresses. Made from `/proc/kallsyms`, which shows addresses to root alone.
 ///
@@ -16,37 +16,44 @@ use crate::kernel::{Symbol, Symbols};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct KernelSymbols {
-    /// By address.
-    all: Vec<Symbol>,
+    symbols: Symbols,
+    /// Those that are code, by address: address and number. None if there is no memory for them.
+    code: Vec<(u64, u32)>,
 }
 
 impl KernelSymbols {
     /// Sorts the symbols that are code. Empty if their addresses are hidden.
     pub fn new(symbols: &Symbols) -> KernelSymbols {
-        let code = |s: &&Symbol| matches!(s.kind, 't' | 'T' | 'w' | 'W') && s.address != 0;
-        let mut all: Vec<Symbol> = symbols.all().iter().filter(code).cloned().collect();
-        all.sort_by_key(|s| s.address);
-        KernelSymbols { all }
+        let is_code = |kind| matches!(kind, 't' | 'T' | 'w' | 'W');
+        let numbered = (0..).zip(symbols.all());
+        let found = numbered.filter(|(_, s)| is_code(s.kind) && s.address != 0).map(|(n, s)| (s.address, n));
+        let mut code = Vec::new();
+        if code.try_reserve_exact(found.clone().count()).is_ok() {
+            code.extend(found);
+        }
+        // Of several names for one address the first in the kernel's own order comes first.
+        code.sort_unstable();
+        KernelSymbols { symbols: symbols.clone(), code }
     }
 
     /// True if no symbols are known, or their addresses are hidden from this process.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.code.is_empty()
     }
 
     /// What is at an address.
     pub fn frame(&self, address: u64) -> Frame {
-        let after = self.all.partition_point(|s| s.address <= address);
-        let Some(last) = after.checked_sub(1).and_then(|at| self.all.get(at)) else {
+        let after = self.code.partition_point(|(begin, _)| *begin <= address);
+        let last = after.checked_sub(1).and_then(|at| self.code.get(at));
+        let first =
+            last.and_then(|(last, _)| self.code.get(self.code.partition_point(|(begin, _)| begin < last)));
+        let Some(symbol) = first.and_then(|(_, n)| self.symbols.nth(*n as usize)) else {
             return Frame::unknown(address);
         };
-        // Of several names for one address, the first of them in the kernel's own order.
-        let first = self.all.partition_point(|s| s.address < last.address);
-        let symbol = self.all.get(first).unwrap_or(last);
         Frame {
             address,
-            symbol: Some((symbol.name.clone(), address.saturating_sub(symbol.address))),
-            file: symbol.module.as_ref().map(|m| (format!("[{m}]"), 0)),
+            symbol: Some((symbol.name.into(), address.saturating_sub(symbol.address))),
+            file: symbol.module.map(|m| (format!("[{m}]"), 0)),
         }
     }
 }

@@ -79,20 +79,29 @@ impl MapFd {
     /// again with a greater `max`. After an error the next call starts where this one did.
     pub fn lookup_batch(&self, batch: &mut Batch, delete: bool) -> Result<bool, SysError> {
         let cmd = if delete { Cmd::MapLookupAndDeleteBatch } else { Cmd::MapLookupBatch };
-        batch.keys.resize(self.key_len().saturating_mul(batch.max), 0);
-        batch.values.resize(self.value_len().saturating_mul(batch.max), 0);
-        // The position is opaque: a u32 for hashes, a key for arrays and tries.
-        let mut out = vec![0; self.key_len().max(4)];
+        self.check(cmd, None, None)?;
+        // The position is opaque: a u32 for hashes, a key for arrays and tries; with room to spare, as the kernel has no
+        // length to go by.
+        let position_len = self.key_len().max(64);
+        let count = u32::try_from(batch.max).map_err(|_| SysError::bpf(cmd, Errno::EINVAL))?;
+        if batch.position.as_ref().is_some_and(|p| p.len() != position_len) {
+            // It is of another map.
+            return Err(SysError::bpf(cmd, Errno::EINVAL));
+        }
+        resize(&mut batch.keys, self.key_len(), batch.max, cmd)?;
+        resize(&mut batch.values, self.value_len(), batch.max, cmd)?;
+        let mut out = vec![0; position_len];
         let mut attr = MapBatch {
             in_batch: batch.position.as_deref().map_or(Ptr::NULL, Ptr::to),
             out_batch: PtrMut::to(&mut out),
             keys: PtrMut::to(&mut batch.keys),
             values: PtrMut::to(&mut batch.values),
-            count: batch.max as u32,
+            count,
             map_fd: Fd::of(self),
             ..Default::default()
         };
-        // SAFETY: the buffers hold `count` elements of the kernel's sizes.
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and both positions have room for
+        // a key.
         let result = unsafe { call(cmd, &mut attr) };
         let count = (attr.count as usize).min(batch.max);
         let more = match result {
@@ -114,6 +123,7 @@ impl MapFd {
         /// With these the kernel would take another length for a value than this function checks.
         const CPU_FLAGS: u64 = 8 | 16;
         let cmd = Cmd::MapUpdateBatch;
+        self.check(cmd, None, None).map_err(|source| Partly { done: 0, source })?;
         let count = self.count(keys);
         let lengths = count.checked_mul(self.key_len()) == Some(keys.len())
             && count.checked_mul(self.value_len()) == Some(values.len());
@@ -143,7 +153,10 @@ impl MapFd {
         if count == 0 {
             return Ok(());
         }
-        let mut attr = MapBatch { map_fd: Fd::of(self), count: count as u32, ..attr };
+        let Ok(number) = u32::try_from(count) else {
+            return Err(Partly { done: 0, source: SysError::bpf(cmd, Errno::E2BIG) });
+        };
+        let mut attr = MapBatch { map_fd: Fd::of(self), count: number, ..attr };
         // SAFETY: the buffers hold `count` elements of the kernel's sizes, and these commands only read them.
         match unsafe { call(cmd, &mut attr) } {
             Ok(_) => Ok(()),
@@ -152,4 +165,13 @@ impl MapFd {
             Err(source) => Err(Partly { done: attr.count as usize, source }),
         }
     }
+}
+
+/// Makes room for `count` elements of `len` bytes; `ENOMEM` if there is none.
+fn resize(list: &mut Vec<u8>, len: usize, count: usize, cmd: Cmd) -> Result<(), SysError> {
+    let none = SysError::bpf(cmd, Errno::ENOMEM);
+    let bytes = len.checked_mul(count).ok_or(none)?;
+    list.try_reserve_exact(bytes.saturating_sub(list.len())).map_err(|_| none)?;
+    list.resize(bytes, 0);
+    Ok(())
 }

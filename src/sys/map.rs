@@ -7,11 +7,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::ask::known_map_info;
 use super::attr::{Fd, MapElem, Ptr, PtrMut};
-use super::cmd::{call, obj_info};
+use super::cmd::call;
 use super::cpu::possible_cpus;
 use super::errno::{Errno, SysError};
 use super::info::RawMapInfo;
+use super::object::{ObjectKind, fd_by_id};
 use crate::uapi::{Cmd, MapType};
 
 /// `map_flags` of map creation, and the flags that limit a descriptor.
@@ -123,29 +125,62 @@ pub const fn is_indexed(map_type: MapType) -> bool {
 #[derive(Debug)]
 pub struct MapFd {
     fd: OwnedFd,
+    id: u32,
+    map_type: MapType,
     key_len: usize,
     value_len: usize,
     slot_len: usize,
+    /// Why its elements cannot be reached: how many bytes the kernel would write is not known.
+    unknown: Option<SysError>,
 }
 
 impl MapFd {
-    /// Asks the kernel for the sizes of an open map. `EBADF`/`EINVAL` if `fd` is not a map.
+    /// Asks the kernel what an open descriptor is, and for its sizes. `EINVAL` if it is not a map.
+    ///
+    /// A map whose values have a length that cannot be told is opened all the same, and its elements are refused with
+    /// the reason: a per-CPU map where the number of CPUs cannot be read, and a map of a type that came after those
+    /// of [`MapType`] (`EOPNOTSUPP`).
     pub fn new(fd: OwnedFd) -> Result<(MapFd, RawMapInfo), SysError> {
-        let mut info = RawMapInfo::default();
-        // SAFETY: the info has no pointer set.
-        unsafe { obj_info(&fd, &mut info) }?;
+        ObjectKind::Map.require(&fd)?;
+        MapFd::known(fd)
+    }
+
+    /// Opens the map with this id. `ENOENT` if it is gone; needs `CAP_SYS_ADMIN`. Linux 4.13.
+    pub fn by_id(id: u32) -> Result<(MapFd, RawMapInfo), SysError> {
+        MapFd::known(fd_by_id(ObjectKind::Map, id)?)
+    }
+
+    /// Takes what the kernel made as a map.
+    pub(crate) fn known(fd: OwnedFd) -> Result<(MapFd, RawMapInfo), SysError> {
+        let info = known_map_info(&fd)?;
         Ok((MapFd::with_info(fd, &info), info))
     }
 
     fn with_info(fd: OwnedFd, info: &RawMapInfo) -> MapFd {
-        let value_size = info.value_size as usize;
-        let (slot_len, slots) = match info.map_type {
+        let (value_size, map_type) = (info.value_size as usize, info.map_type);
+        let (slot_len, slots) = match map_type {
             t if is_per_cpu(t) => (value_size.next_multiple_of(8), possible_cpus()),
             // The value of these is a descriptor on the way in and an id on the way out.
-            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => (4, 1),
-            _ => (value_size, 1),
+            MapType::ArrayOfMaps | MapType::HashOfMaps | MapType::ProgArray => (4, Ok(1)),
+            t if t.name().is_some() => (value_size, Ok(1)),
+            _ => {
+                let newer = "reaching elements of a map type that is not known here";
+                (value_size, Err(SysError::other(newer, Errno::EOPNOTSUPP)))
+            }
         };
-        MapFd { fd, key_len: info.key_size as usize, value_len: slot_len.saturating_mul(slots), slot_len }
+        let value_len = slots.as_ref().map_or(0, |slots| slot_len.saturating_mul(*slots));
+        let key_len = info.key_size as usize;
+        MapFd { fd, id: info.id, map_type, key_len, value_len, slot_len, unknown: slots.err() }
+    }
+
+    /// Its id; 0 before Linux 4.13.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// What kind of map it is.
+    pub fn map_type(&self) -> MapType {
+        self.map_type
     }
 
     /// Bytes of a key.
@@ -153,7 +188,8 @@ impl MapFd {
         self.key_len
     }
 
-    /// Bytes of a value as user space reads and writes it: all CPUs' slots for per-CPU maps.
+    /// Bytes of a value as user space reads and writes it: all CPUs' slots for per-CPU maps. 0 where that cannot be
+    /// told, and every call that would need it fails.
     pub fn value_len(&self) -> usize {
         self.value_len
     }
@@ -164,7 +200,11 @@ impl MapFd {
         self.slot_len
     }
 
+    /// Refuses buffers of other lengths than the kernel's.
     pub(super) fn check(&self, cmd: Cmd, key: Option<usize>, value: Option<usize>) -> Result<(), SysError> {
+        if let Some(unknown) = self.unknown {
+            return Err(unknown);
+        }
         let ok = key.is_none_or(|len| len == self.key_len) && value.is_none_or(|len| len == self.value_len);
         if ok { Ok(()) } else { Err(SysError::bpf(cmd, Errno::EINVAL)) }
     }

@@ -34,9 +34,10 @@
 
 #![allow(unsafe_code)]
 
-mod arena;
+mod ask;
 pub mod attr;
 mod batch;
+mod claim;
 mod cmd;
 mod cpu;
 mod errno;
@@ -47,6 +48,7 @@ pub mod map;
 mod mmap;
 pub(crate) mod net;
 pub mod netlink;
+mod object;
 mod observe;
 mod perf;
 pub mod perf_buffer;
@@ -57,17 +59,20 @@ mod query;
 pub mod ring;
 mod socket;
 mod stream;
-pub mod user_ring;
+pub(crate) mod user_ring;
 
-pub use arena::ArenaMapping;
+pub use ask::*;
 pub use batch::{Batch, Partly};
 pub use cmd::*;
-pub use cpu::{cpu_limit, online_cpus, possible_cpu_list, possible_cpus};
+pub use cpu::{cpu_limit, cpus_to_try, online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
 pub use link_info::*;
-pub use mmap::{Mapping, SharedMapping};
+pub(crate) use mmap::Mapping;
+pub use mmap::{SharedMapping, SharedU32};
+pub use object::*;
 pub use observe::{Observed, observe};
-pub use perf::{PerfEvent, Sampling, perf_disable, perf_enable, perf_event_open, perf_set_bpf, perf_type};
+pub use perf::{PerfAttr, Sampling, perf_type};
+pub(crate) use perf::{perf_disable, perf_enable, perf_event_open, perf_set_bpf};
 pub use pidfd::pidfd_open;
 pub use plain::Plain;
 pub use query::*;

@@ -85,6 +85,8 @@ fn shown(value: &[u8]) -> String {
 #[derive(Debug, Clone)]
 pub struct Message {
     bytes: Vec<u8>,
+    /// An attribute was longer than an attribute can be (65,535 bytes with its head): it is not sent.
+    too_long: bool,
 }
 
 impl Message {
@@ -97,10 +99,11 @@ impl Message {
         bytes.extend((flags | REQUEST).to_ne_bytes());
         bytes.extend([0; 8]);
         bytes.extend(fixed);
-        Message { bytes }
+        Message { bytes, too_long: false }
     }
 
-    /// Appends an attribute.
+    /// Appends an attribute. A message with one of more than 65,531 bytes is refused when it is to be sent
+    /// (`EMSGSIZE`).
     pub fn attr(mut self, kind: u16, value: &[u8]) -> Message {
         self.push(kind, value);
         self
@@ -116,15 +119,20 @@ impl Message {
     pub fn push_nest(&mut self, kind: u16, fill: impl FnOnce(&mut Message)) {
         /// `NLA_F_NESTED`
         const NESTED: u16 = 1 << 15;
-        let mut inner = Message { bytes: Vec::new() };
+        let mut inner = Message { bytes: Vec::new(), too_long: false };
         fill(&mut inner);
+        self.too_long |= inner.too_long;
         self.push(kind | NESTED, &inner.bytes);
     }
 
     /// Appends an attribute in place.
     pub fn push(&mut self, kind: u16, value: &[u8]) {
+        let Ok(len) = u16::try_from(value.len().saturating_add(4)) else {
+            self.too_long = true;
+            return;
+        };
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-        self.bytes.extend(((value.len() + 4) as u16).to_ne_bytes());
+        self.bytes.extend(len.to_ne_bytes());
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend(value);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
@@ -148,20 +156,21 @@ impl Message {
         fields
     }
 
-    fn finish(mut self, sequence: u32) -> Vec<u8> {
-        let len = self.bytes.len() as u32;
+    fn finish(mut self, sequence: u32) -> Result<Vec<u8>, SysError> {
+        let too_long = SysError::other("netlink request", Errno(libc::EMSGSIZE));
+        let len = u32::try_from(self.bytes.len()).ok().filter(|_| !self.too_long).ok_or(too_long)?;
         for (to, from) in self.bytes.iter_mut().zip(len.to_ne_bytes()) {
             *to = from;
         }
         for (to, from) in self.bytes.iter_mut().skip(8).zip(sequence.to_ne_bytes()) {
             *to = from;
         }
-        self.bytes
+        Ok(self.bytes)
     }
 }
 
 /// Whoever observes is told of an answer: how many messages it has.
-fn told(fields: Option<Fields>, answer: &Answer) {
+fn told(fields: Option<Fields>, answer: &Reply) {
     match answer {
         Ok(messages) => observe::after(Call::Other("netlink"), fields, Ok(messages.len() as i32), ""),
         Err(e) => observe::after(Call::Other("netlink"), fields, Err(e.source.errno), &e.message),
@@ -185,7 +194,7 @@ impl From<SysError> for NetlinkError {
 }
 
 /// What the kernel answers: type and body of each message.
-pub type Answer = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
+pub type Reply = Result<Vec<(u16, Vec<u8>)>, NetlinkError>;
 
 /// A socket of netlink, in the network namespace of the thread that opened it.
 #[derive(Debug)]
@@ -289,11 +298,11 @@ impl Netlink {
     }
 
     /// Sends a request and returns the messages of the answer: type and body (after the header).
-    pub fn request(&mut self, message: Message) -> Answer {
+    pub fn request(&mut self, message: Message) -> Reply {
         self.sequence += 1;
         let fields = observe::before(|| message.fields(self.route));
-        let bytes = message.finish(self.sequence);
-        let answer = self.send(&bytes).map_err(NetlinkError::from).and_then(|()| self.answer());
+        let sent = message.finish(self.sequence).and_then(|bytes| self.send(&bytes));
+        let answer = sent.map_err(NetlinkError::from).and_then(|()| self.answer());
         told(fields, &answer);
         answer
     }
@@ -301,13 +310,13 @@ impl Netlink {
     /// Sends two requests at once and returns the answers of both. The kernel works them off within one call, so a
     /// process that is killed has made both or neither; the second is tried though the first failed. Both have to ask
     /// for an [`ACK`].
-    pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Answer, Answer), SysError> {
+    pub fn request_both(&mut self, first: Message, second: Message) -> Result<(Reply, Reply), SysError> {
         let fields = [&first, &second].map(|message| observe::before(|| message.fields(self.route)));
-        let mut bytes = first.finish(self.sequence + 1);
+        let mut bytes = first.finish(self.sequence + 1)?;
         bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes.extend(second.finish(self.sequence + 2));
+        bytes.extend(second.finish(self.sequence + 2)?);
         if let Err(e) = self.send(&bytes) {
-            let failed: Answer = Err(e.into());
+            let failed: Reply = Err(e.into());
             fields.into_iter().for_each(|fields| told(fields, &failed));
             return Err(e);
         }
@@ -326,7 +335,7 @@ impl Netlink {
     }
 
     /// The answer to the request that `sequence` counts.
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> Reply {
         let fail = |e: nix::errno::Errno| SysError::other("netlink request", e);
         let mut out = Vec::new();
         let mut buffer = vec![0; 1 << 17];

@@ -1,14 +1,15 @@
 //! Watching the system calls that are made: all that `rawbpf --explain` is.
 
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::errno::{Call, Errno};
 
 type Observer = Box<dyn Fn(&Observed) + Send + Sync>;
 
 static OBSERVED: AtomicBool = AtomicBool::new(false);
-static OBSERVER: RwLock<Option<Observer>> = RwLock::new(None);
+static OBSERVER: RwLock<Option<Arc<Observer>>> = RwLock::new(None);
 
 /// What a call was given: names and values.
 pub(super) type Fields = Vec<(&'static str, String)>;
@@ -27,14 +28,17 @@ pub struct Observed {
     pub said: String,
 }
 
-/// Calls `observer` after every such call of this process; `None` stops it.
+/// Calls `observer` after every such call of this process; `None` stops it. An observer may make such calls itself,
+/// of which it is told too, and may set another observer.
 ///
 /// Costs one relaxed load a call while nothing observes.
 pub fn observe(observer: Option<Observer>) {
     OBSERVED.store(observer.is_some(), Ordering::Relaxed);
-    if let Ok(mut slot) = OBSERVER.write() {
-        *slot = observer;
-    }
+    let mut slot = OBSERVER.write().unwrap_or_else(PoisonError::into_inner);
+    // The one before is dropped after the lock is let go: its drop may do anything.
+    let before = std::mem::replace(&mut *slot, observer.map(Arc::new));
+    drop(slot);
+    drop(before);
 }
 
 /// The fields of a call that is about to be made, if somebody observes.
@@ -45,9 +49,9 @@ pub(super) fn before(fields: impl FnOnce() -> Fields) -> Option<Fields> {
 /// Tells of a call that was made; nothing if nobody observed before it.
 pub(super) fn after(call: Call, fields: Option<Fields>, result: Result<i32, Errno>, said: &str) {
     let Some(fields) = fields else { return };
-    if let Ok(observer) = OBSERVER.read() {
-        if let Some(observer) = observer.as_ref() {
-            observer(&Observed { call, fields, result, said: said.into() });
-        }
+    // Called without the lock, so that it may call `observe`.
+    let observer = OBSERVER.read().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(observer) = observer {
+        observer(&Observed { call, fields, result, said: said.into() });
     }
 }

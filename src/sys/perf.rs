@@ -35,10 +35,11 @@ pub enum Sampling {
     Frequency(u64),
 }
 
-/// What [`perf_event_open`] opens: the part of `struct perf_event_attr` that BPF uses.
+/// What `perf_event_open` opens: the part of `struct perf_event_attr` that BPF uses.
 #[derive(Debug)]
 #[doc(alias = "perf_event_attr")]
-pub struct PerfEvent<'a> {
+#[doc(alias = "PerfEvent")]
+pub struct PerfAttr<'a> {
     kind: u32,
     config: u64,
     sampling: Sampling,
@@ -48,22 +49,22 @@ pub struct PerfEvent<'a> {
     name: Option<&'a CStr>,
 }
 
-impl<'a> PerfEvent<'a> {
+impl<'a> PerfAttr<'a> {
     /// An event that counts something: hardware, software, or a tracepoint by its number.
-    pub fn counter(kind: u32, config: u64, sampling: Sampling) -> PerfEvent<'a> {
-        PerfEvent { kind, config, sampling, config1: 0, config2: 0, name: None }
+    pub fn counter(kind: u32, config: u64, sampling: Sampling) -> PerfAttr<'a> {
+        PerfAttr { kind, config, sampling, config1: 0, config2: 0, name: None }
     }
 
     /// A probe at `offset` in the kernel function or file `name`.
-    pub fn probe(kind: u32, config: u64, name: &'a CStr, offset: u64) -> PerfEvent<'a> {
+    pub fn probe(kind: u32, config: u64, name: &'a CStr, offset: u64) -> PerfAttr<'a> {
         let config1 = Ptr::to_str(name).address();
         let name = Some(name);
-        PerfEvent { config1, config2: offset, name, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+        PerfAttr { config1, config2: offset, name, ..PerfAttr::counter(kind, config, Sampling::Period(0)) }
     }
 
     /// A probe at an address of the kernel.
-    pub fn probe_at(kind: u32, config: u64, address: u64) -> PerfEvent<'a> {
-        PerfEvent { config2: address, ..PerfEvent::counter(kind, config, Sampling::Period(0)) }
+    pub fn probe_at(kind: u32, config: u64, address: u64) -> PerfAttr<'a> {
+        PerfAttr { config2: address, ..PerfAttr::counter(kind, config, Sampling::Period(0)) }
     }
 
     fn fields(&self, pid: i32, cpu: i32) -> Fields {
@@ -109,7 +110,7 @@ const FREQ: u64 = if cfg!(target_endian = "big") { 1 << (63 - 10) } else { 1 << 
 ///
 /// `EACCES` or `EPERM` without `CAP_PERFMON`, as `kernel.perf_event_paranoid` says; `ENOENT` for a function or a
 /// counter that does not exist.
-pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
+pub(crate) fn perf_event_open(event: &PerfAttr<'_>, pid: i32, cpu: i32) -> Result<OwnedFd, SysError> {
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOEXEC: u64 = 1 << 3;
     const NO_GROUP: i32 = -1;
@@ -117,7 +118,7 @@ pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<Owne
         Sampling::Period(period) => (period, 0),
         Sampling::Frequency(hz) => (hz, FREQ),
     };
-    let attr = RawAttr {
+    let mut attr = RawAttr {
         kind: event.kind,
         size: size_of::<RawAttr>() as u32,
         config: event.config,
@@ -132,8 +133,9 @@ pub fn perf_event_open(event: &PerfEvent<'_>, pid: i32, cpu: i32) -> Result<Owne
     };
     let fail = |errno| SysError::other("perf_event_open", errno);
     let fields = observe::before(|| event.fields(pid, cpu));
-    // SAFETY: `attr` is as long as it says; the strings that it points to are borrowed by `event`.
-    let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &attr, pid, cpu, NO_GROUP, CLOEXEC) };
+    // SAFETY: `attr` is as long as it says, and may be written: a kernel that knows less writes its own size there. The
+    // strings that it points to are borrowed by `event`.
+    let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &mut attr, pid, cpu, NO_GROUP, CLOEXEC) };
     let result = if raw < 0 { Err(Errno::last()) } else { Ok(raw as i32) };
     observe::after(Call::Other("perf_event_open"), fields, result, "");
     // SAFETY: the kernel just returned this descriptor to us.
@@ -146,21 +148,21 @@ nix::ioctl_none!(disable, b'$', 1);
 nix::ioctl_write_int!(set_bpf, b'$', 8);
 
 /// `PERF_EVENT_IOC_ENABLE`
-pub fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { enable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_ENABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_DISABLE`
-pub fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
     // SAFETY: a borrowed descriptor, no memory.
     let done = unsafe { disable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_DISABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_SET_BPF`: puts a program behind the event, until the event is closed. Linux 4.1.
-pub fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
+pub(crate) fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
     let program = program.as_fd().as_raw_fd();
     // SAFETY: borrowed descriptors, no memory.
     let done = unsafe { set_bpf(event.as_fd().as_raw_fd(), program as libc::c_ulong) };

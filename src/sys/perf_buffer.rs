@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use super::errno::{Errno, SysError};
 use super::fd;
 use super::mmap::SharedMapping;
+use super::perf::perf_enable;
 use super::ring::page_size;
 
 const DATA_HEAD: usize = 1024;
@@ -49,7 +50,7 @@ pub struct PerfRing {
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub enum RawPerfRecord {
     /// Data that a program wrote.
     Sample {
         /// Where it begins in the record.
@@ -91,7 +92,7 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
         Wakeup::Events(n) => (0, n.max(1)),
         Wakeup::Bytes(n) => (WATERMARK, n.max(1)),
     };
-    let attr = EventAttr {
+    let mut attr = EventAttr {
         kind: SOFTWARE,
         size: size_of::<EventAttr>() as u32,
         config: BPF_OUTPUT,
@@ -107,11 +108,12 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
     /// `PERF_FLAG_FD_CLOEXEC`
     const CLOEXEC: libc::c_ulong = 1 << 3;
     let (any_process, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
-    // SAFETY: `attr` is a live repr(C) struct that says its own size.
+    // SAFETY: `attr` is a live repr(C) struct that says its own size, and may be written: a kernel that knows less
+    // writes its own size there.
     let ret = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            std::ptr::from_ref(&attr),
+            std::ptr::from_mut(&mut attr),
             any_process,
             cpu,
             no_group,
@@ -134,19 +136,8 @@ impl PerfRing {
         let event = open_event(cpu, wakeup)?;
         let shared = SharedMapping::new(&event, 0, page + size, true)?;
         let ring = PerfRing { event, shared, page, size, at: 0, head: 0, copy: Vec::new(), ran: 0 };
-        ring.enable()?;
+        perf_enable(&ring.event)?;
         Ok(ring)
-    }
-
-    fn enable(&self) -> Result<(), SysError> {
-        use std::os::fd::AsRawFd as _;
-        /// `PERF_EVENT_IOC_ENABLE`
-        const ENABLE: u32 = 0x2400;
-        // SAFETY: the request takes no memory.
-        match unsafe { libc::ioctl(self.event.as_raw_fd(), ENABLE as _, 0) } {
-            0 => Ok(()),
-            _ => Err(SysError::other("ioctl(PERF_EVENT_IOC_ENABLE)", Errno::last())),
-        }
     }
 
     /// True if the event has run since this was asked last. When its CPU goes offline the kernel stops an event
@@ -189,7 +180,7 @@ impl PerfRing {
 
     /// Goes past the last record and finds the next. `None` if there is none now; then the kernel has all the
     /// room again.
-    pub fn next_record(&mut self) -> Option<Record> {
+    pub fn next_record(&mut self) -> Option<RawPerfRecord> {
         if self.at == self.head {
             self.head = self.load_head();
             if self.at == self.head {
@@ -202,7 +193,7 @@ impl PerfRing {
             // No kernel writes that. What is between is given up.
             self.at = self.head;
             self.tell();
-            return Some(Record::Other(u32::MAX));
+            return Some(RawPerfRecord::Other(u32::MAX));
         }
         self.fetch(size);
         self.at = self.at.wrapping_add(size as u64);
@@ -213,7 +204,7 @@ impl PerfRing {
         Some(self.parse(header, size))
     }
 
-    fn parse(&self, kind: u32, size: usize) -> Record {
+    fn parse(&self, kind: u32, size: usize) -> RawPerfRecord {
         let u32_at =
             |at: usize| self.copy.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
         let u64_at =
@@ -222,11 +213,11 @@ impl PerfRing {
             RECORD_SAMPLE => {
                 let start = HEADER + 4;
                 let len = u32_at(HEADER).unwrap_or(0) as usize;
-                Record::Sample { start, len: len.min(size.saturating_sub(start)) }
+                RawPerfRecord::Sample { start, len: len.min(size.saturating_sub(start)) }
             }
             // The id of the event, then the count.
-            RECORD_LOST => Record::Lost(u64_at(HEADER + 8).unwrap_or(0)),
-            other => Record::Other(other),
+            RECORD_LOST => RawPerfRecord::Lost(u64_at(HEADER + 8).unwrap_or(0)),
+            other => RawPerfRecord::Other(other),
         }
     }
 

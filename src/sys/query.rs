@@ -1,6 +1,6 @@
 //! Questions about hooks, and about perf events of other processes: `BPF_PROG_QUERY`, `BPF_TASK_FD_QUERY`.
 
-use super::attr::{self, Fd, PtrMut};
+use super::attr::{self, PtrMut, TargetFd};
 use super::cmd::call;
 use super::errno::{Errno, SysError};
 use crate::uapi::{AttachType, Cmd};
@@ -40,7 +40,7 @@ const SHAPES: [(bool, bool); 3] = [(true, true), (true, false), (false, false)];
 /// [`prog_attach`](super::prog_attach). Linux 4.15, `CAP_NET_ADMIN`. `EINVAL` for a hook that this kernel does not
 /// know.
 pub fn prog_query(
-    target: Fd<'_>,
+    target: TargetFd<'_>,
     attach_type: AttachType,
     query_flags: u32,
 ) -> Result<HookPrograms, SysError> {
@@ -59,7 +59,7 @@ pub fn prog_query(
 }
 
 fn query(
-    target: Fd<'_>,
+    target: TargetFd<'_>,
     attach_type: AttachType,
     query_flags: u32,
     with_flags: bool,

@@ -15,19 +15,72 @@
 //! and the producer's position the memory is the consumer's: the kernel does not write a record again before the
 //! consumer's position has passed it. That is what makes it sound to lend a record out as a slice. In overwrite
 //! mode the kernel does not wait for the consumer, and records are copied out and checked instead.
+//!
+//! Sound as far as this process goes: there is one consumer that lends (`Claim`), and a second is refused. Another
+//! process with a descriptor of the same map could move the position under its feet, as it could write to any memory
+//! that is shared with it; who does not trust those that hold the map reads with copies.
 
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use super::claim::{Claim, Use};
 use super::errno::{Errno, SysError};
+use super::map::MapFd;
 use super::mmap::SharedMapping;
+use crate::uapi::MapType;
 
 const BUSY: u32 = 1 << 31;
 const DISCARD: u32 = 1 << 30;
 const HEADER: usize = 8;
-/// Where the kernel's positions are on its page.
+/// Where the kernel's positions are on its page: which `unsigned long`.
 const PRODUCER: usize = 0;
-const OVERWRITE: usize = 2 * size_of::<usize>();
+const OVERWRITE: usize = 2;
+
+/// Positions that the kernel keeps as `unsigned long`: on a 64-bit kernel 8 bytes, also for a process of 32 bits. What
+/// is computed with them here are the low bits, which is enough, as no ring is longer than they count.
+impl SharedMapping {
+    /// The `nth` position of a page.
+    #[inline]
+    pub(crate) fn position(&self, nth: usize) -> usize {
+        match kernel_word() {
+            8 => self.load_u64(8 * nth).unwrap_or(0) as usize,
+            _ => self.load_u32(4 * nth).unwrap_or(0) as usize,
+        }
+    }
+
+    /// Writes the first position of a page: the number with these low bits that is not before what was there, nor a
+    /// whole round behind it.
+    #[inline]
+    pub(super) fn set_position(&self, low: usize) {
+        if kernel_word() == 8 {
+            if let Some(at) = self.atomic_u64(0) {
+                let was = at.load(Ordering::Relaxed);
+                let more = low.wrapping_sub(was as usize);
+                at.store(was.wrapping_add(more as u64), Ordering::Release);
+            }
+        } else if let Some(at) = self.atomic_u32(0) {
+            at.store(low as u32, Ordering::Release);
+        }
+    }
+}
+
+/// Bytes of the kernel's `unsigned long`.
+#[cfg(target_pointer_width = "64")]
+#[inline]
+const fn kernel_word() -> usize {
+    8
+}
+
+/// Bytes of the kernel's `unsigned long`, which may be longer than ours.
+#[cfg(not(target_pointer_width = "64"))]
+fn kernel_word() -> usize {
+    use std::sync::OnceLock;
+    static WORD: OnceLock<usize> = OnceLock::new();
+    *WORD.get_or_init(|| {
+        let machine = nix::sys::utsname::uname().map(|u| u.machine().to_string_lossy().into_owned());
+        let machine = machine.unwrap_or_default();
+        if machine.contains("64") || machine == "s390x" { 8 } else { 4 }
+    })
+}
 
 /// The consumer's side of a `BPF_MAP_TYPE_RINGBUF`.
 #[derive(Debug)]
@@ -45,9 +98,22 @@ pub(crate) struct Ring {
     told: usize,
     /// There was a full barrier since it was told.
     settled: bool,
-    /// Overwrite mode: the record that was copied out.
+    /// Where records are not lent but copied out: the last one.
     copy: Option<Vec<u8>>,
+    /// The producers do not wait for a consumer.
+    overwrite: bool,
     lost: u64,
+    /// Nobody else in this process reads, or nobody else who lends.
+    _claim: Claim,
+}
+
+/// How a record comes to the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Where it lies.
+    Lent,
+    /// As a copy. Always so in overwrite mode.
+    Copied,
 }
 
 /// A record that is ready.
@@ -62,17 +128,36 @@ pub(crate) struct Ready {
 }
 
 impl Ring {
-    /// Maps the ring buffer behind `map`, which has `size` bytes of data.
-    pub(crate) fn new(map: impl AsFd, size: usize, overwrite: bool) -> Result<Ring, SysError> {
-        if !size.is_power_of_two() {
+    /// Maps the ring buffer behind `map`, which has `size` bytes of data. `EBUSY` if this process has a reader of it
+    /// already, unless both copy.
+    pub(crate) fn new(map: &MapFd, size: usize, overwrite: bool, how: Reading) -> Result<Ring, SysError> {
+        let page = page_size();
+        if !size.is_power_of_two() || size < page || map.map_type() != MapType::Ringbuf {
             return Err(SysError::other("mmap", Errno::EINVAL));
         }
-        let page = page_size();
-        let consumer = SharedMapping::new(&map, 0, page, true)?;
-        let shared = SharedMapping::new(&map, page, page + 2 * size, false)?;
-        let at = consumer.load_word(0).unwrap_or(0);
-        let copy = overwrite.then(Vec::new);
-        Ok(Ring { consumer, shared, page, size, at, seen: at, told: at, settled: false, copy, lost: 0 })
+        let copies = overwrite || how == Reading::Copied;
+        let claim = Claim::of(map.id(), if copies { Use::Shared } else { Use::Alone })?;
+        let consumer = SharedMapping::new(map, 0, page, true)?;
+        let all = size.checked_mul(2).and_then(|twice| twice.checked_add(page));
+        let shared = SharedMapping::new(map, page, all.unwrap_or(0), false)?;
+        let at = consumer.position(0);
+        let copy = copies.then(Vec::new);
+        let told = at;
+        let (seen, settled, lost) = (at, false, 0);
+        Ok(Ring {
+            consumer,
+            shared,
+            page,
+            size,
+            at,
+            seen,
+            told,
+            settled,
+            copy,
+            overwrite,
+            lost,
+            _claim: claim,
+        })
     }
 
     /// Bytes of data that it holds.
@@ -82,7 +167,7 @@ impl Ring {
 
     /// How far the producers are, in bytes since the ring was made.
     pub(crate) fn producer(&self) -> usize {
-        self.shared.load_word(PRODUCER).unwrap_or(self.at)
+        self.shared.position(PRODUCER)
     }
 
     /// How far this consumer is, as the kernel knows it: what is behind has been given back.
@@ -165,7 +250,7 @@ impl Ring {
     #[inline]
     fn drain_seen(&mut self, each: &mut impl FnMut(&[u8])) -> u64 {
         let (mut count, mut at, seen, mask) = (0, self.at, self.seen, self.size - 1);
-        let Some(data) = self.shared.place(self.page, 2 * self.size, 8) else { return 0 };
+        let Some(data) = self.shared.words(self.page, 2 * self.size) else { return 0 };
         // The first position is what the last consumer wrote, and that may have been anything.
         if seen.wrapping_sub(at) > self.size || at % 8 != 0 {
             return 0;
@@ -173,9 +258,10 @@ impl Ring {
         let mut tell_at = self.size / 8;
         while at != seen {
             let offset = at & mask;
-            // SAFETY: `offset` is below `size` and a multiple of 8, and twice `size` bytes are mapped.
+            // SAFETY: `offset` is below `size` and a multiple of 8, and twice `size` bytes are mapped. They are mapped to
+            // be read alone, and reads of different sizes are no race.
             let header =
-                unsafe { AtomicU32::from_ptr(data.add(offset).cast().as_ptr()) }.load(Ordering::Acquire);
+                unsafe { data.byte_add(offset).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire);
             let len = (header & !DISCARD) as usize;
             let total = (len + HEADER).next_multiple_of(8);
             // The highest bit, BUSY, makes it too long for any ring.
@@ -188,8 +274,11 @@ impl Ring {
             if header & DISCARD == 0 {
                 count += 1;
                 // SAFETY: it begins before `size` and is not longer, so it is mapped. It is committed, and before the
-                // producer's position: the kernel writes there again only once it is told, which is done below.
-                each(unsafe { std::slice::from_raw_parts(data.add(offset + HEADER).as_ptr(), len) });
+                // producer's position: the kernel writes there again only once it is told, which is done below, and no
+                // other reader of this process tells it (`Claim`).
+                each(unsafe {
+                    std::slice::from_raw_parts(data.cast::<u8>().add(offset + HEADER).as_ptr(), len)
+                });
             }
             tell_at = tell_at.saturating_sub(total);
             if tell_at == 0 {
@@ -243,7 +332,7 @@ impl Ring {
 
     fn tell(&mut self) {
         if self.told != self.at {
-            self.consumer.store_word(0, self.at);
+            self.consumer.set_position(self.at);
             self.told = self.at;
             self.settled = false;
         }
@@ -255,7 +344,8 @@ impl Ring {
         match &self.copy {
             Some(copy) => copy,
             // SAFETY: `next` found the record committed, between the consumer's and the producer's position;
-            // the kernel writes there again only after `advance`, which takes the ring exclusively.
+            // the kernel writes there again only after `advance`, which takes the ring exclusively, and no other reader
+            // of this process moves the position (`Claim`).
             None => unsafe { self.shared.slice(self.page + record.offset, record.len) }.unwrap_or_default(),
         }
     }
@@ -270,14 +360,13 @@ impl Ring {
         }
     }
 
-    /// Overwrite mode: the next record that could be copied whole.
+    /// The next record that could be copied whole.
     fn next_copied(&mut self) -> Option<Ready> {
         loop {
-            self.skip_overwritten();
+            self.skip_past();
             self.seen = self.producer();
             if self.at == self.seen {
-                self.tell();
-                return None;
+                return self.told_empty();
             }
             let header = self.header();
             let record = self.record(header.unwrap_or(BUSY));
@@ -288,9 +377,9 @@ impl Ring {
                 self.shared.copy_out(self.page + record.offset, &mut copy);
                 self.copy = Some(copy);
             }
-            // What was copied counts only if it had not been overwritten by then.
+            // What was copied counts only if it was still there afterwards.
             fence(Ordering::Acquire);
-            if self.is_overwritten() {
+            if self.is_past() {
                 continue;
             }
             match header {
@@ -299,23 +388,43 @@ impl Ring {
                     return None;
                 }
                 Some(header) if header & DISCARD == 0 && whole => return Some(record),
-                Some(_) => self.advance(record),
+                Some(_) if whole => self.advance(record),
+                Some(_) => {
+                    // No kernel writes that.
+                    self.lost += self.seen.wrapping_sub(self.at) as u64;
+                    self.at = self.seen;
+                    self.tell();
+                }
             }
         }
     }
 
-    fn overwrite_pos(&self) -> usize {
-        self.shared.load_word(OVERWRITE).unwrap_or(self.at)
+    /// Nothing is there: tells the kernel, and looks once more, as [`Ring::rest`] does.
+    fn told_empty(&mut self) -> Option<Ready> {
+        self.tell();
+        fence(Ordering::SeqCst);
+        self.seen = self.producer();
+        if self.at == self.seen { None } else { self.next_copied() }
     }
 
-    fn is_overwritten(&self) -> bool {
-        (self.overwrite_pos().wrapping_sub(self.at) as isize) > 0
+    /// Up to where records are gone: overwritten, or taken by another reader that copies.
+    fn past(&self) -> usize {
+        match self.overwrite {
+            true => self.shared.position(OVERWRITE),
+            false => self.consumer.position(0),
+        }
     }
 
-    fn skip_overwritten(&mut self) {
-        let to = self.overwrite_pos();
+    fn is_past(&self) -> bool {
+        (self.past().wrapping_sub(self.at) as isize) > 0
+    }
+
+    fn skip_past(&mut self) {
+        let to = self.past();
         if (to.wrapping_sub(self.at) as isize) > 0 {
-            self.lost += to.wrapping_sub(self.at) as u64;
+            if self.overwrite {
+                self.lost += to.wrapping_sub(self.at) as u64;
+            }
             self.at = to;
         }
     }
@@ -323,7 +432,9 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.tell();
+        if !self.is_past() {
+            self.tell();
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use crate::insn::{Insn, RawInsn};
 
 /// A program as it was given to the kernel, with its source.
 #[derive(Debug, Clone, Default)]
-pub struct Code<'a> {
+#[doc(alias = "Code")]
+pub struct CodeLines<'a> {
     /// Its name.
     pub program: &'a str,
     /// The section it stands in.
@@ -32,7 +33,7 @@ pub struct LineAt<'a> {
     pub text: &'a str,
 }
 
-impl<'a> Code<'a> {
+impl<'a> CodeLines<'a> {
     /// The instruction of a number; `None` for what is not one.
     pub fn insn(&self, at: u32) -> Option<Insn> {
         Insn::decode(self.insns.get(at as usize..)?).ok().map(|(insn, _)| insn)

@@ -1,6 +1,6 @@
 //! The log and the program, joined: what was refused, where, by which rule, and how it came to that.
 
-use super::code::{Code, LineAt};
+use super::code::{CodeLines, LineAt};
 use super::path::Path;
 use super::reason::{Case, Found};
 use super::rules::Rule;
@@ -22,7 +22,7 @@ pub struct Diagnosis {
     /// What was done, in a line.
     pub title: String,
     /// Where, if the source is known.
-    pub place: Option<Place>,
+    pub place: Option<CodePlace>,
     /// The instruction: its number in the program, and its text.
     pub insn: Option<(u32, String)>,
     /// What the register at fault holds there; empty if that does not matter.
@@ -43,7 +43,8 @@ pub struct Diagnosis {
 
 /// A place in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+#[doc(alias = "Place")]
+pub struct CodePlace {
     /// The file.
     pub file: String,
     /// The line, from 1.
@@ -64,7 +65,7 @@ pub struct Happened {
     /// The instruction.
     pub insn: u32,
     /// Where, if the source is known.
-    pub place: Option<Place>,
+    pub place: Option<CodePlace>,
     /// In plain words.
     pub text: String,
 }
@@ -74,7 +75,7 @@ impl Diagnosis {
     ///
     /// `detail` is the same program's log at level 2: kernels before 5.18 say only there what registers hold.
     /// `missing` is what the program needs and this kernel lacks, if the verifier came upon it.
-    pub fn new(code: &Code<'_>, log: &str, detail: Option<&str>, missing: Option<&str>) -> Diagnosis {
+    pub fn new(code: &CodeLines<'_>, log: &str, detail: Option<&str>, missing: Option<&str>) -> Diagnosis {
         let mut path = Path::parse(log);
         if let Some(detail) = detail {
             path.enrich(Path::parse(detail));
@@ -86,7 +87,7 @@ impl Diagnosis {
 }
 
 impl Case<'_, '_> {
-    fn place(&self, at: u32) -> Option<Place> {
+    fn place(&self, at: u32) -> Option<CodePlace> {
         self.code.line(at).map(|line| owned(self.code, line))
     }
 
@@ -141,16 +142,16 @@ impl Case<'_, '_> {
     }
 
     /// Without line records the log's last source line has to do.
-    fn logged_place(&self) -> Option<Place> {
+    fn logged_place(&self) -> Option<CodePlace> {
         let (text, place) = self.path.source.filter(|_| self.code.lines.is_empty())?;
         let (file, line) = place?;
         let function = self.code.program.to_string();
-        Some(Place { file: file.into(), line, column: 0, text: text.into(), function })
+        Some(CodePlace { file: file.into(), line, column: 0, text: text.into(), function })
     }
 }
 
-fn owned(code: &Code<'_>, line: LineAt<'_>) -> Place {
-    Place {
+fn owned(code: &CodeLines<'_>, line: LineAt<'_>) -> CodePlace {
+    CodePlace {
         file: line.file.into(),
         line: line.line,
         column: line.column,
@@ -160,7 +161,7 @@ fn owned(code: &Code<'_>, line: LineAt<'_>) -> Place {
 }
 
 /// The lines next to a place.
-fn around(code: &Code<'_>, place: &Place) -> Vec<(String, u32, String)> {
+fn around(code: &CodeLines<'_>, place: &CodePlace) -> Vec<(String, u32, String)> {
     let first = place.line.saturating_sub(2).max(1);
     let lines = first..=place.line.saturating_add(2);
     let text = |n: u32| Some((place.file.clone(), n, code.text_of(&place.file, n)?.to_string()));

@@ -18,7 +18,7 @@
 //!
 //! ```text
 //!   log ──line──► Line ──path──► Path: the way to the fault, with states ──┐
-//!   program, line_info ──code──► Code: instructions, source lines ─────────┼─diagnosis─► Diagnosis ─screen─► text
+//!   program, line_info ──code──► CodeLines: instructions, source lines ────┼─diagnosis─► Diagnosis ─screen─► text
 //!   rules: message ──► rule, advice, whose history to follow ──────────────┘    ▲
 //!                                           trace: where that register's value comes from
 //! ```
@@ -26,7 +26,7 @@
 //! * [`Line`] is one line of the log. Kernels from 5.10 to 7.3 write in their own ways (`inv` and `scalar`, states
 //!   behind instructions or before them, 7.3's own explanation); a line that is none of the known is a message.
 //! * [`Path`] is the way that the verifier took. At log level 1 the log is that way.
-//! * [`Value`] is what a register holds, and prints it in plain words, the same for every kernel.
+//! * [`RegValue`] is what a register holds, and prints it in plain words, the same for every kernel.
 //! * [`RULES`] is a table: by which messages a rule is told, what it says, what usually mends it.
 //! * [`Diagnosis`] joins them: the rule, the place, the instruction, the history of the value that matters.
 //!   A message that no row knows still gets its place, its instruction and what its registers hold.
@@ -40,18 +40,18 @@ mod diagnosis;
 mod line;
 mod path;
 mod pattern;
+mod phrases;
 mod reason;
 mod rules;
 mod screen;
 mod trace;
 mod value;
-mod words;
 
-pub use code::{Code, LineAt};
-pub use diagnosis::{Diagnosis, Happened, Place};
+pub use code::{CodeLines, LineAt};
+pub use diagnosis::{CodePlace, Diagnosis, Happened};
 pub use line::Line;
-pub use path::{Path, Step};
+pub use path::{Path, PathStep};
 pub use rules::{RULES, Rule};
 pub use screen::Screen;
 pub use trace::EventKind;
-pub use value::{Range, Slot, State, Value};
+pub use value::{Range, RegValue, State, StateSlot};

@@ -5,11 +5,12 @@
 //! came after that jump is then no part of the way, and is dropped here. Both are read by the same rule.
 
 use super::line::Line;
-use super::value::{Slot, State, Value};
+use super::value::{RegValue, State, StateSlot};
 
 /// An instruction on the way.
 #[derive(Debug, Clone)]
-pub struct Step<'a> {
+#[doc(alias = "Step")]
+pub struct PathStep<'a> {
     /// Its number in the program.
     pub at: u32,
     /// As the log writes it.
@@ -28,7 +29,7 @@ pub struct Step<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Path<'a> {
     /// The way, in order.
-    pub steps: Vec<Step<'a>>,
+    pub steps: Vec<PathStep<'a>>,
     /// What is said after the last instruction, besides states and sources: what is wrong.
     pub messages: Vec<&'a str>,
     /// What Linux 7.3 says under `Reason:`, line by line.
@@ -71,13 +72,13 @@ impl<'a> Path<'a> {
     }
 
     /// What is known of a slot before the step of this number, in its frame.
-    pub fn value_before(&self, step: usize, slot: Slot) -> Option<Value<'a>> {
+    pub fn value_before(&self, step: usize, slot: StateSlot) -> Option<RegValue<'a>> {
         let frame = self.steps.get(step).map_or(0, |s| s.frame);
         self.value_at(step, frame, slot)
     }
 
     /// What is known of a slot of a frame before the step of this number.
-    pub fn value_at(&self, step: usize, frame: u32, slot: Slot) -> Option<Value<'a>> {
+    pub fn value_at(&self, step: usize, frame: u32, slot: StateSlot) -> Option<RegValue<'a>> {
         /// How far a value is looked for: beyond that it is not worth the time.
         const FAR: usize = 4096;
         let of = |state: &State<'a>| {
@@ -95,7 +96,7 @@ impl<'a> Path<'a> {
     }
 
     /// What the log says of a slot at this step itself.
-    pub fn value_after(&self, step: usize, slot: Slot) -> Option<Value<'a>> {
+    pub fn value_after(&self, step: usize, slot: StateSlot) -> Option<RegValue<'a>> {
         let s = self.steps.get(step)?;
         let next = self.steps.get(step.saturating_add(1)).filter(|n| n.frame == s.frame);
         let of = |state: &State<'a>| state.values.iter().find(|(s, _)| *s == slot).map(|(_, v)| *v);
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
         self.path.messages.clear();
         let before = std::mem::take(&mut self.states);
         // A call's own line already speaks of the callee; it stands in the caller.
-        self.path.steps.push(Step { at, text, frame, before, after, taken_twice: false });
+        self.path.steps.push(PathStep { at, text, frame, before, after, taken_twice: false });
     }
 
     /// The verifier is back at a jump.

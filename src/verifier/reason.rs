@@ -1,16 +1,16 @@
-//! From a message to its cause: which rule, and whose history. `words` says it.
+//! From a message to its cause: which rule, and whose history. `phrases` says it.
 
-use super::code::Code;
+use super::code::CodeLines;
 use super::path::Path;
 use super::pattern::{self, Holes};
-use super::rules::{self, Follow, RULES, Rule};
+use super::rules::{self, Follow, Rule};
 use super::trace::{Event, EventKind, Tracer, callee};
-use super::value::{Slot, Value};
+use super::value::{RegValue, StateSlot};
 use crate::insn::{Callee, Insn, Reg, Source};
 
 /// A program that was refused, and all that is known about it.
 pub(super) struct Case<'c, 'a> {
-    pub(super) code: &'c Code<'a>,
+    pub(super) code: &'c CodeLines<'a>,
     pub(super) path: &'c Path<'a>,
     pub(super) missing: Option<&'c str>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Subject<'a> {
     pub(super) insn: Option<Insn>,
     /// The register at fault.
     pub(super) reg: Option<u8>,
-    pub(super) value: Option<Value<'a>>,
+    pub(super) value: Option<RegValue<'a>>,
     pub(super) call: Option<&'a str>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Case<'_, 'a> {
         let subject = self.subject(rule_row, holes, insn_hole);
         let events = match rule_row {
             Some(rule) => self.history(rule.follow, &subject, insn_hole),
-            None => self.trace(&subject, subject.reg.map(Slot::Reg)),
+            None => self.trace(&subject, subject.reg.map(StateSlot::Reg)),
         };
         let rule = self.refine(rule_row, &subject, &events);
         self.words(rule, subject, events)
@@ -64,7 +64,7 @@ impl<'a> Case<'_, 'a> {
             let mut patterns = rule.messages.iter();
             patterns.find_map(|p| lines().find_map(|line| pattern::matches(p, line))).map(|h| (rule, h))
         };
-        RULES.iter().find_map(fits)
+        rules::all().find_map(fits)
     }
 
     fn holes(&self, rule: &'static Rule) -> Option<Holes<'a>> {
@@ -89,7 +89,7 @@ impl<'a> Case<'_, 'a> {
         // Before Linux 6.2 the message is of the memory, and its size is in the next register.
         let next = rule.is_some_and(|r| r.id == "size-zero") && holes.get("vs").is_some();
         let reg = if next { reg.and_then(|r| r.checked_add(1)) } else { reg };
-        let value = reg.and_then(|r| self.path.value_before(step, Slot::Reg(r)));
+        let value = reg.and_then(|r| self.path.value_before(step, StateSlot::Reg(r)));
         // Registers that a call made useless are not spoken of in the log.
         let stale = rule.is_some_and(|r| r.id == "not-a-pointer");
         let value = value.filter(|v| !stale || v.kind() == "scalar");
@@ -117,11 +117,11 @@ impl<'a> Case<'_, 'a> {
         hole.or(arg).or_else(|| self.path.messages.iter().find_map(named)).or_else(|| base.map(Reg::number))
     }
 
-    fn trace(&self, subject: &Subject<'_>, slot: Option<Slot>) -> Vec<Event> {
+    fn trace(&self, subject: &Subject<'_>, slot: Option<StateSlot>) -> Vec<Event> {
         let number = subject.value.is_none_or(|v| v.kind() == "scalar");
-        let null = subject.value.is_some_and(Value::may_be_null);
+        let null = subject.value.is_some_and(RegValue::may_be_null);
         let mut tracer = Tracer { path: self.path, code: self.code, events: Vec::new(), number, null };
-        if let Some(slot) = slot.filter(|s| *s != Slot::Reg(10)) {
+        if let Some(slot) = slot.filter(|s| *s != StateSlot::Reg(10)) {
             tracer.follow(subject.step, slot, 1);
         }
         self.ordered(tracer.events)
@@ -133,15 +133,15 @@ impl<'a> Case<'_, 'a> {
     }
 
     fn history(&self, follow: Follow, subject: &Subject<'_>, insn: Option<u32>) -> Vec<Event> {
-        let reg = subject.reg.map(Slot::Reg);
+        let reg = subject.reg.map(StateSlot::Reg);
         match follow {
             Follow::Nothing => Vec::new(),
             Follow::Size => self.size_history(subject),
             Follow::Reg => self.trace(subject, reg),
-            Follow::Result => self.trace(subject, Some(Slot::Reg(0))),
+            Follow::Result => self.trace(subject, Some(StateSlot::Reg(0))),
             Follow::Operand => match subject.insn {
                 Some(Insn::Alu { src: Source::Reg(src), .. }) => {
-                    self.trace(subject, Some(Slot::Reg(src.number())))
+                    self.trace(subject, Some(StateSlot::Reg(src.number())))
                 }
                 _ => self.trace(subject, reg),
             },
@@ -159,7 +159,7 @@ impl<'a> Case<'_, 'a> {
     /// What is known of the size that goes with the memory in a register: it is in the next one.
     fn size_history(&self, subject: &Subject<'_>) -> Vec<Event> {
         let (Some(reg), Some(_)) = (subject.reg, subject.call) else { return Vec::new() };
-        let size = Slot::Reg(reg.saturating_add(1));
+        let size = StateSlot::Reg(reg.saturating_add(1));
         let most = self.path.value_before(subject.step, size).map(|v| v.range().umax);
         if most.is_some() && most == subject.holes.number("size") {
             self.trace(subject, Some(size))
@@ -174,14 +174,14 @@ impl<'a> Case<'_, 'a> {
         let is_test = |n: usize| {
             let s = self.path.steps.get(n)?;
             let Insn::JumpIf { dst, src: Source::Reg(src), .. } = self.code.insn(s.at)? else { return None };
-            let kind = |r: Reg| self.path.value_before(n, Slot::Reg(r.number())).map(|v| v.kind());
+            let kind = |r: Reg| self.path.value_before(n, StateSlot::Reg(r.number())).map(|v| v.kind());
             [dst, src].into_iter().any(|r| kind(r) == Some("pkt_end")).then_some((n, s.at))
         };
         let (step, at) = (0..subject.step).rev().find_map(is_test)?;
         let known = subject.value.and_then(|v| v.number("r")).unwrap_or(0);
         let text = match known {
             0 => format!("this comparison with data_end says nothing of r{reg} on this path"),
-            _ if subject.value.is_some_and(Value::is_variable) => {
+            _ if subject.value.is_some_and(RegValue::is_variable) => {
                 "after this comparison the bytes before its pointer are known to be there".into()
             }
             n => format!("after this comparison {n} bytes are known to be there"),

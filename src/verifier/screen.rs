@@ -19,7 +19,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::diagnosis::{Diagnosis, Place};
+use super::diagnosis::{CodePlace, Diagnosis};
 
 /// Prints a [`Diagnosis`] on one screen.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ pub struct Screen<'d> {
 
 /// A piece of a source line with something to say about it.
 struct Mark<'d> {
-    place: &'d Place,
+    place: &'d CodePlace,
     text: String,
     /// The fault itself, not what led to it.
     fault: bool,

@@ -1,9 +1,9 @@
 //! Where a register's value comes from: back along the path, through moves, spills and calls, to the instruction
 //! that made it, with what changed and tested it in between.
 
-use super::code::Code;
-use super::path::{Path, Step};
-use super::value::Slot;
+use super::code::CodeLines;
+use super::path::{Path, PathStep};
+use super::value::StateSlot;
 use crate::insn::{AluOp, Callee, Insn, Mem, R10, Reg, Size, Source, Width};
 
 /// Something that happened to a value on the path.
@@ -89,7 +89,7 @@ static MOVES_PACKET: &[&str] = &[
 static RELEASES: &[&str] = &["_release", "_submit", "_discard", "_put", "_drop", "_unref"];
 
 /// The name of what a `call` line calls, without the number behind it.
-pub(super) fn callee<'a>(step: &Step<'a>) -> Option<&'a str> {
+pub(super) fn callee<'a>(step: &PathStep<'a>) -> Option<&'a str> {
     let name = step.text.strip_prefix("call ")?.split(['#', ' ']).next()?;
     (!name.starts_with("pc")).then_some(name)
 }
@@ -97,7 +97,7 @@ pub(super) fn callee<'a>(step: &Step<'a>) -> Option<&'a str> {
 /// Follows values back.
 pub(super) struct Tracer<'t, 'a> {
     pub(super) path: &'t Path<'a>,
-    pub(super) code: &'t Code<'a>,
+    pub(super) code: &'t CodeLines<'a>,
     pub(super) events: Vec<Event>,
     /// The message says that the register is a number, whatever it was when the log last spoke of it.
     pub(super) number: bool,
@@ -108,13 +108,13 @@ pub(super) struct Tracer<'t, 'a> {
 /// Where a value stands while it is followed.
 #[derive(Clone, Copy)]
 struct At {
-    slot: Slot,
+    slot: StateSlot,
     frame: u32,
 }
 
 impl Tracer<'_, '_> {
     /// Follows a slot back from before a step. `depth` bounds how many operands are followed as well.
-    pub(super) fn follow(&mut self, step: usize, slot: Slot, depth: u32) {
+    pub(super) fn follow(&mut self, step: usize, slot: StateSlot, depth: u32) {
         /// Events beyond that fit on no screen.
         const MANY: usize = 24;
         let frame = self.path.steps.get(step).map_or(0, |s| s.frame);
@@ -130,15 +130,15 @@ impl Tracer<'_, '_> {
             if s.frame > at.frame {
                 // Calls are passed by, but for what they return.
                 match (at.slot, s.text.starts_with("exit")) {
-                    (Slot::Reg(0), true) => at.frame = s.frame,
-                    (Slot::Reg(1..=5), _) => return,
+                    (StateSlot::Reg(0), true) => at.frame = s.frame,
+                    (StateSlot::Reg(1..=5), _) => return,
                     _ => continue,
                 }
                 continue;
             }
             if s.frame < at.frame {
                 // The function's beginning: arguments come from the caller.
-                if !matches!(at.slot, Slot::Reg(1..=5)) || !s.text.starts_with("call pc") {
+                if !matches!(at.slot, StateSlot::Reg(1..=5)) || !s.text.starts_with("call pc") {
                     return;
                 }
                 at.frame = s.frame;
@@ -167,7 +167,7 @@ impl Tracer<'_, '_> {
     }
 
     /// `: a number from 0 to 255`, if the log says so.
-    fn known(&self, step: usize, slot: Slot) -> String {
+    fn known(&self, step: usize, slot: StateSlot) -> String {
         self.path.value_after(step, slot).map_or(String::new(), |v| format!(": {v}"))
     }
 
@@ -192,7 +192,7 @@ impl Tracer<'_, '_> {
 
     /// What an instruction does with the slot; where its value was before, or `None` where it was made.
     fn effect(&mut self, n: usize, insn: Insn, at: At, pointer: bool, depth: u32) -> Option<At> {
-        let Slot::Reg(number) = at.slot else { return self.stored(n, insn, at) };
+        let StateSlot::Reg(number) = at.slot else { return self.stored(n, insn, at) };
         let reg = Reg::new(number)?;
         if let Insn::JumpIf { dst, src, .. } = insn {
             if dst == reg || src == Source::Reg(reg) {
@@ -209,7 +209,7 @@ impl Tracer<'_, '_> {
         self.written(n, insn, at, depth)
     }
 
-    fn tested(&mut self, n: usize, slot: Slot, pointer: bool) {
+    fn tested(&mut self, n: usize, slot: StateSlot, pointer: bool) {
         // What a test says of a pointer shows in its kind; what it says of a number are its bounds.
         let after = self.path.value_after(n, slot);
         if let Some(after) = after.filter(|v| !pointer && v.kind() == "scalar" && v.constant().is_none()) {
@@ -219,7 +219,7 @@ impl Tracer<'_, '_> {
 
     fn called(&mut self, n: usize, callee: Callee, at: At) -> Option<At> {
         match at.slot {
-            Slot::Reg(0) => {
+            StateSlot::Reg(0) => {
                 if !matches!(callee, Callee::Local { .. }) {
                     let name = self.path.steps.get(n).and_then(self::callee).unwrap_or("this call");
                     let known = self.known(n, at.slot);
@@ -229,7 +229,7 @@ impl Tracer<'_, '_> {
                 }
                 None
             }
-            Slot::Reg(r @ 1..=5) => {
+            StateSlot::Reg(r @ 1..=5) => {
                 self.push(n, EventKind::Clobbered, format!("after a call r{r} cannot be read"));
                 None
             }
@@ -240,10 +240,10 @@ impl Tracer<'_, '_> {
     fn written(&mut self, n: usize, insn: Insn, at: At, depth: u32) -> Option<At> {
         let name = slot_name(at.slot);
         let known = self.known(n, at.slot);
-        let keep = |reg: Reg| Some(At { slot: Slot::Reg(reg.number()), ..at });
+        let keep = |reg: Reg| Some(At { slot: StateSlot::Reg(reg.number()), ..at });
         match insn {
             Insn::Alu { op: AluOp::Mov, width, src: Source::Reg(src), .. } => {
-                let was = self.path.value_at(n, at.frame, Slot::Reg(src.number()));
+                let was = self.path.value_at(n, at.frame, StateSlot::Reg(src.number()));
                 if width == Width::W32 && was.is_some_and(|v| v.kind() != "scalar") {
                     let text = format!("a 32-bit copy of {src}: half of a pointer is a number");
                     self.push(n, EventKind::Cut, text);
@@ -261,7 +261,7 @@ impl Tracer<'_, '_> {
             Insn::Load { size, src, .. } => match stack_slot(src, size) {
                 Some(slot) => Some(At { slot, ..at }),
                 None => {
-                    let of = self.path.value_at(n, at.frame, Slot::Reg(src.base.number()));
+                    let of = self.path.value_at(n, at.frame, StateSlot::Reg(src.base.number()));
                     let of = of.map_or("memory".into(), |v| base_words(v.kind(), &v.to_string()));
                     self.push(n, EventKind::Made, format!("{name} is read from {of}{known}"));
                     None
@@ -285,7 +285,7 @@ impl Tracer<'_, '_> {
         let pointer = self.is_pointer(n, at);
         match src {
             Source::Reg(src) => {
-                let other = Slot::Reg(src.number());
+                let other = StateSlot::Reg(src.number());
                 let constant = self.path.value_at(n, at.frame, other).is_some_and(|v| v.constant().is_some());
                 let what = self.path.value_at(n, at.frame, other);
                 let text = match what.filter(|_| pointer && op == AluOp::Add) {
@@ -313,7 +313,7 @@ impl Tracer<'_, '_> {
             return Some(at);
         }
         match src {
-            Source::Reg(src) => Some(At { slot: Slot::Reg(src.number()), ..at }),
+            Source::Reg(src) => Some(At { slot: StateSlot::Reg(src.number()), ..at }),
             Source::Imm(value) => {
                 self.push(n, EventKind::Made, format!("the stack gets {value} here"));
                 None
@@ -323,16 +323,16 @@ impl Tracer<'_, '_> {
 }
 
 /// The eight bytes of the stack that an operand is in.
-fn stack_slot(mem: Mem, _size: Size) -> Option<Slot> {
+fn stack_slot(mem: Mem, _size: Size) -> Option<StateSlot> {
     let below = i32::from(mem.off).checked_neg().filter(|off| *off > 0)?;
-    (mem.base == R10).then(|| Slot::Stack(below.unsigned_abs().div_ceil(8).saturating_mul(8)))
+    (mem.base == R10).then(|| StateSlot::Stack(below.unsigned_abs().div_ceil(8).saturating_mul(8)))
 }
 
 /// `r6`, or a place on the stack.
-pub(super) fn slot_name(slot: Slot) -> String {
+pub(super) fn slot_name(slot: StateSlot) -> String {
     match slot {
-        Slot::Reg(n) => format!("r{n}"),
-        Slot::Stack(n) => format!("the stack at r10 - {n}"),
+        StateSlot::Reg(n) => format!("r{n}"),
+        StateSlot::Stack(n) => format!("the stack at r10 - {n}"),
     }
 }
 

@@ -14,7 +14,8 @@ use std::fmt;
 
 /// A place that holds a value: a register, or eight bytes of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Slot {
+#[doc(alias = "Slot")]
+pub enum StateSlot {
     /// `R0` to `R10`.
     Reg(u8),
     /// `fp-8`: so many bytes below the top of the stack.
@@ -27,7 +28,7 @@ pub struct State<'a> {
     /// How deep in calls, 0 for the program itself; `None` if it does not say.
     pub frame: Option<u32>,
     /// What it mentions.
-    pub values: Vec<(Slot, Value<'a>)>,
+    pub values: Vec<(StateSlot, RegValue<'a>)>,
 }
 
 impl<'a> State<'a> {
@@ -41,7 +42,7 @@ impl<'a> State<'a> {
             }
             let Some((name, value)) = word.split_once('=') else { continue };
             if let Some(slot) = slot(name) {
-                out.values.push((slot, Value { text: value }));
+                out.values.push((slot, RegValue { text: value }));
             }
         }
         out
@@ -54,12 +55,12 @@ impl<'a> State<'a> {
 }
 
 /// `R1`, `R1_w`, `R1_rw`, `fp-8`, `fp-8_w`.
-fn slot(name: &str) -> Option<Slot> {
+fn slot(name: &str) -> Option<StateSlot> {
     let name = name.split('_').next()?;
     if let Some(number) = name.strip_prefix('R') {
-        return number.parse().ok().filter(|n| *n <= 10).map(Slot::Reg);
+        return number.parse().ok().filter(|n| *n <= 10).map(StateSlot::Reg);
     }
-    name.strip_prefix("fp-")?.parse().ok().map(Slot::Stack)
+    name.strip_prefix("fp-")?.parse().ok().map(StateSlot::Stack)
 }
 
 /// Words with blanks between; a blank in parentheses is part of the word.
@@ -90,7 +91,8 @@ impl<'a> Iterator for Words<'a> {
 
 /// What a register or a stack slot holds, as the log says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a> {
+#[doc(alias = "Value")]
+pub struct RegValue<'a> {
     text: &'a str,
 }
 
@@ -152,10 +154,10 @@ impl fmt::Display for Range {
     }
 }
 
-impl<'a> Value<'a> {
+impl<'a> RegValue<'a> {
     /// Takes what stands behind the `=`.
-    pub fn new(text: &'a str) -> Value<'a> {
-        Value { text }
+    pub fn new(text: &'a str) -> RegValue<'a> {
+        RegValue { text }
     }
 
     /// The kernel's own words.
@@ -242,7 +244,7 @@ impl<'a> Value<'a> {
 }
 
 /// In plain words, the same for every kernel.
-impl fmt::Display for Value<'_> {
+impl fmt::Display for RegValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
         if kind == "scalar" {
@@ -276,7 +278,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-impl Value<'_> {
+impl RegValue<'_> {
     fn show_offset(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fixed = self.offset();
         match (self.is_variable(), fixed) {

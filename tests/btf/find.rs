@@ -2,7 +2,7 @@
 
 use super::{small, vmlinux};
 use rawbpf::btf::{
-    Btf, BtfBuilder, BtfError, BtfKind, IntEncoding, KindSet, NewMember, Scope, TypeId, Wanted,
+    Btf, BtfBuilder, BtfError, BtfKind, FindScope, IntEncoding, KindSet, NewMember, TypeId, Wanted,
     essential_name,
 };
 use rawbpf::bytes::Endian;
@@ -40,7 +40,7 @@ fn many_names_are_found_in_one_pass() {
     let Some(btf) = vmlinux() else { return };
     let names = ["task_struct", "file", "inode", "bpf_map", "no_such_name", "sock", "u8"];
     let wanted = names.map(|n| Wanted::named(n, KindSet::ANY));
-    let found = btf.find_many(Scope::All, &wanted).expect("the BTF is whole");
+    let found = btf.find_many(FindScope::All, &wanted).expect("the BTF is whole");
     for (name, found) in names.iter().zip(found) {
         assert_eq!(found, btf.find_all(name, KindSet::ANY).expect("the BTF is whole"), "{name}");
     }
@@ -57,7 +57,7 @@ fn flavours_do_not_count() {
         let btf = Btf::parse(b.to_bytes().expect("it is small")).expect("what is built parses");
         for name in names {
             let want = plain(&btf, |n| essential_name(n) == essential_name(name), KindSet::ANY);
-            let found = btf.find_many(Scope::All, &[Wanted::essential(name, BtfKind::Struct)]);
+            let found = btf.find_many(FindScope::All, &[Wanted::essential(name, BtfKind::Struct)]);
             assert_eq!(found.expect("the BTF is whole"), [want], "{name}");
         }
     }
@@ -90,7 +90,8 @@ fn same_answers(sorted: &Btf) {
         let want = plain(sorted, |n| n == name, KindSet::ANY);
         assert_eq!(sorted.find_all(name, KindSet::ANY).expect("the BTF is whole"), want, "{name}");
         let want = plain(sorted, |n| essential_name(n) == name, KindSet::ANY);
-        let found = sorted.find_many(Scope::All, &[Wanted::essential(name, KindSet::ANY)]).expect("whole");
+        let found =
+            sorted.find_many(FindScope::All, &[Wanted::essential(name, KindSet::ANY)]).expect("whole");
         assert_eq!(found, [want], "{name}");
     }
 }
@@ -109,7 +110,10 @@ fn split_btf_goes_on_where_its_base_ends() {
     assert_eq!(Btf::parse(bytes.clone()).err(), Some(BtfError::NeedsBase));
     let split = Btf::parse_split(bytes, base.into()).expect("parses");
     assert_eq!(split.find_all("both", BtfKind::Struct), Ok(vec![TypeId(2), mine]));
-    assert_eq!(split.find_many(Scope::Own, &[Wanted::named("both", BtfKind::Struct)]), Ok(vec![vec![mine]]));
+    assert_eq!(
+        split.find_many(FindScope::Own, &[Wanted::named("both", BtfKind::Struct)]),
+        Ok(vec![vec![mine]])
+    );
     assert_eq!(split.find_all("int", KindSet::ANY), Ok(vec![int, shared]));
     assert_eq!(split.size_of(shared), Ok(4));
     assert_eq!(split.field(mine, "b").map(|f| f.bit_offset), Ok(32));

@@ -50,7 +50,10 @@ unpack_tools() {
     echo "$*" > "$new/.packages"
     rm -rf "$dir"
     mv "$new" "$dir"
-    with_libs "$dir" "$dir/usr/bin/$qemu_program" --version | sed -n 's/.*version \([0-9]*\).*/\1/p' > "$dir/.qemu"
+    # What only builds has none.
+    if [ -f "$dir/usr/bin/${qemu_program:-none}" ]; then
+        with_libs "$dir" "$dir/usr/bin/$qemu_program" --version | sed -n 's/.*version \([0-9]*\).*/\1/p' > "$dir/.qemu"
+    fi
 }
 
 # with_libs DIR COMMAND..: runs a program that was unpacked there, with the libraries unpacked beside it.

@@ -213,9 +213,71 @@ fn contains_word(body: &str, word: &str) -> bool {
 /// The text without comments, and with empty strings.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    tokens(text, |token, whole| {
+        if !whole {
+            out.push_str(token);
+        }
+    });
+    out
+}
+
+/// The strings of a file outside of its tests, each with its line.
+pub(super) fn strings(text: &str) -> Vec<(usize, String)> {
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or("");
+    let mut out = Vec::new();
+    let mut line = 1;
+    tokens(text, |token, skipped| {
+        if skipped && token.starts_with(['"', 'r']) {
+            out.push((line, token.to_string()));
+        }
+        line += token.matches('\n').count();
+    });
+    out
+}
+
+/// The functions of a formatted file: line, name, and lines from the signature to the closing brace. What is in a function
+/// counts as part of it.
+pub(super) fn functions(text: &str) -> Vec<(usize, String, usize)> {
+    let mut out = Vec::new();
+    let mut open: Option<(usize, String, usize)> = None;
+    for (n, line) in text.lines().enumerate() {
+        let words = line.trim_start();
+        let indent = line.len() - words.len();
+        match &open {
+            None => open = name_of_function(words).map(|name| (n, name, indent)),
+            Some((start, name, at)) if *at == indent && words.starts_with('}') => {
+                out.push((start + 1, name.clone(), n - start + 1));
+                open = None;
+            }
+            // A declaration, or a function in one line.
+            Some((start, _, _)) if *start + 1 == n && text.lines().nth(*start).is_some_and(ends_at_once) => {
+                open = name_of_function(words).map(|name| (n, name, indent));
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn ends_at_once(line: &str) -> bool {
+    line.ends_with(';') || line.ends_with('}')
+}
+
+fn name_of_function(line: &str) -> Option<String> {
+    let mut words = line.split(' ').skip_while(|word| {
+        word.starts_with("pub")
+            || ["crate)", "const", "async", "unsafe", "in"].contains(word)
+            || word.ends_with(')')
+    });
+    let name = words.next().filter(|word| *word == "fn").and_then(|_| words.next())?;
+    Some(name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+}
+
+/// Hands out a file's text piece by piece: comments, strings and characters whole (`true`), all else letter by letter.
+fn tokens(text: &str, mut piece: impl FnMut(&str, bool)) {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let skipped = match c {
+        let whole = match c {
             '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             'r' if rest.starts_with("r#\"") => rest.find("\"#").map_or(rest.len(), |at| at + 2),
             '"' => 1 + string_len(&rest[1..]),
@@ -226,14 +288,10 @@ fn plain(text: &str) -> String {
             }
             _ => 0,
         };
-        if skipped == 0 {
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
-        } else {
-            rest = &rest[skipped.min(rest.len())..];
-        }
+        let (token, after) = rest.split_at(if whole == 0 { c.len_utf8() } else { whole.min(rest.len()) });
+        piece(token, whole != 0);
+        rest = after;
     }
-    out
 }
 
 /// The bytes of a string up to and with its closing quote.

@@ -6,7 +6,7 @@ use crate::net::{in_namespace, rawbpf};
 use rawbpf::elf::{MapDecl, Object, Ty};
 use rawbpf::insn::prelude::*;
 use rawbpf::links::{self, MultiKind, Spots, UprobeMulti};
-use rawbpf::loader::Onto;
+use rawbpf::loader::ProgTarget;
 use rawbpf::uapi::MapType;
 use rawbpf::{Options, Target};
 
@@ -72,7 +72,7 @@ fn a_replacement_is_attached_on_every_kernel_that_has_them() {
     let only = Options { only: vec!["target".into()], ..Options::default() };
     let target = load_object(object("replace"), &only).expect("it loads");
     let id = target.loaded.program("target").and_then(|p| p.info().ok()).expect("it is there").id;
-    let onto = vec![Onto { program: "new_verdict".into(), target: id, function: None }];
+    let onto = vec![ProgTarget { program: "new_verdict".into(), target: id, function: None }];
     let new = require!(FREPLACE, load_object(object("replacement"), &Options { onto, ..Options::default() }));
     let program = new.loaded.program("new_verdict").expect("it was loaded");
     let link = require!(FREPLACE, links::auto(kernel(), program)).expect("it knows where");

@@ -6,7 +6,7 @@ use super::{load, make, map, run};
 use crate::gate::{GUEST, HOTPLUG, JIT, RB_OVERWRITE, RINGBUF, ROOT, STREAMS, USER_RINGBUF, require};
 use crate::net::stay_on;
 use rawbpf::events::{
-    PerfBuffer, PerfEvent, PerfOptions, ProgStream, RingBuf, RingSet, StreamKind, UserRingBuf,
+    PerfBuffer, PerfOptions, PerfRecord, ProgStream, RingBuf, RingSet, StreamKind, UserRingBuf,
 };
 use rawbpf::insn::{Asm, R0};
 use rawbpf::maps::{Array, Builder, MapError, Mismatch, Plain as _};
@@ -200,7 +200,7 @@ fn a_perf_buffer_gives_what_was_sent_on_each_cpu() {
     require!(ROOT);
     let loaded = load("perf_events");
     let mut buffer = perf(&loaded, 8);
-    let cpus = sys::online_cpus();
+    let cpus = sys::online_cpus().expect("sysfs tells");
     assert_eq!(buffer.cpus().collect::<Vec<_>>(), cpus);
     assert!(!buffer.poll(NOW).expect("poll"));
     for cpu in &cpus {
@@ -210,7 +210,7 @@ fn a_perf_buffer_gives_what_was_sent_on_each_cpu() {
     let mut next = vec![0; cpus.len()];
     while buffer.poll(NOW).expect("poll") {
         while let Some(event) = buffer.next() {
-            let PerfEvent::Sample { cpu, data } = event else { panic!("{event:?}") };
+            let PerfRecord::Sample { cpu, data } = event else { panic!("{event:?}") };
             let event = Event::read(data).expect("an event");
             let at = cpus.iter().position(|c| *c == cpu).expect("a CPU");
             assert_eq!((event.nth, event.cpu), (next[at], cpu));
@@ -234,7 +234,7 @@ fn a_full_perf_buffer_counts_what_it_loses() {
     run(sender(&loaded), 1);
     let mut lost = 0;
     let second = buffer.consume(|event| {
-        if let PerfEvent::Lost { count, .. } = event {
+        if let PerfRecord::Lost { count, .. } = event {
             lost += count;
         }
     });
@@ -262,7 +262,7 @@ fn cpus_that_come_and_go_are_followed() {
         assert_eq!(run(sender(&loaded), 1), 2, "round {round}");
         stay_on(0);
         assert!(buffer.poll(SOON).expect("poll"));
-        assert!(matches!(buffer.next(), Some(PerfEvent::Sample { cpu: 1, .. })), "round {round}");
+        assert!(matches!(buffer.next(), Some(PerfRecord::Sample { cpu: 1, .. })), "round {round}");
         assert!(buffer.next().is_none());
     }
 }
@@ -311,7 +311,7 @@ fn streams_of_a_runtime_give_what_was_sent() {
                     assert_eq!(Event::read(&record).map(|e| e.nth), Some(round * 2 + nth));
                     let event = next(&mut perf).await.expect("an event");
                     assert!(
-                        matches!(event, rawbpf::events::PerfEventOwned::Sample { cpu: 0, .. }),
+                        matches!(event, rawbpf::events::PerfRecordOwned::Sample { cpu: 0, .. }),
                         "{event:?}"
                     );
                 }

@@ -126,21 +126,21 @@ fn arrays_are_all_there_from_the_start() {
 fn per_cpu_values_are_one_for_each_cpu() {
     require!(ROOT);
     let array: PerCpuArray<u32> = typed(&new(MapType::PercpuArray).values::<u32>());
-    let cpus = sys::possible_cpus();
+    let cpus = sys::possible_cpus().expect("sysfs tells");
     let mine = PerCpu::new((0..cpus as u32).map(|n| n + 1).collect()).expect("as many as CPUs");
     array.set(3, &mine).expect("set");
     assert_eq!(array.get(3).expect("get").as_ref(), Some(&mine));
     let sum: u32 = array.get(3).expect("get").expect("there").sum();
     assert_eq!(sum as usize, cpus * (cpus + 1) / 2);
-    let last = sys::possible_cpu_list().last().copied().expect("a CPU");
+    let last = sys::possible_cpu_list().expect("sysfs tells").last().copied().expect("a CPU");
     assert_eq!(array.get_cpu(3, last).expect("get"), Some(cpus as u32));
     array.set_all(3, &9).expect("set");
-    assert_eq!(array.get(3).expect("get"), Some(PerCpu::all(9)));
+    assert_eq!(array.get(3).expect("get"), Some(PerCpu::all(9).expect("the CPUs are known")));
     assert_eq!(array.read_all().expect("read").len(), 8);
 
     for map_type in [MapType::PercpuHash, MapType::LruPercpuHash] {
         let hash: PerCpuHash<u16, Stats> = typed(&new(map_type).keys::<u16>().values::<Stats>());
-        let values = PerCpu::all(Stats { packets: 1, bytes: 2, last: 3 });
+        let values = PerCpu::all(Stats { packets: 1, bytes: 2, last: 3 }).expect("the CPUs are known");
         hash.set_many(&[1, 2, 3], &[values.clone(), values.clone(), values.clone()]).expect("set");
         let mut seen = Vec::new();
         let walk = hash.for_each(|key, value| seen.push((key, value))).expect("read");
@@ -156,7 +156,7 @@ fn per_cpu_values_are_one_for_each_cpu() {
 fn one_cpus_value_is_written_alone() {
     require!(ROOT);
     let array: PerCpuArray<u32> = typed(&new(MapType::PercpuArray).values::<u32>());
-    let last = sys::possible_cpu_list().last().copied().expect("a CPU");
+    let last = sys::possible_cpu_list().expect("sysfs tells").last().copied().expect("a CPU");
     require!(ALL_CPUS, array.set_cpu(0, last, &5));
     assert_eq!(array.get_cpu(0, last).expect("get"), Some(5));
     let sum: u32 = array.get(0).expect("get").expect("there").sum();

@@ -5,9 +5,9 @@ mod events;
 mod follow;
 mod iterate;
 mod kinds;
+mod rules;
 mod stress;
 mod symbols;
-mod takes;
 mod trace;
 
 use rawbpf::bytes::Endian;

@@ -9,7 +9,7 @@ use super::{load, map, run};
 use crate::gate::{ROOT, require};
 use crate::net::stay_on;
 use rawbpf::Program;
-use rawbpf::events::{PerfBuffer, PerfEvent, PerfOptions, RingBuf};
+use rawbpf::events::{PerfBuffer, PerfOptions, PerfRecord, RingBuf};
 use rawbpf::maps::{PerCpuArray, Plain as _};
 use rawbpf::sys;
 
@@ -38,8 +38,11 @@ fn produce(program: &Program, read: impl FnOnce()) -> u64 {
                 runs
             }
         };
-        let producers: Vec<_> =
-            sys::online_cpus().into_iter().map(|cpu| scope.spawn(producer(cpu))).collect();
+        let producers: Vec<_> = sys::online_cpus()
+            .expect("sysfs tells")
+            .into_iter()
+            .map(|cpu| scope.spawn(producer(cpu)))
+            .collect();
         read();
         done.store(true, Ordering::SeqCst);
         producers.into_iter().map(|p| p.join().expect("it ran")).sum()
@@ -101,8 +104,8 @@ fn a_perf_buffer_loses_nothing_unseen() {
     let mut buffer = PerfBuffer::new(map(&loaded, "events"), options).expect("opened");
     let program = loaded.program("send_event").expect("it is there");
     let (mut read, mut last) = (0u64, StdMap::<u32, u64>::new());
-    let mut each = |event: PerfEvent<'_>| {
-        let PerfEvent::Sample { cpu, data } = event else { return };
+    let mut each = |event: PerfRecord<'_>| {
+        let PerfRecord::Sample { cpu, data } = event else { return };
         let event = Event::read(data).expect("an event");
         assert_eq!((event.cpu, event.size), (cpu, 16), "a torn record");
         if let Some(before) = last.insert(event.cpu, event.nth) {
@@ -121,7 +124,7 @@ fn a_perf_buffer_loses_nothing_unseen() {
     });
     buffer.consume(&mut each);
     // The kernel tells of the last losses with the next event on each CPU.
-    for cpu in sys::online_cpus() {
+    for cpu in sys::online_cpus().expect("sysfs tells") {
         stay_on(cpu as usize);
         run(program, 1);
         runs += 1;

@@ -136,7 +136,7 @@ fn a_security_hook_is_watched_for_one_cgroup() {
 /// Programs at `egress`, in the order in which they run for this group's members.
 fn standing(path: &Path) -> Vec<u32> {
     let group = fs::File::open(path).expect("the cgroup is there");
-    let target = rawbpf::sys::attr::Fd::of(&group);
+    let target = rawbpf::sys::attr::TargetFd::of(&group);
     let found = rawbpf::sys::prog_query(target, AttachType::CgroupInetEgress, 0).expect("it tells");
     found.programs.iter().map(|p| p.prog_id).collect()
 }

@@ -365,7 +365,7 @@ fn another_namespace_by_its_name() {
         let said = rawbpf_ok(&["load", &object("flow_dissector.o"), "--netns", "blue", "--no-link"]);
         assert!(said.contains("network namespace blue"), "{said}");
         let seen = of_program(&attachments(&[]), "count_packets");
-        assert_eq!(seen[0]["place"], "interface 1 of another network namespace");
+        assert_eq!(seen[0]["place"], "interface 1 of a network namespace that was not looked at");
         for args in [&["--netns", "blue"][..], &["--all-netns"]] {
             let list = attachments(args);
             let xdp = of_program(&list, "count_packets");

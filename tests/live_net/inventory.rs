@@ -12,7 +12,7 @@ use rawbpf::links::{
     Attachment, Cgroup, Direction, Hook, Inventory, Lifetime, NetNs, NetnsHook, PerfHook, Route, Scope,
     Share, Tc, TcHook, Via, XdpNetlink, inventory,
 };
-use rawbpf::sys::attr::{self, Fd, LinkCreate, LinkExtra};
+use rawbpf::sys::attr::{self, Fd, LinkCreate, LinkExtra, TargetFd};
 use rawbpf::sys::{self, ProgLoadParts};
 use rawbpf::uapi::{AttachType, LinkType, ProgType};
 use rawbpf::{Link, Program, Target, Xdp, XdpMode};
@@ -208,7 +208,7 @@ fn programs_of_maps_are_listed() {
         let held = attach(on_send, Target::Sockmap(target));
         held.leak();
         let fd = std::os::fd::AsFd::as_fd(map);
-        if sys::prog_query(Fd::of(&fd), AttachType::SkMsgVerdict, 0).is_ok() {
+        if sys::prog_query(TargetFd::of(&fd), AttachType::SkMsgVerdict, 0).is_ok() {
             let a = only(id(on_send));
             assert_eq!((a.kind(), &a.by), ("sockmap", &By::ProgAttach));
             assert_eq!(a.hook, Hook::Sockmap { map_id, attach_type: AttachType::SkMsgVerdict });
@@ -216,7 +216,7 @@ fn programs_of_maps_are_listed() {
         // Also where the map does not tell.
         let (ended, problems) = inventory(&Scope::Here).end_without_link(&[id(on_send)]);
         assert_eq!((ended, problems.len()), (1, 0), "{problems:?}");
-        require!(SOCKMAP_QUERY, sys::prog_query(Fd::of(&fd), AttachType::SkMsgVerdict, 0));
+        require!(SOCKMAP_QUERY, sys::prog_query(TargetFd::of(&fd), AttachType::SkMsgVerdict, 0));
         assert!(of(id(on_send)).is_empty());
     });
 }
@@ -317,9 +317,9 @@ fn a_link_of_a_perf_event_is_listed_once() {
     require!(ROOT);
     let event = require!(TRACEPOINT, perf_event());
     let program = tracepoint_program();
-    let made = sys::link_create(&mut LinkCreate {
+    let made = sys::link_create(&LinkCreate {
         prog_fd: Fd::of(&program),
-        target_fd: Fd::of(&event),
+        target_fd: TargetFd::of(&event),
         attach_type: AttachType::PerfEvent,
         extra: LinkExtra::perf_event(7),
         ..Default::default()
@@ -354,7 +354,10 @@ fn other_namespaces_are_visited() {
         };
         // From here it is in another namespace, and the kernel does not say which.
         let a = found(&inventory(&Scope::Here));
-        assert_eq!((a.netns, a.place.as_str()), (None, "interface 1 of another network namespace"));
+        assert_eq!(
+            (a.netns, a.place.as_str()),
+            (None, "interface 1 of a network namespace that was not looked at")
+        );
         let all = inventory(&Scope::Of(vec![there.clone()]));
         let a = found(&all);
         assert_eq!((a.netns, a.place.as_str()), (Some(open.inode()), "lo"));

@@ -104,7 +104,7 @@ fn what_was_attached_without_a_link_is_taken_away_from_anywhere() {
     let link = attach(dissect, Target::Netns(NetnsHook { netns: there.clone(), via: Via::Direct }));
     let standing = || {
         let open = there.open().expect("it opens");
-        let fd = rawbpf::sys::attr::Fd::of(&open);
+        let fd = rawbpf::sys::attr::TargetFd::of(&open);
         let attach_type = rawbpf::uapi::AttachType::FlowDissector;
         rawbpf::sys::prog_query(fd, attach_type, 0).expect("the hook tells").programs
     };

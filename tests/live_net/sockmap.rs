@@ -107,7 +107,7 @@ fn a_program_is_not_put_over_another() {
         let on_send = program(&loaded, "on_send");
         let link = attach(on_send, target(&loaded, Via::Direct));
         let query = rawbpf::sys::prog_query(
-            rawbpf::sys::attr::Fd::of(&loaded.map("sockets_map").expect("a map").as_fd()),
+            rawbpf::sys::attr::TargetFd::of(&loaded.map("sockets_map").expect("a map").as_fd()),
             AttachType::SkMsgVerdict,
             0,
         );

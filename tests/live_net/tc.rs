@@ -1,6 +1,6 @@
 //! tc: in the list of tcx, and as classic filters on a clsact qdisc.
 
-use rawbpf::links::{Anchor, Direction, Lifetime, Order, Place, Tc, TcHook, Via};
+use rawbpf::links::{Anchor, Direction, Lifetime, Order, Place, Remedy, Tc, TcHook, Via};
 use rawbpf::uapi::AttachType;
 use rawbpf::{Link, Loaded, Target};
 
@@ -156,11 +156,9 @@ fn a_wish_that_cannot_be_met_says_why() {
         let said = refused(two, Target::Tc(Tc { order: late, ..spot() }));
         assert!(said.contains(": the list has changed: its revision is 2, not 77"), "{said}");
         let replacing = Tc { replace: Some(id(one)), ..spot() };
-        let said = refused(two, Target::Tc(replacing));
-        assert!(
-            said.contains(&format!("is attached by link {link_id}: put the new program behind that")),
-            "{said}"
-        );
+        let refusal = rawbpf::attach(two, &Target::Tc(replacing)).expect_err("a link holds it");
+        assert!(refusal.to_string().contains(&format!("is attached by link {link_id}")), "{refusal}");
+        assert_eq!(refusal.remedy(), Some(&Remedy::UpdateLink(link_id)));
         drop(link);
     });
 }
@@ -174,7 +172,7 @@ fn the_revision_tells_a_list_that_has_changed() {
         let loaded = load("tc_order.o", &[]);
         let [one, two] = ["one", "two"].map(|name| program(&loaded, name));
         let query = || {
-            let target = rawbpf::sys::attr::Fd::ifindex(veth.near);
+            let target = rawbpf::sys::attr::TargetFd::ifindex(veth.near);
             rawbpf::sys::prog_query(target, AttachType::TcxIngress, 0).expect("the list is told")
         };
         let seen = query().revision;

@@ -159,9 +159,11 @@ pub(crate) fn add_address(index: u32, address: Ipv4Addr, prefix: u8) {
 
 /// Does this kernel have tcx? Asked by doing, without the code under test.
 pub(crate) fn has_tcx() -> Result<(), String> {
-    use rawbpf::sys::attr::Fd;
+    use rawbpf::sys::attr::TargetFd;
     use rawbpf::uapi::AttachType;
-    rawbpf::sys::prog_query(Fd::ifindex(1), AttachType::TcxIngress, 0).map(drop).map_err(|e| e.to_string())
+    rawbpf::sys::prog_query(TargetFd::ifindex(1), AttachType::TcxIngress, 0)
+        .map(drop)
+        .map_err(|e| e.to_string())
 }
 
 /// A tc target by a link in the tcx list.

@@ -128,7 +128,7 @@ fn a_refusal_says_who_is_there_or_what_is_wrong() {
             refused(second, xdp(XdpMode::Native)),
             format!(
                 "cannot attach `count_packets` to XDP on near0: program `count_packets` (id {}), in native mode, is attached \
-                 there; unload it first, or replace it with --replace if rawbpf loaded it",
+                 there",
                 id(counter)
             )
         );

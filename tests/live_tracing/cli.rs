@@ -205,7 +205,12 @@ fn several_links_of_one_attachment_are_pinned() {
             "sample=perf_event/cpu-clock,freq=10",
         ]);
         assert!(said.contains("perf_event/cpu-clock,freq=10"), "{said}");
-        assert_eq!(pins(name.0).len(), rawbpf::sys::online_cpus().len(), "{:?}", pins(name.0));
+        assert_eq!(
+            pins(name.0).len(),
+            rawbpf::sys::online_cpus().expect("sysfs tells").len(),
+            "{:?}",
+            pins(name.0)
+        );
         // The kernel tells which event it is since 6.6.
         if Kernel::host().release() >= rawbpf::uapi::Release(6, 6, 0) {
             let list = ok(&["attachments"]);
@@ -224,7 +229,7 @@ fn several_links_of_one_attachment_are_pinned() {
 fn several_links_are_pinned_all_or_none() {
     require!(ROOT);
     require!(PERF_LINK, Kernel::host().has(rawbpf::kernel::Feature::PerfLink).allows());
-    require!(BPFFS, rawbpf::sys::online_cpus().len() > 1 && crate::net::rawbpf_bpffs());
+    require!(BPFFS, rawbpf::sys::online_cpus().expect("sysfs tells").len() > 1 && crate::net::rawbpf_bpffs());
     leaves_nothing(|| {
         let loaded = load("perf_event", &["sample"]).expect("it loads");
         let link = attach(&loaded, "sample", "perf_event/cpu-clock,freq=10").expect("it is attached");

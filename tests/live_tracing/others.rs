@@ -6,9 +6,10 @@ use super::*;
 use crate::gate::{
     FENTRY, FREPLACE, GUEST, ITER, LSM_CGROUP, PERF_EVENT, PERF_LINK, ROOT, TRACING_MULTI, require,
 };
-use rawbpf::links::{Iter, LsmCgroup, PerfEvent};
-use rawbpf::loader::Onto;
+use rawbpf::links::{Iter, LsmCgroup, PerfEvent, Remedy};
+use rawbpf::loader::ProgTarget;
 use rawbpf::sys::{Sampling, TestRun};
+use rawbpf::{Error, NextStep};
 
 fn read(link: &Link) -> String {
     let mut text = String::new();
@@ -48,7 +49,8 @@ fn an_iterator_prints_a_map() {
         assert_eq!(read(&link), "0: 0\n1: 1\n2: 4\n3: 9\n");
         let e = auto(&loaded, "dump_elements").expect_err("it has to be told which map");
         assert!(
-            e.to_string().contains("walks over the elements of a map; name one with --map")
+            e.to_string().contains("walks over the elements of a map")
+                && e.remedy() == Some(&Remedy::NameMap)
                 || e.to_string().contains("has to be told what"),
             "{e}"
         );
@@ -162,8 +164,11 @@ fn a_function_of_a_program_is_replaced() {
         assert_eq!(run(), DROP);
         let id = xdp.info().expect("it is there").id;
         let onto = |function: Option<&str>| {
-            let onto =
-                Onto { program: "new_verdict".into(), target: id, function: function.map(String::from) };
+            let onto = ProgTarget {
+                program: "new_verdict".into(),
+                target: id,
+                function: function.map(String::from),
+            };
             let options = Options { onto: vec![onto], ..Options::default() };
             object("replacement").plan(kernel(), &options)
         };
@@ -183,8 +188,10 @@ fn a_function_of_a_program_is_replaced() {
         let e = object("replacement").plan(kernel(), &Options::default()).expect_err("of which program?");
         assert_eq!(
             e.to_string(),
-            "program `new_verdict` replaces a function of another program; say which with --onto new_verdict=TARGET[:FUNCTION], where TARGET is a loaded program"
+            "program `new_verdict` replaces a function of another program, and which one is not said"
         );
+        let step = Error::from(e).advice().and_then(|advice| advice.step);
+        assert_eq!(step, Some(NextStep::NameTarget("new_verdict".into())));
     });
 }
 

@@ -5,7 +5,7 @@ use super::{NODES, NODES_PER_BYTE, Order, Value, addr_len, is_byte, is_char, mea
 use crate::btf::list::{Enumerators, Members, Secinfos};
 use crate::btf::resolve::step;
 use crate::btf::types::{Array, Int, Kind, Type};
-use crate::btf::{Btf, BtfError, Field, Name, TypeId};
+use crate::btf::{Btf, BtfError, BtfField, Name, TypeId};
 use crate::bytes::{Endian, Truncated};
 use std::net::IpAddr;
 
@@ -54,7 +54,7 @@ pub fn decode<'a>(btf: &'a Btf, id: TypeId, data: &[u8]) -> Result<Value<'a>, Bt
 ///
 /// # Errors
 /// The bytes are too few, or the type has no values.
-pub fn decode_field<'a>(btf: &'a Btf, field: Field, data: &[u8]) -> Result<Value<'a>, BtfError> {
+pub fn decode_field<'a>(btf: &'a Btf, field: BtfField, data: &[u8]) -> Result<Value<'a>, BtfError> {
     let left = (data.len() as u32).saturating_mul(NODES_PER_BYTE).saturating_add(NODES);
     let mut reader = Reader { btf, data, end: u64::MAX, left };
     reader.value(field.ty, field.bit_offset, field.bit_size, 0)

@@ -1,15 +1,15 @@
 //! From what people type to bytes.
 
 use super::bits::write;
-use super::error::{EncodeError, Problem};
-use super::word::{address, parse_number};
-use super::{Literal, NODES, NODES_PER_BYTE, Order, is_byte, is_char, meaning};
-use crate::btf::list::{Enumerators, Members};
-use crate::btf::resolve::{Field, step};
-use crate::btf::types::{Array, Int, Kind, Type};
+use super::error::{EncodeError, ValueProblem};
+use super::word::address;
+use super::{Literal, NODES, NODES_PER_BYTE, is_byte, is_char, meaning};
+use crate::btf::list::Members;
+use crate::btf::resolve::{BtfField, step};
+use crate::btf::types::{Array, Kind, Type};
 use crate::btf::{Btf, BtfError, BtfKind, TypeId};
 use crate::bytes::Endian;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The bytes of a value of a type. What is not mentioned is 0.
 ///
@@ -54,36 +54,36 @@ pub fn encode_into(btf: &Btf, id: TypeId, value: &Literal, data: &mut [u8]) -> R
     let mut writer = Writer { btf, data, path: String::new(), left };
     let need = writer.size_of(id)? as usize;
     if writer.data.len() < need {
-        return Err(writer.fail(id, Problem::Buffer { have: writer.data.len(), need }));
+        return Err(writer.fail(id, ValueProblem::Buffer { have: writer.data.len(), need }));
     }
-    writer.value(Field { ty: id, bit_offset: 0, bit_size: 0 }, value, 0)
+    writer.value(BtfField { ty: id, bit_offset: 0, bit_size: 0 }, value, 0)
 }
 
-struct Writer<'a, 'd> {
-    btf: &'a Btf,
+pub(super) struct Writer<'a, 'd> {
+    pub(super) btf: &'a Btf,
     data: &'d mut [u8],
     path: String,
     left: u32,
 }
 
 impl<'a> Writer<'a, '_> {
-    fn fail(&self, ty: TypeId, problem: Problem) -> EncodeError {
+    pub(super) fn fail(&self, ty: TypeId, problem: ValueProblem) -> EncodeError {
         let ty = self.btf.render_decl(ty, "").unwrap_or_default();
         EncodeError::Value { path: self.path.clone(), ty, problem }
     }
 
-    fn broken(&self, source: BtfError) -> EncodeError {
+    pub(super) fn broken(&self, source: BtfError) -> EncodeError {
         EncodeError::Type { path: self.path.clone(), source }
     }
 
-    fn expected(&self, ty: TypeId, expected: impl Into<String>, found: &Literal) -> EncodeError {
+    pub(super) fn expected(&self, ty: TypeId, expected: impl Into<String>, found: &Literal) -> EncodeError {
         let found = match found {
             Literal::Word(word) => format!("`{word}`"),
             Literal::Text(text) => format!("the text {:?}", String::from_utf8_lossy(text)),
             Literal::List { .. } => "a list".to_string(),
             Literal::Fields(_) => "members in braces".to_string(),
         };
-        self.fail(ty, Problem::Expected { expected: expected.into(), found })
+        self.fail(ty, ValueProblem::Expected { expected: expected.into(), found })
     }
 
     fn size_of(&self, id: TypeId) -> Result<u32, EncodeError> {
@@ -91,7 +91,13 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// Writes what is at `inside` of the path, and goes back to where it was.
-    fn within(&mut self, inside: &str, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+    fn within(
+        &mut self,
+        inside: &str,
+        field: BtfField,
+        value: &Literal,
+        depth: u32,
+    ) -> Result<(), EncodeError> {
         let len = self.path.len();
         if !self.path.is_empty() && !inside.starts_with('[') {
             self.path.push('.');
@@ -102,14 +108,14 @@ impl<'a> Writer<'a, '_> {
         Ok(())
     }
 
-    fn value(&mut self, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+    fn value(&mut self, field: BtfField, value: &Literal, depth: u32) -> Result<(), EncodeError> {
         step(&mut self.left, field.ty, depth).map_err(|e| self.broken(e))?;
         let (ty, order) = meaning(self.btf, field.ty).map_err(|e| self.broken(e))?;
         if let (Literal::Text(text), false) = (value, matches!(ty.kind, Kind::Array(_))) {
             // JSON has large numbers, names and addresses in quotes.
             let word = Literal::Word(String::from_utf8_lossy(text).into_owned());
             return self.value(field, &word, depth.saturating_add(1)).map_err(|e| match e {
-                EncodeError::Value { problem: Problem::Expected { expected, .. }, .. } => {
+                EncodeError::Value { problem: ValueProblem::Expected { expected, .. }, .. } => {
                     self.expected(field.ty, expected, value)
                 }
                 other => other,
@@ -143,18 +149,24 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// Writes a number into a field; `bits` is its size unless it is a bitfield.
-    fn number(&mut self, field: Field, bits: u32, value: u128) -> Result<(), EncodeError> {
+    pub(super) fn number(&mut self, field: BtfField, bits: u32, value: u128) -> Result<(), EncodeError> {
         self.number_in(field, bits, value, self.btf.endian())
     }
 
-    fn number_in(&mut self, field: Field, bits: u32, value: u128, endian: Endian) -> Result<(), EncodeError> {
+    pub(super) fn number_in(
+        &mut self,
+        field: BtfField,
+        bits: u32,
+        value: u128,
+        endian: Endian,
+    ) -> Result<(), EncodeError> {
         let bits = if field.bit_size == 0 { bits } else { field.bit_size };
         let large =
             BtfError::TooLarge { id: field.ty, what: "the size or the place of a value", value: bits.into() };
         write(self.data, field.bit_offset, bits, endian, value).ok_or_else(|| self.broken(large))
     }
 
-    fn bytes(&mut self, field: Field, bytes: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn bytes(&mut self, field: BtfField, bytes: &[u8]) -> Result<(), EncodeError> {
         let start = usize::try_from(field.bit_offset / 8).unwrap_or(usize::MAX);
         let place = self.data.get_mut(start..).and_then(|d| d.get_mut(..bytes.len()));
         match place {
@@ -173,114 +185,10 @@ impl<'a> Writer<'a, '_> {
         }
     }
 
-    fn int(
-        &mut self,
-        ty: &Type<'_>,
-        int: Int,
-        order: Order,
-        at: Field,
-        word: &str,
-    ) -> Result<(), EncodeError> {
-        let mut field = at;
-        if at.bit_size == 0 && int.bits != 0 && u32::from(int.bits) < int.size.saturating_mul(8) {
-            // Old compilers put the size and place of a bitfield into a type of its own.
-            field.bit_size = int.bits.into();
-            field.bit_offset = at.bit_offset.saturating_add(int.bit_offset.into());
-        }
-        let bits = if field.bit_size == 0 { int.size.saturating_mul(8) } else { field.bit_size };
-        if let (4, 0, Ok(addr)) = (int.size, field.bit_size, word.parse::<Ipv4Addr>()) {
-            return self.bytes(field, &addr.octets());
-        }
-        let endian =
-            if order == Order::Network && field.bit_size == 0 { Endian::Big } else { self.btf.endian() };
-        let value = match (word, int.encoding.is_bool()) {
-            ("true", true) => 1,
-            ("false", true) => 0,
-            (_, true) => match parse_number(word) {
-                Some(_) => self.checked(field.ty, &Literal::Word(word.into()), 1, false)?,
-                None => return Err(self.expected(field.ty, "true or false", &Literal::Word(word.into()))),
-            },
-            _ => {
-                // A `char` is a byte, whatever sign the compiler gives it.
-                let signed = int.encoding.is_signed() && (!is_char(ty) || word.starts_with('-'));
-                self.checked(field.ty, &Literal::Word(word.into()), bits, signed)?
-            }
-        };
-        self.number_in(field, bits, value, endian)
-    }
-
-    /// A number that fits into `bits` bits.
-    fn checked(&self, ty: TypeId, word: &Literal, bits: u32, signed: bool) -> Result<u128, EncodeError> {
-        let text = match word {
-            Literal::Word(text) => text.as_str(),
-            _ => "",
-        };
-        let Some((negative, magnitude, hex)) = parse_number(text) else {
-            return Err(self.expected(ty, "a number", word));
-        };
-        let most = u128::MAX >> 128u32.saturating_sub(bits).min(127);
-        let (min, max) = if signed { (-((most / 2) as i128) - 1, most / 2) } else { (0, most) };
-        // All bits may be given in hexadecimal, also for a signed number.
-        let fits = if negative {
-            magnitude <= min.unsigned_abs()
-        } else {
-            magnitude <= if hex { most } else { max }
-        };
-        if !fits {
-            return Err(self.fail(ty, Problem::Range { value: text.into(), min, max }));
-        }
-        Ok(if negative { magnitude.wrapping_neg() } else { magnitude })
-    }
-
-    fn enumerator(&mut self, values: Enumerators<'_>, field: Field, word: &str) -> Result<(), EncodeError> {
-        let bits = values.size.saturating_mul(8);
-        if let Some(v) = values.iter().find(|v| v.name == word) {
-            return self.number(field, bits, v.value as u128);
-        }
-        if parse_number(word).is_none() {
-            let names = values.iter().take(24).map(|v| v.name.to_string()).collect();
-            return Err(self.fail(field.ty, Problem::NoSuchName { name: word.into(), names }));
-        }
-        let width = if field.bit_size == 0 { bits } else { field.bit_size };
-        let value = self.checked(field.ty, &Literal::Word(word.into()), width, values.is_signed())?;
-        self.number(field, bits, value)
-    }
-
-    fn pointer(&mut self, field: Field, value: &Literal) -> Result<(), EncodeError> {
-        let bits = self.btf.pointer_size().saturating_mul(8);
-        let number = match value {
-            Literal::Word(word) if word == "NULL" || word == "null" => 0,
-            other => self.checked(field.ty, other, bits, false)?,
-        };
-        self.number(field, bits, number)
-    }
-
-    fn float(&mut self, field: Field, size: u32, value: &Literal) -> Result<(), EncodeError> {
-        let number = match value {
-            Literal::Word(word) => word.parse::<f64>().ok(),
-            _ => None,
-        };
-        match (number, size) {
-            (Some(n), 4) if n.is_finite() && (n as f32).is_infinite() => {
-                Err(self.expected(field.ty, "a number that four bytes can hold", value))
-            }
-            (Some(n), 4) => self.number(field, 32, (n as f32).to_bits().into()),
-            (Some(n), 8) => self.number(field, 64, n.to_bits().into()),
-            (None, 4 | 8) => Err(self.expected(field.ty, "a number", value)),
-            _ => match value {
-                Literal::List { items, rest } => {
-                    let bytes = self.byte_list(field.ty, items, size as usize, *rest)?;
-                    self.bytes(field, &bytes)
-                }
-                other => Err(self.expected(field.ty, "a list of bytes", other)),
-            },
-        }
-    }
-
     fn fields(
         &mut self,
         ty: &Type<'a>,
-        outer: Field,
+        outer: BtfField,
         fields: &[(String, Literal)],
         depth: u32,
     ) -> Result<(), EncodeError> {
@@ -288,7 +196,7 @@ impl<'a> Writer<'a, '_> {
             let mut field = self.btf.field(ty.id, path).map_err(|e| match e {
                 BtfError::NoMember { member, members, .. } => {
                     let names = members.into_iter().take(24).collect();
-                    self.fail(ty.id, Problem::NoSuchName { name: member, names })
+                    self.fail(ty.id, ValueProblem::NoSuchName { name: member, names })
                 }
                 other => self.broken(other),
             })?;
@@ -301,7 +209,7 @@ impl<'a> Writer<'a, '_> {
     fn vars(
         &mut self,
         ty: &Type<'a>,
-        outer: Field,
+        outer: BtfField,
         vars: &[(String, Literal)],
         depth: u32,
     ) -> Result<(), EncodeError> {
@@ -312,10 +220,10 @@ impl<'a> Writer<'a, '_> {
             let Some(var) = found else {
                 let names =
                     list.iter().filter_map(|v| name_of(v.ty).ok()).take(24).map(|n| n.to_string()).collect();
-                return Err(self.fail(ty.id, Problem::NoSuchName { name: name.clone(), names }));
+                return Err(self.fail(ty.id, ValueProblem::NoSuchName { name: name.clone(), names }));
             };
             let bit_offset = outer.bit_offset.saturating_add(u64::from(var.offset).saturating_mul(8));
-            self.within(name, Field { ty: var.ty, bit_offset, bit_size: 0 }, value, depth)?;
+            self.within(name, BtfField { ty: var.ty, bit_offset, bit_size: 0 }, value, depth)?;
         }
         Ok(())
     }
@@ -325,12 +233,12 @@ impl<'a> Writer<'a, '_> {
         &mut self,
         ty: &Type<'a>,
         members: Members<'a>,
-        outer: Field,
+        outer: BtfField,
         word: &str,
         depth: u32,
     ) -> Result<(), EncodeError> {
         let value = Literal::Word(word.into());
-        let at = |m: &crate::btf::Member<'_>| Field {
+        let at = |m: &crate::btf::Member<'_>| BtfField {
             ty: m.ty,
             bit_offset: outer.bit_offset.saturating_add(m.bit_offset.into()),
             bit_size: m.bit_size,
@@ -365,20 +273,25 @@ impl<'a> Writer<'a, '_> {
         Err(self.expected(outer.ty, "members in braces, as in {name: value}", &value))
     }
 
-    fn array(&mut self, array: Array, field: Field, value: &Literal, depth: u32) -> Result<(), EncodeError> {
+    fn array(
+        &mut self,
+        array: Array,
+        field: BtfField,
+        value: &Literal,
+        depth: u32,
+    ) -> Result<(), EncodeError> {
         let (elem, _) = meaning(self.btf, array.elem).map_err(|e| self.broken(e))?;
         let most = array.len as usize;
         match value {
             Literal::List { items, rest } => {
                 if items.len() > most {
-                    return Err(
-                        self.fail(field.ty, Problem::TooLong { what: "elements", len: items.len(), most })
-                    );
+                    return Err(self
+                        .fail(field.ty, ValueProblem::TooLong { what: "elements", len: items.len(), most }));
                 }
                 let bits = u64::from(self.size_of(array.elem)?).saturating_mul(8);
                 for (nth, item) in items.iter().enumerate() {
                     let bit_offset = field.bit_offset.saturating_add(bits.saturating_mul(nth as u64));
-                    let inner = Field { ty: array.elem, bit_offset, bit_size: 0 };
+                    let inner = BtfField { ty: array.elem, bit_offset, bit_size: 0 };
                     self.within(&format!("[{nth}]"), inner, item, depth)?;
                 }
                 if *rest {
@@ -387,7 +300,7 @@ impl<'a> Writer<'a, '_> {
                     let bit_offset = field.bit_offset.saturating_add(done);
                     // The type has been found to fit into the data, so this is no longer than it.
                     let zeros = vec![0; usize::try_from(zeros).unwrap_or(0).min(self.data.len())];
-                    return self.bytes(Field { bit_offset, ..field }, &zeros);
+                    return self.bytes(BtfField { bit_offset, ..field }, &zeros);
                 }
                 Ok(())
             }
@@ -410,17 +323,25 @@ impl<'a> Writer<'a, '_> {
     }
 
     /// Text and zeros up to the end of the array. A string must leave room for its NUL.
-    fn text(&mut self, elem: &Type<'_>, field: Field, text: &[u8], most: usize) -> Result<(), EncodeError> {
+    fn text(
+        &mut self,
+        elem: &Type<'_>,
+        field: BtfField,
+        text: &[u8],
+        most: usize,
+    ) -> Result<(), EncodeError> {
         let room = if is_char(elem) { most.saturating_sub(1) } else { most };
         if text.len() > room {
-            return Err(self.fail(field.ty, Problem::TooLong { what: "bytes", len: text.len(), most: room }));
+            return Err(
+                self.fail(field.ty, ValueProblem::TooLong { what: "bytes", len: text.len(), most: room })
+            );
         }
         let mut bytes = text.to_vec();
         bytes.resize(most.min(self.data.len()), 0);
         self.bytes(field, &bytes)
     }
 
-    fn byte_list(
+    pub(super) fn byte_list(
         &self,
         ty: TypeId,
         items: &[Literal],
@@ -428,7 +349,7 @@ impl<'a> Writer<'a, '_> {
         rest: bool,
     ) -> Result<Vec<u8>, EncodeError> {
         if items.len() > len || (items.len() < len && !rest) {
-            return Err(self.fail(ty, Problem::TooLong { what: "bytes", len: items.len(), most: len }));
+            return Err(self.fail(ty, ValueProblem::TooLong { what: "bytes", len: items.len(), most: len }));
         }
         let mut out = Vec::with_capacity(items.len());
         for item in items {

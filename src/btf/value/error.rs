@@ -18,7 +18,7 @@ pub enum EncodeError {
         /// Its type, as C writes it.
         ty: String,
         /// What is wrong.
-        problem: Problem,
+        problem: ValueProblem,
     },
     /// The type itself is not one that values can be written of.
     #[error("{}the type cannot be written", place(path, ""))]
@@ -33,7 +33,8 @@ pub enum EncodeError {
 /// What is wrong with a part of a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+#[doc(alias = "Problem")]
+pub enum ValueProblem {
     /// A number that the type cannot hold.
     #[error("{value} does not fit; it takes {min} to {max}")]
     Range {

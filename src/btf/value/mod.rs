@@ -11,6 +11,7 @@
 mod bits;
 mod decode;
 mod encode;
+mod encode_number;
 mod error;
 mod literal;
 mod show;
@@ -18,7 +19,7 @@ mod word;
 
 pub use decode::{decode, decode_field};
 pub use encode::{encode, encode_into};
-pub use error::{EncodeError, Problem};
+pub use error::{EncodeError, ValueProblem};
 pub use literal::{Literal, SyntaxError};
 
 use super::types::Kind;

@@ -1,11 +1,13 @@
-//! Objects of assembly text: what [`text::Program`] says, put together.
+//! Objects of assembly text: what [`text::TextProgram`] says, put together.
 
 use std::collections::HashMap;
 
 use super::types::{Types, push};
 use super::*;
 use crate::btf::{CoreRelo, CoreReloKind, Def, FwdKind, IntEncoding, StrOff};
-use crate::insn::text::{self, Composite, Definition, Encoding, Init, Tag, TextData, TextMap, TextVar, Type};
+use crate::insn::text::{
+    self, Definition, Encoding, Init, Tag, TextComposite, TextData, TextMap, TextType, TextVar,
+};
 
 /// Integers that need no declaration: the name in a text, the name in C, bytes and encoding. C's own names
 /// come first, then short ones.
@@ -46,7 +48,7 @@ impl Object {
     ///
     /// # Errors
     /// [`BuildError`], naming the function, instruction and line, or what of the text does not fit.
-    pub fn from_text(name: &str, program: &text::Program) -> Result<Object, BuildError> {
+    pub fn from_text(name: &str, program: &text::TextProgram) -> Result<Object, BuildError> {
         let mut builder = Object::builder(name);
         builder.license = program.license.clone();
         builder.endian = program.endian.unwrap_or(builder.endian);
@@ -85,7 +87,7 @@ fn wrong(what: impl Into<String>, why: impl Into<String>) -> BuildError {
 }
 
 /// Gives functions the binding that the text says.
-fn bind(object: &mut Object, program: &text::Program) {
+fn bind(object: &mut Object, program: &text::TextProgram) {
     let programs = object.programs.iter_mut().map(|p| &mut p.func);
     for func in programs.chain(&mut object.functions) {
         let Some(said) = program.function(&func.name) else { continue };
@@ -104,12 +106,12 @@ struct TextTypes {
     types: Types,
     /// Integers, floats and typedefs, and what has a tag.
     names: HashMap<(Option<Tag>, String), TypeId>,
-    known: HashMap<Type, TypeId>,
+    known: HashMap<TextType, TypeId>,
 }
 
 impl TextTypes {
     /// Makes the types with names. They get their numbers in the order of the text, whatever they refer to.
-    fn of(program: &text::Program, endian: Endian) -> Result<TextTypes, BuildError> {
+    fn of(program: &text::TextProgram, endian: Endian) -> Result<TextTypes, BuildError> {
         let mut all = TextTypes { types: Types::new(endian), names: HashMap::new(), known: HashMap::new() };
         for ty in &program.types {
             let tag = match &ty.def {
@@ -143,7 +145,7 @@ impl TextTypes {
         })
     }
 
-    fn composite(&mut self, tag: Tag, body: &Composite) -> Result<Def, String> {
+    fn composite(&mut self, tag: Tag, body: &TextComposite) -> Result<Def, String> {
         let mut members = Vec::new();
         for member in &body.members {
             let name = self.types.btf.string(&member.name);
@@ -162,39 +164,39 @@ impl TextTypes {
     }
 
     /// The number of a type; the same for the same type. `Err` is a reason.
-    fn id(&mut self, ty: &Type) -> Result<TypeId, String> {
+    fn id(&mut self, ty: &TextType) -> Result<TypeId, String> {
         if let Some(id) = self.known.get(ty) {
             return Ok(*id);
         }
         let id = match ty {
-            Type::Void => return Ok(TypeId(0)),
-            Type::Named(name) => self.named(name)?,
-            Type::Tagged(tag, name) => match self.names.get(&(Some(*tag), name.clone())) {
+            TextType::Void => return Ok(TypeId(0)),
+            TextType::Named(name) => self.named(name)?,
+            TextType::Tagged(tag, name) => match self.names.get(&(Some(*tag), name.clone())) {
                 Some(id) => *id,
                 None => return Err(format!("there is no type `{ty}` in this text")),
             },
-            Type::Ptr(to) => {
+            TextType::Ptr(to) => {
                 let to = self.id(to)?;
                 self.types.pointer(to)
             }
-            Type::Array(len, elem) => {
+            TextType::Array(len, elem) => {
                 let elem = self.id(elem)?;
                 let index = self.named("__ARRAY_SIZE_TYPE__")?;
                 self.types.btf.array(elem, index, *len)
             }
-            Type::Const(ty) => self.wrap(ty, Def::Const)?,
-            Type::Volatile(ty) => self.wrap(ty, Def::Volatile)?,
-            Type::Restrict(ty) => self.wrap(ty, Def::Restrict)?,
-            Type::TypeTag(tag, ty) => {
+            TextType::Const(ty) => self.wrap(ty, Def::Const)?,
+            TextType::Volatile(ty) => self.wrap(ty, Def::Volatile)?,
+            TextType::Restrict(ty) => self.wrap(ty, Def::Restrict)?,
+            TextType::TypeTag(tag, ty) => {
                 let ty = self.id(ty)?;
                 self.types.btf.add(tag, Def::TypeTag { ty, attribute: false })
             }
-            Type::Func(params, returns) => self.prototype(params, returns)?,
-            Type::Composite(tag, body) => {
+            TextType::Func(params, returns) => self.prototype(params, returns)?,
+            TextType::Composite(tag, body) => {
                 let def = self.composite(*tag, body)?;
                 self.types.btf.push(StrOff::NONE, def)
             }
-            Type::Enum(body) => {
+            TextType::Enum(body) => {
                 let def = self.enumeration(body);
                 self.types.btf.push(StrOff::NONE, def)
             }
@@ -203,12 +205,12 @@ impl TextTypes {
         Ok(id)
     }
 
-    fn wrap(&mut self, ty: &Type, with: fn(TypeId) -> Def) -> Result<TypeId, String> {
+    fn wrap(&mut self, ty: &TextType, with: fn(TypeId) -> Def) -> Result<TypeId, String> {
         let id = self.id(ty)?;
         Ok(self.types.btf.push(StrOff::NONE, with(id)))
     }
 
-    fn prototype(&mut self, params: &[(String, Type)], returns: &Type) -> Result<TypeId, String> {
+    fn prototype(&mut self, params: &[(String, TextType)], returns: &TextType) -> Result<TypeId, String> {
         let ret = self.id(returns)?;
         let mut all = Vec::new();
         for (name, ty) in params {
@@ -235,7 +237,7 @@ impl TextTypes {
     }
 
     /// Makes every type that elements and variables have, so that their sizes can be asked for.
-    fn lay_out(&mut self, program: &text::Program) -> Result<Btf, BuildError> {
+    fn lay_out(&mut self, program: &text::TextProgram) -> Result<Btf, BuildError> {
         for map in &program.maps {
             let inner = map.inner.iter().flat_map(|m| [&m.key, &m.value]);
             for elem in [&map.key, &map.value].into_iter().chain(inner) {
@@ -332,13 +334,13 @@ impl TextTypes {
     }
 
     /// The BTF sections of what the kernel provides.
-    fn externs(&mut self, program: &text::Program) -> Result<(), BuildError> {
+    fn externs(&mut self, program: &text::TextProgram) -> Result<(), BuildError> {
         for (section, kconfig) in [(".ksyms", false), (".kconfig", true)] {
             let mut infos = Vec::new();
             for symbol in program.externs.iter().filter(|e| e.kconfig == kconfig) {
                 let ty = self.id(&symbol.ty).map_err(|why| wrong(format!("`{}`", symbol.name), why))?;
                 let ty = match symbol.ty {
-                    Type::Func(..) => self.types.btf.func(&symbol.name, ty, FuncLinkage::Extern),
+                    TextType::Func(..) => self.types.btf.func(&symbol.name, ty, FuncLinkage::Extern),
                     _ => self.types.btf.var(&symbol.name, ty, VarLinkage::Extern),
                 };
                 infos.push(Secinfo { ty, offset: 0, size: 0 });
@@ -354,7 +356,7 @@ impl TextTypes {
     fn core(
         &mut self,
         object: &Object,
-        program: &text::Program,
+        program: &text::TextProgram,
         out: &mut Vec<(StrOff, Vec<CoreRelo>)>,
     ) -> Result<(), BuildError> {
         let programs = object.programs.iter().map(|p| &p.func);

@@ -4,7 +4,8 @@ use crate::insn::Reg;
 use std::panic::Location;
 
 /// A place in the Rust source: file, line and column of the call that wrote the instruction.
-pub type Place = &'static Location<'static>;
+#[doc(alias = "Place")]
+pub type CallSite = &'static Location<'static>;
 
 /// Why [`Asm::finish`](super::Asm::finish) gives no code. Each names the line of Rust to look at.
 ///
@@ -27,21 +28,21 @@ pub enum AsmError {
     #[error("{at}: this jumps to a label that is never bound; call bind(label) where it should go")]
     Unbound {
         /// The jump.
-        at: Place,
+        at: CallSite,
     },
     /// A label bound a second time.
     #[error("{at}: this label is already bound at {first}; a label names one place")]
     Rebound {
         /// The second binding.
-        at: Place,
+        at: CallSite,
         /// The first one.
-        first: Place,
+        first: CallSite,
     },
     /// A label or function of another `Asm`, or of this one before its `finish`.
     #[error("{at}: this label was made by another Asm; make it with label() or func() of this one")]
     Foreign {
         /// Its use.
-        at: Place,
+        at: CallSite,
     },
     /// A jump that 16 bits of distance do not reach.
     #[error(
@@ -50,7 +51,7 @@ pub enum AsmError {
     )]
     TooFar {
         /// The jump.
-        at: Place,
+        at: CallSite,
         /// Slots from the next instruction to the target.
         delta: i64,
     },
@@ -58,7 +59,7 @@ pub enum AsmError {
     #[error("{at}: this jumps out of function `{from}` into `{to}`; the verifier allows calls only")]
     JumpsOut {
         /// The jump.
-        at: Place,
+        at: CallSite,
         /// The function it is in.
         from: String,
         /// The function its target is in.
@@ -68,7 +69,7 @@ pub enum AsmError {
     #[error("{at}: no instruction of function `{function}` follows this label, so nothing can jump to it")]
     Dangling {
         /// The binding.
-        at: Place,
+        at: CallSite,
         /// The function.
         function: String,
     },
@@ -76,7 +77,7 @@ pub enum AsmError {
     #[error("{at}: function `{function}` runs past its last instruction; end it with exit() or a jump")]
     FallsOff {
         /// The last instruction.
-        at: Place,
+        at: CallSite,
         /// The function.
         function: String,
     },
@@ -84,7 +85,7 @@ pub enum AsmError {
     #[error("{at}: function `{function}` has no instructions; call begin(function) where its code starts")]
     NoBody {
         /// The call, or the declaration.
-        at: Place,
+        at: CallSite,
         /// The function.
         function: String,
     },
@@ -92,7 +93,7 @@ pub enum AsmError {
     #[error("{at}: there is a function `{function}` already; give this one another name")]
     Duplicate {
         /// The second declaration.
-        at: Place,
+        at: CallSite,
         /// The name.
         function: String,
     },
@@ -100,7 +101,7 @@ pub enum AsmError {
     #[error("{at}: with this, function `{function}` uses {bytes} bytes of stack; the kernel gives 512")]
     Stack {
         /// The allocation that does not fit.
-        at: Place,
+        at: CallSite,
         /// The function.
         function: String,
         /// What its allocations add up to.
@@ -110,13 +111,13 @@ pub enum AsmError {
     #[error("{at}: this writes r10, the frame pointer, which is read only; copy it to another register")]
     FramePointer {
         /// The instruction.
-        at: Place,
+        at: CallSite,
     },
     /// A shift by a constant that is not smaller than the width.
     #[error("{at}: this shifts {width} bits by {by}; the verifier wants 0 to {}", width - 1)]
     Shift {
         /// The instruction.
-        at: Place,
+        at: CallSite,
         /// How many bits the operation has.
         width: u32,
         /// The constant.
@@ -126,7 +127,7 @@ pub enum AsmError {
     #[error("{at}: {imm} does not fit a field of {bytes} byte(s)")]
     FieldTooSmall {
         /// The instruction.
-        at: Place,
+        at: CallSite,
         /// The number.
         imm: i32,
         /// The size of the field.
@@ -136,7 +137,7 @@ pub enum AsmError {
     #[error("{at}: this would overwrite {scratch}, an address that it needs; name another scratch register")]
     Scratch {
         /// The check, or the copy.
-        at: Place,
+        at: CallSite,
         /// The register.
         scratch: Reg,
     },
@@ -144,13 +145,13 @@ pub enum AsmError {
     #[error("{at}: this divides by the constant zero, which the verifier refuses")]
     DivisionByZero {
         /// The instruction.
-        at: Place,
+        at: CallSite,
     },
 }
 
 impl AsmError {
     /// The line of Rust to look at; `None` if the program is empty.
-    pub fn place(&self) -> Option<Place> {
+    pub fn place(&self) -> Option<CallSite> {
         match self {
             AsmError::Empty => None,
             AsmError::Unbound { at }

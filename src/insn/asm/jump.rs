@@ -1,6 +1,6 @@
 //! Jumps, calls and exit.
 
-use super::operand::{Target, TargetKind};
+use super::operand::{CallTarget, TargetKind};
 use super::{Asm, Goal, Label};
 use crate::insn::code::RefKind;
 use crate::insn::{Callee, Insn, JmpOp, Reg, Source, Width};
@@ -82,7 +82,7 @@ impl Asm {
         dst: Reg,
         src: Source,
         to: Label,
-        at: super::Place,
+        at: super::CallSite,
     ) -> &mut Asm {
         self.emit_to(Insn::JumpIf { width, op, dst, src, off: 0 }, Goal::Near(to), at)
     }
@@ -153,7 +153,7 @@ impl Asm {
     #[doc(alias("BPF_EMIT_CALL", "BPF_CALL_FUNC", "BPF_CALL_REL", "BPF_CALL_KFUNC"))]
     #[track_caller]
     #[inline]
-    pub fn call(&mut self, target: impl Into<Target>) -> &mut Asm {
+    pub fn call(&mut self, target: impl Into<CallTarget>) -> &mut Asm {
         let at = Location::caller();
         let unknown = Insn::Call(Callee::Local { off: -1 });
         match target.into().0 {

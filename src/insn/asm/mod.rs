@@ -44,8 +44,8 @@ mod memory;
 mod operand;
 mod packet;
 
-pub use error::{AsmError, Place};
-pub use operand::{External, Func, Label, Target, Wide, external, kfunc, ksym, map, map_value};
+pub use error::{AsmError, CallSite};
+pub use operand::{CallTarget, External, Func, Label, Wide, external, kfunc, ksym, map, map_value};
 
 pub use packet::{Bounds, MAX_STACK};
 
@@ -64,7 +64,7 @@ pub struct Asm {
     long_jumps: bool,
     slots: Vec<RawInsn>,
     /// For each slot, the line of Rust that wrote it.
-    places: Vec<Place>,
+    places: Vec<CallSite>,
     labels: Vec<Option<Bound>>,
     funcs: Vec<FuncDecl>,
     /// The function whose instructions are being written.
@@ -79,13 +79,13 @@ pub struct Asm {
 struct Bound {
     slot: u32,
     func: u32,
-    place: Place,
+    place: CallSite,
 }
 
 #[derive(Debug)]
 struct FuncDecl {
     name: String,
-    declared: Place,
+    declared: CallSite,
     begun: Option<Bound>,
     stack: u32,
 }
@@ -261,7 +261,7 @@ impl Asm {
 
     /// Inlined into each method, where the kind of instruction is known and most of this falls away.
     #[inline(always)]
-    fn emit(&mut self, insn: Insn, at: Place) -> &mut Asm {
+    fn emit(&mut self, insn: Insn, at: CallSite) -> &mut Asm {
         if insn.written() == Some(R10) {
             self.errors.push(AsmError::FramePointer { at });
         }
@@ -280,13 +280,13 @@ impl Asm {
 
     /// Writes an instruction whose distance `finish` fills in.
     #[inline]
-    fn emit_to(&mut self, insn: Insn, to: Goal, at: Place) -> &mut Asm {
+    fn emit_to(&mut self, insn: Insn, to: Goal, at: CallSite) -> &mut Asm {
         self.fixes.push(Fix { slot: self.position().0, func: self.current as u32, to });
         self.emit(insn, at)
     }
 
     /// Writes an instruction that the loader completes.
-    fn emit_ref(&mut self, insn: Insn, kind: RefKind, at: Place) -> &mut Asm {
+    fn emit_ref(&mut self, insn: Insn, kind: RefKind, at: CallSite) -> &mut Asm {
         let ix = self.position();
         self.refs.push(CodeRef { at: ix, kind });
         self.emit(insn, at)
@@ -294,7 +294,7 @@ impl Asm {
 
     /// The two constants that the verifier refuses: too wide a shift, and a division by zero.
     #[inline]
-    fn check_constant(&mut self, width: Width, op: AluOp, imm: i32, at: Place) {
+    fn check_constant(&mut self, width: Width, op: AluOp, imm: i32, at: CallSite) {
         let bits = if width == Width::W64 { 64 } else { 32 };
         match op {
             AluOp::Lsh | AluOp::Rsh | AluOp::Arsh if imm < 0 || imm >= bits => {

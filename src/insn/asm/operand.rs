@@ -78,7 +78,8 @@ impl From<External> for Wide {
 /// What [`Asm::call`](super::Asm::call) calls: a [`Helper`], a [`Func`], a [`kfunc`], or an
 /// [`external`] function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target(pub(super) TargetKind);
+#[doc(alias = "Target")]
+pub struct CallTarget(pub(super) TargetKind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TargetKind {
@@ -90,8 +91,8 @@ pub(super) enum TargetKind {
 
 /// A function of the kernel, by its name in the kernel's BTF. Since Linux 5.13.
 #[doc(alias = "BPF_PSEUDO_KFUNC_CALL")]
-pub fn kfunc(name: impl Into<String>) -> Target {
-    Target(TargetKind::Kfunc(name.into()))
+pub fn kfunc(name: impl Into<String>) -> CallTarget {
+    CallTarget(TargetKind::Kfunc(name.into()))
 }
 
 /// A function that another part of the object brings: the loader appends it and sets the distance.
@@ -103,26 +104,26 @@ pub fn external(name: impl Into<String>) -> External {
     External(name.into())
 }
 
-impl From<Helper> for Target {
-    fn from(helper: Helper) -> Target {
-        Target(TargetKind::Callee(Callee::Helper(helper)))
+impl From<Helper> for CallTarget {
+    fn from(helper: Helper) -> CallTarget {
+        CallTarget(TargetKind::Callee(Callee::Helper(helper)))
     }
 }
 
-impl From<Callee> for Target {
-    fn from(callee: Callee) -> Target {
-        Target(TargetKind::Callee(callee))
+impl From<Callee> for CallTarget {
+    fn from(callee: Callee) -> CallTarget {
+        CallTarget(TargetKind::Callee(callee))
     }
 }
 
-impl From<Func> for Target {
-    fn from(func: Func) -> Target {
-        Target(TargetKind::Func(func))
+impl From<Func> for CallTarget {
+    fn from(func: Func) -> CallTarget {
+        CallTarget(TargetKind::Func(func))
     }
 }
 
-impl From<External> for Target {
-    fn from(function: External) -> Target {
-        Target(TargetKind::External(function.0))
+impl From<External> for CallTarget {
+    fn from(function: External) -> CallTarget {
+        CallTarget(TargetKind::External(function.0))
     }
 }

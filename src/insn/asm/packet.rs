@@ -1,6 +1,6 @@
 //! Fields of structures, bounds of packets, slots of the stack: the patterns that programs repeat.
 
-use super::{Asm, AsmError, Label, Place};
+use super::{Asm, AsmError, CallSite, Label};
 use crate::bytes::Endian;
 use crate::insn::field::FieldAt;
 use crate::insn::{AluOp, Bits, Insn, JmpOp, Mem, R10, Reg, Size, Source, SwapOp, Width};
@@ -119,7 +119,7 @@ impl Asm {
         self.lea_at(dst, base, i32::from(off), Location::caller())
     }
 
-    fn lea_at(&mut self, dst: Reg, base: Reg, off: i32, at: Place) -> &mut Asm {
+    fn lea_at(&mut self, dst: Reg, base: Reg, off: i32, at: CallSite) -> &mut Asm {
         let width = Width::W64;
         if dst != base {
             self.emit(Insn::Alu { width, op: AluOp::Mov, dst, src: base.into() }, at);
@@ -176,7 +176,7 @@ impl Asm {
     }
 
     /// A field takes its numbers with and without a sign.
-    fn check_fits(&mut self, imm: i32, size: Size, at: Place) {
+    fn check_fits(&mut self, imm: i32, size: Size, at: CallSite) {
         let fits = match size {
             Size::B => (i32::from(i8::MIN)..=i32::from(u8::MAX)).contains(&imm),
             Size::H => (i32::from(i16::MIN)..=i32::from(u16::MAX)).contains(&imm),
@@ -253,7 +253,7 @@ impl Asm {
         self.take_stack(u32::from(bytes), 8, Location::caller())
     }
 
-    fn take_stack(&mut self, bytes: u32, align: u32, at: Place) -> Mem {
+    fn take_stack(&mut self, bytes: u32, align: u32, at: CallSite) -> Mem {
         let Some(decl) = self.funcs.get_mut(self.current) else { return Mem::from(R10) };
         let used = decl.stack.saturating_add(bytes).next_multiple_of(align);
         if used > MAX_STACK {

@@ -1,6 +1,6 @@
 //! A listing line by line: where functions start, where jumps lead, what has a name.
 
-use super::{LabelName, Listing, Name, Symbols};
+use super::{LabelName, Listing, Name, SymbolNames};
 use crate::bytes::Endian;
 use crate::insn::code::{LineRef, RefKind};
 use crate::insn::fmt::show;
@@ -56,7 +56,7 @@ pub enum Operand<'a> {
     Call(Cow<'a, str>),
     /// A function of the listing whose address is loaded.
     Address(Cow<'a, str>),
-    /// What [`Symbols::reference`] said.
+    /// What [`SymbolNames::reference`] said.
     Reference(RefKind),
 }
 
@@ -127,7 +127,7 @@ enum Step {
     Insn,
 }
 
-impl<'a, S: Symbols> Iterator for Items<'a, S> {
+impl<'a, S: SymbolNames> Iterator for Items<'a, S> {
     type Item = Item<'a>;
 
     fn next(&mut self) -> Option<Item<'a>> {
@@ -173,7 +173,7 @@ impl<'a, S: Symbols> Iterator for Items<'a, S> {
     }
 }
 
-impl<'a, S: Symbols> Items<'a, S> {
+impl<'a, S: SymbolNames> Items<'a, S> {
     pub(super) fn new(listing: &'a Listing<'a, S>) -> Items<'a, S> {
         let marks = survey(listing.insns, &listing.symbols);
         Items { listing, marks, at: 0, step: Step::Function, last_line: None }
@@ -237,7 +237,7 @@ const FUNCTION: u8 = 2;
 const SECOND: u8 = 4;
 
 /// Finds out where jumps and calls lead, in one pass.
-fn survey(insns: &[RawInsn], symbols: &impl Symbols) -> Vec<u8> {
+fn survey(insns: &[RawInsn], symbols: &impl SymbolNames) -> Vec<u8> {
     let mut marks = vec![0u8; insns.len()];
     let mut at = 0;
     while let Some(slots) = insns.get(at..).filter(|s| !s.is_empty()) {

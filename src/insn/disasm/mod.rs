@@ -2,7 +2,7 @@
 //!
 //! A [`Listing`] never fails. What is no instruction is printed as the number it is, with the reason
 //! behind it, and the next slot is looked at afresh. Names come from whoever has them, through
-//! [`Symbols`]: a [`Code`] knows its own, an object file has relocations, a kernel has maps and
+//! [`SymbolNames`]: a [`Code`] knows its own, an object file has relocations, a kernel has maps and
 //! functions with ids.
 //!
 //! ```
@@ -26,21 +26,24 @@
 //! # Ok::<(), AsmError>(())
 //! ```
 //!
-//! That text is what the text assembler ([`text`]) reads, and it gives the same slots back.
+//! That text is what the text assembler ([`text`](super::text)) reads, and it gives the same slots back.
 
 mod items;
+mod name;
 
 pub use items::{InsnLine, Item, Items, Operand};
 
 use super::code::{Code, LineRef, RefKind};
 use super::raw::RawInsn;
 use super::reg::InsnIx;
-use super::text;
 use crate::bytes::Endian;
+use name::LabelName;
+pub(in crate::insn) use name::Name;
 use std::fmt::{self, Write};
 
 /// Who knows names. Every answer may be `None`.
-pub trait Symbols {
+#[doc(alias = "Symbols")]
+pub trait SymbolNames {
     /// What the `lddw` or call at `at` refers to.
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         let _ = at;
@@ -67,9 +70,9 @@ pub trait Symbols {
 }
 
 /// Nobody knows anything.
-impl Symbols for () {}
+impl SymbolNames for () {}
 
-impl<S: Symbols + ?Sized> Symbols for &S {
+impl<S: SymbolNames + ?Sized> SymbolNames for &S {
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         (**self).reference(at)
     }
@@ -84,7 +87,7 @@ impl<S: Symbols + ?Sized> Symbols for &S {
     }
 }
 
-impl Symbols for Code {
+impl SymbolNames for Code {
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         let ix = self.refs.binary_search_by_key(&at, |r| r.at).ok()?;
         self.refs.get(ix).map(|r| r.kind.clone())
@@ -122,9 +125,9 @@ impl<'a> Listing<'a, &'a Code> {
     }
 }
 
-impl<'a, S: Symbols> Listing<'a, S> {
+impl<'a, S: SymbolNames> Listing<'a, S> {
     /// The same slots, named by `symbols`.
-    pub fn symbols<T: Symbols>(self, symbols: T) -> Listing<'a, T> {
+    pub fn symbols<T: SymbolNames>(self, symbols: T) -> Listing<'a, T> {
         Listing { insns: self.insns, symbols, numbers: self.numbers, bytes: self.bytes, lines: self.lines }
     }
 
@@ -205,30 +208,9 @@ impl<'a, S: Symbols> Listing<'a, S> {
     }
 }
 
-impl<S: Symbols> fmt::Display for Listing<'_, S> {
+impl<S: SymbolNames> fmt::Display for Listing<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f)
-    }
-}
-
-/// The name of a jump's target.
-struct LabelName(InsnIx);
-
-impl fmt::Display for LabelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "L{}", self.0)
-    }
-}
-
-/// A name as assembly can read it: in quotes if it would be taken for something else.
-pub(super) struct Name<'a>(pub(super) &'a str);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match text::is_plain_name(self.0) {
-            true => f.write_str(self.0),
-            false => write!(f, "\"{}\"", self.0.escape_default()),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::Fault;
 use super::lex::{Kind, Token};
-use crate::insn::{Mem, Reg, Size, Source, Width, field, net};
+use crate::insn::{Mem, Reg, Size, Source, Width, layouts, net};
 use std::ops::Range;
 
 pub(super) type Parse<T> = Result<T, Fault>;
@@ -199,7 +199,7 @@ impl<'a> Cursor<'a> {
     fn constant(&self, word: &str) -> Option<i64> {
         let of_field = || {
             let (name, member) = word.split_once('.')?;
-            let layout = field::layout(name)?;
+            let layout = layouts::layout(name)?;
             match member {
                 "sizeof" => Some(i64::from(layout.bytes)),
                 _ => layout.fields.iter().find(|f| f.0 == member).map(|f| i64::from(f.1)),
@@ -319,4 +319,13 @@ fn c_type(word: &str) -> Option<(Size, bool)> {
         "s32" => (Size::W, true),
         _ => return None,
     })
+}
+
+/// Whether a name can stand in a text without quotes.
+pub(in crate::insn) fn is_plain_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(super::lex::is_name_start)
+        && chars.all(super::lex::is_name)
+        && !looks_like_register(name)
+        && name != "pc"
 }

@@ -9,48 +9,13 @@
 //!   call 1                                 call bpf_map_lookup_elem#1
 //! ```
 
+use super::address::{atomic_address, atomic_source, unsigned_address};
 use super::cursor::{AnyReg, Cursor, Parse, looks_like_register};
 use super::error::{Fault, did_you_mean};
 use super::lex::Kind;
+use super::parsed::{Goal, Parsed};
 use super::value;
-use crate::insn::{AluOp, AtomicOp, Callee, Helper, Insn, JmpOp, Mem, Reg, Size, Width};
-use std::ops::Range;
-
-/// An instruction as it was read, and the name that it still has to be resolved with.
-#[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) insn: Insn,
-    pub(super) goal: Option<(Goal, Range<usize>)>,
-}
-
-/// What an instruction says by name.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Goal {
-    /// The target of a jump.
-    Label(String),
-    /// Whom a call calls: a function of the text, a helper or a kfunc.
-    Call(String),
-    /// A kfunc in so many words: `kfunc(NAME)`.
-    Kfunc(String),
-    /// A function of another part of the object: `extern(NAME)`.
-    Extern(String),
-    /// A map or a function of the text: `r1 = NAME ll`.
-    Wide(String),
-    /// The value of a map: `map_val(NAME) + 8`.
-    MapValue(String, u32),
-    /// A kernel variable: `var_addr(NAME)`.
-    Ksym(String),
-    /// A function's address: `code_addr(NAME)`.
-    Address(String),
-    /// The address of a function of another part of the object: `code_addr(extern(NAME))`.
-    ExternAddress(String),
-}
-
-impl From<Insn> for Parsed {
-    fn from(insn: Insn) -> Parsed {
-        Parsed { insn, goal: None }
-    }
-}
+use crate::insn::{AluOp, AtomicOp, Callee, Helper, Insn, JmpOp, Size, Width};
 
 /// Words that an instruction can start with.
 const STARTS: &[&str] =
@@ -228,14 +193,6 @@ fn store(c: &mut Cursor<'_>) -> Parse<Parsed> {
     Ok(Insn::Store { size, dst, src }.into())
 }
 
-pub(super) fn unsigned_address(c: &mut Cursor<'_>) -> Parse<(Size, Mem)> {
-    let start = c.pos();
-    match c.typed_address()? {
-        (size, false, mem) => Ok((size, mem)),
-        _ => c.fault_at(c.since(start), "only a load into a register can be of a signed type"),
-    }
-}
-
 fn lock(c: &mut Cursor<'_>) -> Parse<Parsed> {
     c.expect("*")?;
     let (width, dst) = atomic_address(c)?;
@@ -249,24 +206,6 @@ fn lock(c: &mut Cursor<'_>) -> Parse<Parsed> {
     c.skip();
     let src = atomic_source(c, width)?;
     Ok(Insn::Atomic { op, width, dst, src }.into())
-}
-
-/// `(u64 *)(r1 + 0)`, of a size that atomic operations have.
-pub(super) fn atomic_address(c: &mut Cursor<'_>) -> Parse<(Width, Mem)> {
-    let start = c.pos();
-    match unsigned_address(c)? {
-        (Size::W, mem) => Ok((Width::W32, mem)),
-        (Size::DW, mem) => Ok((Width::W64, mem)),
-        _ => c.fault_at(c.since(start), "atomic operations are of u32 or u64"),
-    }
-}
-
-/// The register operand: `w2` or `r2` with 32 bits, since LLVM writes the one and the verifier the other.
-pub(super) fn atomic_source(c: &mut Cursor<'_>, width: Width) -> Parse<Reg> {
-    match width {
-        Width::W32 => Ok(c.any_reg()?.reg),
-        Width::W64 => c.reg(),
-    }
 }
 
 fn store_release(c: &mut Cursor<'_>) -> Parse<Parsed> {

@@ -1,9 +1,9 @@
 //! From lines to functions: which labels start one, and what each name means.
 
 use super::error::{Fault, TextError, TextErrors, did_you_mean};
-use super::insn::{Goal, Parsed};
+use super::parsed::{Goal, Parsed};
 use super::read::{Draft, Line, MAX_ERRORS, What};
-use super::{Program, TextCore, TextFunction};
+use super::{TextCore, TextFunction, TextProgram};
 use crate::insn::code::{Code, CodeFunc, CodeRef, Lines, RefKind, TextLine};
 use crate::insn::{Callee, Imm64, Insn, InsnIx, RawInsn};
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ pub(super) fn resolve(
     file: &str,
     draft: Draft<'_>,
     mut errors: Vec<TextError>,
-) -> Result<Program, TextErrors> {
+) -> Result<TextProgram, TextErrors> {
     // A line that could not be read may have been the label or the exit that seems to be missing.
     let whole = errors.is_empty();
     let names = Names::of(&draft);
@@ -55,7 +55,7 @@ pub(super) fn resolve(
     match errors.is_empty() {
         true => {
             let Draft { license, version, endian, types, maps, data, externs, .. } = draft;
-            Ok(Program { license, version, endian, types, maps, data, externs, functions })
+            Ok(TextProgram { license, version, endian, types, maps, data, externs, functions })
         }
         false => {
             errors.sort_by_key(|e| (e.line, e.col));

@@ -2,9 +2,10 @@
 
 use super::cursor::{Cursor, Parse};
 use super::error::{Fault, TextError, did_you_mean};
-use super::insn::{self, Parsed};
+use super::insn;
 use super::lex::{Kind, Token, lex};
-use super::types::{Type, TypeDef};
+use super::parsed::Parsed;
+use super::types::{TextType, TypeDef};
 use super::{TextCore, TextData, TextExtern, TextMap, data, map, type_read};
 use crate::bytes::Endian;
 use crate::insn::{InsnIx, RawInsn};
@@ -24,7 +25,7 @@ pub(super) struct Draft<'a> {
     pub(super) globals: HashSet<String>,
     pub(super) weak: HashSet<String>,
     pub(super) hidden: HashSet<String>,
-    pub(super) protos: HashMap<String, Type>,
+    pub(super) protos: HashMap<String, TextType>,
     pub(super) lines: Vec<Line<'a>>,
 }
 
@@ -296,7 +297,7 @@ impl<'a> Reader<'a> {
                 c.expect(":")?;
                 let start = c.pos();
                 let proto = type_read::parse(c)?;
-                if !matches!(proto, Type::Func(..)) {
+                if !matches!(proto, TextType::Func(..)) {
                     return c.fault_at(c.since(start), "a function has a type that starts with `fn`");
                 }
                 self.draft.protos.insert(name, proto);

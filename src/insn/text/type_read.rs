@@ -2,33 +2,33 @@
 
 use super::cursor::{Cursor, Parse};
 use super::lex::Kind;
-use super::types::{C_WORDS, Composite, Definition, Encoding, Enum, Member, Tag, Type, TypeDef};
+use super::types::{C_WORDS, Definition, Encoding, Enum, Tag, TextComposite, TextMember, TextType, TypeDef};
 
 /// Types inside of types, at most.
 const DEPTH: u32 = 32;
 
 /// Reads a type.
-pub(super) fn parse(c: &mut Cursor<'_>) -> Parse<Type> {
+pub(super) fn parse(c: &mut Cursor<'_>) -> Parse<TextType> {
     nested(c, 0)
 }
 
-fn nested(c: &mut Cursor<'_>, depth: u32) -> Parse<Type> {
+fn nested(c: &mut Cursor<'_>, depth: u32) -> Parse<TextType> {
     let inner = depth.saturating_add(1);
     if depth > DEPTH {
         return c.fault("types are nested too deep here");
     }
     let boxed = |c: &mut Cursor<'_>| nested(c, inner).map(Box::new);
     if c.eat("*") {
-        return Ok(Type::Ptr(boxed(c)?));
+        return Ok(TextType::Ptr(boxed(c)?));
     }
     if c.eat("[") {
         let len = c.fit("a number of elements")?;
         c.expect("]")?;
-        return Ok(Type::Array(len, boxed(c)?));
+        return Ok(TextType::Array(len, boxed(c)?));
     }
     let Some(Kind::Word(word)) = c.peek() else {
         return match c.peek() {
-            Some(Kind::Text(_)) => c.name().map(Type::Named),
+            Some(Kind::Text(_)) => c.name().map(TextType::Named),
             _ => c.expected("a type"),
         };
     };
@@ -39,28 +39,28 @@ fn nested(c: &mut Cursor<'_>, depth: u32) -> Parse<Type> {
     match *word {
         "void" => c.skip(),
         "const" | "volatile" | "restrict" | "tag" | "fn" => {}
-        _ => return type_name(c).map(Type::Named),
+        _ => return type_name(c).map(TextType::Named),
     }
     Ok(match *word {
-        "void" => Type::Void,
+        "void" => TextType::Void,
         "const" => {
             c.skip();
-            Type::Const(boxed(c)?)
+            TextType::Const(boxed(c)?)
         }
         "volatile" => {
             c.skip();
-            Type::Volatile(boxed(c)?)
+            TextType::Volatile(boxed(c)?)
         }
         "restrict" => {
             c.skip();
-            Type::Restrict(boxed(c)?)
+            TextType::Restrict(boxed(c)?)
         }
         "tag" => {
             c.skip();
             c.expect("(")?;
             let text = c.name()?;
             c.expect(")")?;
-            Type::TypeTag(text, boxed(c)?)
+            TextType::TypeTag(text, boxed(c)?)
         }
         _ => function(c, inner)?,
     })
@@ -83,22 +83,22 @@ fn type_name(c: &mut Cursor<'_>) -> Parse<String> {
 }
 
 /// What stands behind `struct`, `union` or `enum`: a name, or a body.
-fn tagged(c: &mut Cursor<'_>, tag: Tag, depth: u32) -> Parse<Type> {
+fn tagged(c: &mut Cursor<'_>, tag: Tag, depth: u32) -> Parse<TextType> {
     match (c.peek(), tag) {
-        (Some(Kind::Number(_)), Tag::Enum) => enumeration(c).map(Type::Enum),
-        (Some(Kind::Number(_)), _) => composite(c, depth).map(|body| Type::Composite(tag, body)),
-        _ => Ok(Type::Tagged(tag, c.name()?)),
+        (Some(Kind::Number(_)), Tag::Enum) => enumeration(c).map(TextType::Enum),
+        (Some(Kind::Number(_)), _) => composite(c, depth).map(|body| TextType::Composite(tag, body)),
+        _ => Ok(TextType::Tagged(tag, c.name()?)),
     }
 }
 
 /// `fn(a: int, long) -> int`
-fn function(c: &mut Cursor<'_>, depth: u32) -> Parse<Type> {
+fn function(c: &mut Cursor<'_>, depth: u32) -> Parse<TextType> {
     c.skip();
     c.expect("(")?;
     let mut params = Vec::new();
     while !c.at_sign(")") {
         if c.eat_word("...") {
-            params.push((String::new(), Type::Void));
+            params.push((String::new(), TextType::Void));
         } else {
             params.push((member_name(c), nested(c, depth)?));
         }
@@ -108,7 +108,7 @@ fn function(c: &mut Cursor<'_>, depth: u32) -> Parse<Type> {
     }
     c.expect(")")?;
     c.expect("->")?;
-    Ok(Type::Func(params, Box::new(nested(c, depth)?)))
+    Ok(TextType::Func(params, Box::new(nested(c, depth)?)))
 }
 
 /// `NAME:`, if it is there.
@@ -124,9 +124,9 @@ fn member_name(c: &mut Cursor<'_>) -> String {
 }
 
 /// `8 { a: u32 @0, b: u32 bit 32:3 }`
-fn composite(c: &mut Cursor<'_>, depth: u32) -> Parse<Composite> {
+fn composite(c: &mut Cursor<'_>, depth: u32) -> Parse<TextComposite> {
     c.form("struct 8 { a: u32 @0, b: u32 @4 }");
-    let mut body = Composite { bytes: c.fit("a size in bytes")?, members: Vec::new() };
+    let mut body = TextComposite { bytes: c.fit("a size in bytes")?, members: Vec::new() };
     c.expect("{")?;
     while !c.eat("}") {
         let name = member_name(c);
@@ -142,7 +142,7 @@ fn composite(c: &mut Cursor<'_>, depth: u32) -> Parse<Composite> {
                 (c.fit::<u32>("an offset in bytes")?.saturating_mul(8), 0)
             }
         };
-        body.members.push(Member { name, ty, bit, bits });
+        body.members.push(TextMember { name, ty, bit, bits });
         if !c.eat(",") {
             c.expect("}")?;
             break;

@@ -20,24 +20,25 @@ use std::fmt::{self, Write};
 /// | `enum 4 { NO = 0, YES = 1 }` | likewise |
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Type {
+#[doc(alias = "Type")]
+pub enum TextType {
     Void,
     /// An integer, a floating-point number or a typedef, by its name.
     Named(String),
     /// `struct NAME` and its like.
     Tagged(Tag, String),
-    Ptr(Box<Type>),
-    Array(u32, Box<Type>),
-    Const(Box<Type>),
-    Volatile(Box<Type>),
-    Restrict(Box<Type>),
+    Ptr(Box<TextType>),
+    Array(u32, Box<TextType>),
+    Const(Box<TextType>),
+    Volatile(Box<TextType>),
+    Restrict(Box<TextType>),
     /// `tag("text") T`: `__attribute__((btf_type_tag("text")))`.
-    TypeTag(String, Box<Type>),
+    TypeTag(String, Box<TextType>),
     /// What a function takes, by name (which may be empty), and what it returns. A last argument of type
     /// `void` without a name stands for `...`.
-    Func(Vec<(String, Type)>, Box<Type>),
+    Func(Vec<(String, TextType)>, Box<TextType>),
     /// A struct or union without a name.
-    Composite(Tag, Composite),
+    Composite(Tag, TextComposite),
     /// An enumeration without a name.
     Enum(Enum),
 }
@@ -53,20 +54,22 @@ pub enum Tag {
 
 /// The body of a struct or union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Composite {
+#[doc(alias = "Composite")]
+pub struct TextComposite {
     /// Its size in bytes.
     pub bytes: u32,
     /// Its members.
-    pub members: Vec<Member>,
+    pub members: Vec<TextMember>,
 }
 
 /// A member of a struct or union.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
+#[doc(alias = "Member")]
+pub struct TextMember {
     /// Its name; may be empty.
     pub name: String,
     /// Its type.
-    pub ty: Type,
+    pub ty: TextType,
     /// Where it starts, in bits.
     pub bit: u32,
     /// How many bits a bitfield has; 0 for a member that is none.
@@ -113,9 +116,9 @@ pub enum Definition {
     /// `.float NAME BYTES`
     Float(u32),
     /// `.typedef NAME = T`
-    Typedef(Type),
+    Typedef(TextType),
     /// `.struct NAME BYTES { .. }`, `.union ..`
-    Composite(Tag, Composite),
+    Composite(Tag, TextComposite),
     /// `.enum NAME BYTES { .. }`
     Enum(Enum),
     /// `.fwd struct NAME`
@@ -167,35 +170,35 @@ impl fmt::Display for TypeName<'_> {
     }
 }
 
-impl fmt::Display for Type {
+impl fmt::Display for TextType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Type::Void => f.write_str("void"),
-            Type::Named(name) => write!(f, "{}", TypeName(name)),
-            Type::Tagged(tag, name) => write!(f, "{} {}", tag.word(), Name(name)),
-            Type::Ptr(to) => write!(f, "*{to}"),
-            Type::Array(len, elem) => write!(f, "[{len}]{elem}"),
-            Type::Const(ty) => write!(f, "const {ty}"),
-            Type::Volatile(ty) => write!(f, "volatile {ty}"),
-            Type::Restrict(ty) => write!(f, "restrict {ty}"),
-            Type::TypeTag(text, ty) => write!(f, "tag(\"{}\") {ty}", text.escape_default()),
-            Type::Func(params, returns) => {
+            TextType::Void => f.write_str("void"),
+            TextType::Named(name) => write!(f, "{}", TypeName(name)),
+            TextType::Tagged(tag, name) => write!(f, "{} {}", tag.word(), Name(name)),
+            TextType::Ptr(to) => write!(f, "*{to}"),
+            TextType::Array(len, elem) => write!(f, "[{len}]{elem}"),
+            TextType::Const(ty) => write!(f, "const {ty}"),
+            TextType::Volatile(ty) => write!(f, "volatile {ty}"),
+            TextType::Restrict(ty) => write!(f, "restrict {ty}"),
+            TextType::TypeTag(text, ty) => write!(f, "tag(\"{}\") {ty}", text.escape_default()),
+            TextType::Func(params, returns) => {
                 f.write_str("fn(")?;
                 for (ix, (name, ty)) in params.iter().enumerate() {
                     f.write_str(if ix == 0 { "" } else { ", " })?;
                     match (name.as_str(), ty) {
-                        ("", Type::Void) => f.write_str("...")?,
+                        ("", TextType::Void) => f.write_str("...")?,
                         ("", ty) => write!(f, "{ty}")?,
                         (name, ty) => write!(f, "{}: {ty}", Name(name))?,
                     }
                 }
                 write!(f, ") -> {returns}")
             }
-            Type::Composite(tag, body) => {
+            TextType::Composite(tag, body) => {
                 write!(f, "{} ", tag.word())?;
                 body.write(f, " ")
             }
-            Type::Enum(body) => {
+            TextType::Enum(body) => {
                 f.write_str("enum ")?;
                 body.write(f, " ")
             }
@@ -203,7 +206,7 @@ impl fmt::Display for Type {
     }
 }
 
-impl Composite {
+impl TextComposite {
     /// Writes the body, each member behind `gap`.
     fn write(&self, f: &mut fmt::Formatter<'_>, gap: &str) -> fmt::Result {
         write!(f, "{} {{", self.bytes)?;

@@ -1,9 +1,10 @@
 //! What stands behind `r1 =`: a register, memory, an operation, or what looks like the call of a function.
 
+use super::address::{atomic_address, atomic_source, unsigned_address};
 use super::cursor::{AnyReg, Cursor, Parse, looks_like_register};
 use super::error::Fault;
-use super::insn::{Parsed, atomic_address, atomic_source, unsigned_address};
 use super::lex::Kind;
+use super::parsed::Parsed;
 use super::wide;
 use crate::insn::{AluOp, AtomicOp, Bits, Cast, Insn, Narrow, R0, SignExtend, Size, Source, SwapOp, Width};
 

@@ -1,8 +1,8 @@
 //! Moves of a number, and `lddw`: a number of 64 bits, or what stands for an address until the load.
 
 use super::cursor::{AnyReg, Cursor, Parse};
-use super::insn::{Goal, Parsed};
 use super::lex::Kind;
+use super::parsed::{Goal, Parsed};
 use super::value::wide_only;
 use crate::insn::{AluOp, Imm64, Insn, Reg};
 

@@ -1,9 +1,9 @@
 //! A program as text again: what [`assemble`](super::assemble) read, in the form that it reads best.
 
-use super::{Elem, Program, TextCore, TextData, TextExtern, TextFunction, TextMap};
+use super::{Elem, TextCore, TextData, TextExtern, TextFunction, TextMap, TextProgram};
 use crate::bytes::Endian;
 use crate::insn::code::{Code, LineRef, RefKind};
-use crate::insn::disasm::{Item, Listing, Name, Symbols};
+use crate::insn::disasm::{Item, Listing, Name, SymbolNames};
 use crate::insn::reg::InsnIx;
 use std::collections::HashSet;
 use std::fmt;
@@ -30,7 +30,7 @@ use std::fmt;
 /// assert_eq!(text::assemble("count.s", source)?.to_string(), source);
 /// # Ok::<(), text::TextErrors>(())
 /// ```
-impl fmt::Display for Program {
+impl fmt::Display for TextProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: HashSet<&str> = self.functions.iter().map(|f| f.name.as_str()).collect();
         let mut blank = self.write_head(f)?;
@@ -57,7 +57,7 @@ impl fmt::Display for Program {
     }
 }
 
-impl Program {
+impl TextProgram {
     /// What stands above all sections; whether there was anything.
     fn write_head(&self, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
         match self.endian {
@@ -174,7 +174,7 @@ struct Part<'a> {
     names: &'a HashSet<&'a str>,
 }
 
-impl Symbols for Part<'_> {
+impl SymbolNames for Part<'_> {
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         self.code.reference(at)
     }

@@ -6,7 +6,7 @@ use crate::links::filter::{self, EGRESS, INGRESS, Qdisc};
 use crate::links::info::Hook;
 use crate::links::interface::{Interface, interfaces};
 use crate::links::{lwt, mprog};
-use crate::sys::attr::Fd;
+use crate::sys::attr::TargetFd;
 use crate::sys::netlink::{Netlink, NetlinkError};
 use crate::sys::{self, HookPrograms, SysError};
 use crate::uapi::AttachType;
@@ -31,7 +31,7 @@ pub(super) fn look(survey: &mut Survey, namespace: &Namespace) {
                 survey.see(Attachment { netns: Some(namespace.inode), ..seen }, link_id);
             }
             for attach_type in [AttachType::FlowDissector, AttachType::SkLookup] {
-                of_namespace(survey, namespace, Fd::of(&open), attach_type);
+                of_namespace(survey, namespace, TargetFd::of(&open), attach_type);
             }
         }
     }
@@ -42,7 +42,7 @@ fn chain(e: &dyn std::error::Error) -> String {
 }
 
 /// The programs of the namespace itself.
-fn of_namespace(survey: &mut Survey, namespace: &Namespace, fd: Fd<'_>, attach_type: AttachType) {
+fn of_namespace(survey: &mut Survey, namespace: &Namespace, fd: TargetFd<'_>, attach_type: AttachType) {
     let inode = namespace.inode as u32;
     match sys::prog_query(fd, attach_type, 0) {
         Err(e) if is_unknown(e) => {}

@@ -3,7 +3,7 @@
 use super::{Attachment, By, Survey, is_unknown};
 use crate::links::info::Hook;
 use crate::links::sockmap::HOOKS;
-use crate::sys::attr::{Fd, ProgDetach};
+use crate::sys::attr::{Fd, ProgDetach, TargetFd};
 use crate::sys::map::MapFd;
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::MapType;
@@ -42,7 +42,7 @@ fn one(survey: &mut Survey, id: u32, fd: OwnedFd) -> Result<(), SysError> {
 
 fn sockets(survey: &mut Survey, map_id: u32, name: &str, fd: &OwnedFd) {
     for (attach_type, _) in HOOKS {
-        match sys::prog_query(Fd::of(fd), attach_type, 0) {
+        match sys::prog_query(TargetFd::of(fd), attach_type, 0) {
             // Before Linux 5.18 a map of sockets does not tell.
             Err(e) if is_unknown(e) => return,
             Err(e) => survey.problem(format!("{attach_type} of map {map_id}"), e),
@@ -67,13 +67,13 @@ pub(super) fn release(programs: &[u32]) -> usize {
         let Ok(map) = sys::fd_by_id(ObjectKind::Map, id) else { continue };
         let is_sockets =
             sys::map_info(&map).is_ok_and(|i| matches!(i.map_type, MapType::Sockmap | MapType::Sockhash));
-        if !is_sockets || sys::prog_query(Fd::of(&map), HOOKS[0].0, 0).is_ok() {
+        if !is_sockets || sys::prog_query(TargetFd::of(&map), HOOKS[0].0, 0).is_ok() {
             continue;
         }
         for program in programs.iter().filter_map(|id| sys::fd_by_id(ObjectKind::Prog, *id).ok()) {
             for (attach_type, _) in HOOKS {
                 let mut detach = ProgDetach {
-                    target_fd: Fd::of(&map),
+                    target_fd: TargetFd::of(&map),
                     attach_bpf_fd: Fd::of(&program),
                     attach_type,
                     ..Default::default()

@@ -93,9 +93,10 @@ impl Names {
     /// the target of a jump, such as x86's endbr64.
     fn function_at(&self, address: u64) -> Option<&str> {
         const MARK: u64 = 4;
-        let near = |s: &&Symbol| s.address != 0 && address.checked_sub(s.address).is_some_and(|d| d <= MARK);
-        let code = self.kernel().symbols().all().iter().filter(|s| "tTwW".contains(s.kind));
-        code.filter(near).max_by_key(|s| s.address).map(|s| s.name.as_str())
+        let near =
+            |s: &Symbol<'_>| s.address != 0 && address.checked_sub(s.address).is_some_and(|d| d <= MARK);
+        let code = self.kernel().symbols().all().filter(|s| "tTwW".contains(s.kind));
+        code.filter(near).max_by_key(|s| s.address).map(|s| s.name)
     }
 
     fn perf(&self, event: &PerfHook) -> (String, String) {
@@ -132,7 +133,7 @@ fn functions(count: usize) -> String {
 fn elsewhere(ifindex: u32) -> String {
     match ifindex {
         0 => "an interface that is gone".into(),
-        n => format!("interface {n} of another network namespace"),
+        n => format!("interface {n} of a network namespace that was not looked at"),
     }
 }
 

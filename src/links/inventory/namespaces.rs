@@ -119,7 +119,7 @@ fn mounted() -> Vec<PathBuf> {
 /// The namespace of each process and thread. Threads that have moved are few, but XDP may be what they moved for.
 fn processes() -> Vec<PathBuf> {
     let mut out = Vec::new();
-    for process in super::processes::all() {
+    for process in super::processes::all().unwrap_or_default() {
         let base = PathBuf::from(format!("/proc/{process}"));
         out.push(base.join("ns/net"));
         let threads = fs::read_dir(base.join("task")).into_iter().flatten().flatten();

@@ -14,7 +14,7 @@ use crate::links::interface::{AttachedMode, interfaces};
 use crate::links::lwt;
 use crate::links::netns::{Home, OpenNetNs};
 use crate::links::order::REPLACE;
-use crate::links::xdp::XdpMode;
+use crate::links::xdp_mode::XdpMode;
 use crate::links::xdp_netlink::OurXdp;
 use crate::links::{Link, NetNsError};
 use crate::sys::netlink::Netlink;

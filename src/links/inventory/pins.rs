@@ -1,9 +1,9 @@
 //! The names of links, programs and maps in every bpffs that is mounted here.
 
 use std::collections::HashMap;
-use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::Problem;
 use super::processes::id;
@@ -27,7 +27,12 @@ const MOST: usize = 100_000;
 pub fn scan(problems: &mut Vec<Problem>) -> Pins {
     let mut out = Pins::default();
     let mut left = MOST;
-    for root in mounts() {
+    let roots = mounts().unwrap_or_else(|why| {
+        let what = "the pins, as the mounts cannot be listed (/proc/thread-self/mounts)".into();
+        problems.push(Problem { what, why: why.to_string() });
+        Vec::new()
+    });
+    for root in roots {
         out.walk(root, &mut left, problems);
     }
     if left == 0 {
@@ -36,8 +41,8 @@ pub fn scan(problems: &mut Vec<Problem>) -> Pins {
     out
 }
 
-fn mounts() -> Vec<PathBuf> {
-    let text = fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default();
+fn mounts() -> io::Result<Vec<PathBuf>> {
+    let text = fs::read_to_string("/proc/thread-self/mounts")?;
     let path = |line: &str| {
         let mut words = line.split(' ');
         let path = words.nth(1)?.replace("\\040", " ");
@@ -46,7 +51,7 @@ fn mounts() -> Vec<PathBuf> {
     let mut out: Vec<PathBuf> = text.lines().filter_map(path).collect();
     out.sort();
     out.dedup();
-    out
+    Ok(out)
 }
 
 impl Pins {

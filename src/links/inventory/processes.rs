@@ -1,7 +1,7 @@
 //! The processes of the machine, and which of them holds which link, program and perf event: by `/proc/PID/fdinfo`.
 
 use std::collections::HashMap;
-use std::fs;
+use std::{fs, io};
 
 use super::Problem;
 
@@ -29,10 +29,11 @@ pub struct Processes {
     pub(super) perf_events: Vec<(Holder, u32)>,
 }
 
-/// The ids of all processes.
-pub(super) fn all() -> Vec<u32> {
-    let list = fs::read_dir("/proc").into_iter().flatten().flatten();
-    list.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+/// The ids of all processes. There is at least one, this one, or /proc is not what it should be.
+pub(super) fn all() -> io::Result<Vec<u32>> {
+    let list = fs::read_dir("/proc")?.flatten();
+    let all: Vec<u32> = list.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    if all.is_empty() { Err(io::Error::other("procfs is not mounted at /proc")) } else { Ok(all) }
 }
 
 /// Looks at the descriptors of all processes of this process namespace. What could not be looked at is put on
@@ -40,11 +41,17 @@ pub(super) fn all() -> Vec<u32> {
 pub fn scan(problems: &mut Vec<Problem>) -> Processes {
     let mut out = Processes::default();
     let mut hidden = 0;
-    for pid in all() {
+    let pids = all().unwrap_or_else(|why| {
+        problems.push(Problem { what: "the processes".into(), why: why.to_string() });
+        Vec::new()
+    });
+    for pid in pids {
         match fs::read_dir(format!("/proc/{pid}/fd")) {
-            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => hidden += 1,
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
             // It has ended.
-            Err(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => problems
+                .push(Problem { what: format!("the descriptors of process {pid}"), why: e.to_string() }),
             Ok(list) => {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 let holder = Holder { pid, name: name.trim_end().into() };

@@ -19,14 +19,15 @@
 //! A probe with a *semaphore* costs the program something even to offer, so it looks at a counter first
 //! whether anybody listens; the kernel counts for us.
 
-use std::fmt;
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use super::exe::{CodeFile, Exe};
+use super::nearest::nearest;
+use super::remedy::Remedy;
 use super::uprobe::{self, About};
 use super::uprobe_multi::{self, Site};
-use super::{AttachError, Link, Undo, why};
+use super::{AttachError, Link, Undo, refusal};
 use crate::kernel::{Feature, Kernel};
 use crate::maps::Map;
 use crate::progs::Program;
@@ -79,7 +80,7 @@ const OPTIONS: &[&str] = &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"];
 
 /// Attaches a program to all places of a probe.
 pub(super) fn attach(kernel: &Kernel, program: &Program, usdt: &Usdt) -> Result<Link, AttachError> {
-    why::check_type(program, "USDT", ProgType::Kprobe)?;
+    refusal::check_type(program, "USDT", ProgType::Kprobe)?;
     let hook = usdt.to_string();
     let about = About { program, hook: &hook };
     let code = about.file(&usdt.file, usdt.pid)?;
@@ -115,7 +116,12 @@ pub(super) fn all(exe: &Exe) -> Result<Vec<Probe>, super::exe::ExeError> {
 }
 
 fn unsupported(about: &About<'_>, why: String) -> AttachError {
-    AttachError::Unsupported { program: about.program.name().into(), hook: about.hook.into(), why }
+    AttachError::Unsupported {
+        program: about.program.name().into(),
+        hook: about.hook.into(),
+        why,
+        remedy: None,
+    }
 }
 
 /// The places of the probe.
@@ -133,7 +139,7 @@ fn probes(about: &About<'_>, code: &CodeFile, exe: &Exe, usdt: &Usdt) -> Result<
     let names: Vec<String> = all.iter().map(|p| format!("{}:{}", p.provider, p.name)).collect();
     let near = match names.is_empty() {
         true => format!(" in {code}, which has none"),
-        false => format!(" in {code}{}", why::nearest(&wanted, names.iter().map(String::as_str))),
+        false => format!(" in {code}{}", nearest(&wanted, names.iter().map(String::as_str))),
     };
     Err(AttachError::NotFound {
         program: about.program.name().into(),
@@ -174,6 +180,7 @@ fn by_address(
         hook: about.hook.into(),
         source,
         why: String::new(),
+        remedy: None,
     };
     for (probe, site) in probes.iter().zip(sites) {
         let address = match (exe.is_dynamic(), usdt.pid) {
@@ -181,8 +188,8 @@ fn by_address(
             (true, Some(pid)) => mapped_at(pid, path, site.offset),
             (true, None) => {
                 let why = "this kernel has no cookies (Linux 5.15), so that the addresses of a position-independent \
-                           program are only known in a process; name one with --pid";
-                return Err(unsupported(about, why.into()));
+                           program are only known in a process";
+                return Err(unsupported(about, why.into()).with(Some(Remedy::NameProcess)));
             }
         };
         let missing = || unsupported(about, format!("the process has not mapped {}", path.display()));
@@ -236,5 +243,5 @@ fn explain(kernel: &Kernel, program: &Program, usdt: &Usdt, source: SysError) ->
         }
         _ => "",
     };
-    why::refused_because(kernel, program, usdt, source, OPTIONS, guess)
+    refusal::refused_because(kernel, program, usdt, source, OPTIONS, guess)
 }

@@ -9,7 +9,7 @@ use crate::loader::map_plan::MapPlan;
 use crate::maps::{Map, MapInfo};
 use crate::sys::attr::{self, Fd, ObjName};
 use crate::sys::map::flags;
-use crate::sys::{self, ArenaMapping, Errno, SysError};
+use crate::sys::{self, Errno, SharedMapping, SysError};
 use crate::uapi::MapType;
 
 impl Run<'_> {
@@ -41,7 +41,7 @@ impl Run<'_> {
         let fd = self.map_create(map, inner.as_ref()).map_err(refused("create", map))?;
         if map.map_type == MapType::Arena {
             let len = (map.max_entries as usize).saturating_mul(self.plan.page_size as usize);
-            let arena = ArenaMapping::new(&fd, map.extra, len).map_err(fail("map the memory of"))?;
+            let arena = SharedMapping::at(&fd, map.extra, len).map_err(fail("map the memory of"))?;
             self.arenas.push((map.name.clone(), arena));
         }
         if let Some(path) = &map.pin {
@@ -170,10 +170,9 @@ impl Run<'_> {
 
     /// The first contents of an arena: its global variables, at the place that programs look for them.
     fn fill_arena(&mut self, map: &MapPlan) -> Result<(), LoadError> {
-        let (at, arena) =
-            (self.plan.arena_offset as usize, self.arenas.iter_mut().find(|(n, _)| *n == map.name));
+        let (at, arena) = (self.plan.arena_offset as usize, self.arenas.iter().find(|(n, _)| *n == map.name));
         if let (Some(contents), Some((_, arena))) = (&map.contents, arena) {
-            if !arena.write(at, contents) {
+            if !arena.copy_in(at, contents) {
                 let source = SysError::other("write beyond the end", Errno::E2BIG);
                 return Err(LoadError::Map {
                     map: map.name.clone(),

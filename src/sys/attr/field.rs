@@ -9,6 +9,7 @@ use crate::uapi::{AttachType, MapType, ProgType};
 /// A pointer that the kernel reads through, as the u64 that `bpf_attr` holds. It borrows what it points
 /// to, so the call cannot come after the memory is gone.
 #[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ptr<'a, T>(pub(in crate::sys) u64, PhantomData<&'a [T]>);
 
 impl<'a, T> Ptr<'a, T> {
@@ -76,14 +77,35 @@ impl<'a> Fd<'a> {
         fd.map_or(Fd::NONE, |fd| Fd(fd.as_raw_fd(), PhantomData))
     }
 
-    /// An interface index, in the fields that the kernel reads as either.
-    pub fn ifindex(index: u32) -> Self {
-        Fd(index as i32, PhantomData)
+    /// Any number, for questions in which the kernel is to find no descriptor.
+    pub(in crate::sys) fn number(number: i32) -> Self {
+        Fd(number, PhantomData)
     }
 
     /// The number as the kernel sees it.
     pub fn raw(self) -> i32 {
         self.0
+    }
+}
+
+/// What a hook belongs to: a descriptor of a cgroup, a map or a perf event, or the index of an interface, in the fields
+/// that the kernel reads as either.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct TargetFd<'a>(i32, PhantomData<BorrowedFd<'a>>);
+
+impl<'a> TargetFd<'a> {
+    /// "Not given", or the network namespace of the calling thread.
+    pub const NONE: Self = TargetFd(0, PhantomData);
+
+    /// Borrows an open descriptor for the call.
+    pub fn of(fd: &'a (impl AsFd + ?Sized)) -> Self {
+        TargetFd(fd.as_fd().as_raw_fd(), PhantomData)
+    }
+
+    /// An interface index.
+    pub fn ifindex(index: u32) -> Self {
+        TargetFd(index as i32, PhantomData)
     }
 }
 
@@ -130,50 +152,57 @@ impl ObjName {
 }
 
 /// How a field shows in `rawbpf --explain`: nothing when it is zero.
-pub trait Field {
+#[doc(alias = "Field")]
+pub trait AttrField {
     /// The value as text, `None` when it is the kernel's "not given".
     fn show(&self) -> Option<String>;
 }
 
 macro_rules! show_numbers {
-    ($($t:ty),*) => { $(impl Field for $t {
+    ($($t:ty),*) => { $(impl AttrField for $t {
         fn show(&self) -> Option<String> { (*self != 0).then(|| self.to_string()) }
     })* };
 }
 show_numbers!(u32, i32, u64);
 
 macro_rules! show_enums {
-    ($($t:ty),*) => { $(impl Field for $t {
+    ($($t:ty),*) => { $(impl AttrField for $t {
         fn show(&self) -> Option<String> { (self.0 != 0).then(|| format!("{self:?}")) }
     })* };
 }
 show_enums!(MapType, ProgType);
 
-impl Field for AttachType {
+impl AttrField for AttachType {
     fn show(&self) -> Option<String> {
         Some(format!("{self:?}"))
     }
 }
 
-impl<T> Field for Ptr<'_, T> {
+impl<T> AttrField for Ptr<'_, T> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| format!("{:#x}", self.0))
     }
 }
 
-impl<T> Field for PtrMut<'_, T> {
+impl<T> AttrField for PtrMut<'_, T> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| format!("{:#x}", self.0))
     }
 }
 
-impl Field for Fd<'_> {
+impl AttrField for Fd<'_> {
     fn show(&self) -> Option<String> {
         (self.0 != 0).then(|| self.0.to_string())
     }
 }
 
-impl Field for ObjName {
+impl AttrField for TargetFd<'_> {
+    fn show(&self) -> Option<String> {
+        (self.0 != 0).then(|| self.0.to_string())
+    }
+}
+
+impl AttrField for ObjName {
     fn show(&self) -> Option<String> {
         (self.0[0] != 0).then(|| format!("\"{}\"", self.text()))
     }

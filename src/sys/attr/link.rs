@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Attr, Fd, Field, Ptr, PtrMut, attr};
+use super::{Attr, AttrField, Fd, Ptr, PtrMut, TargetFd, attr};
 use crate::uapi::AttachType;
 
 attr! {
@@ -12,7 +12,7 @@ attr! {
     #[doc(alias = "BPF_PROG_ATTACH")]
     ProgAttach<'a> {
         /// Cgroup, map, netns or ... descriptor, or interface index.
-        target_fd: Fd<'a>,
+        target_fd: TargetFd<'a>,
         /// The program.
         attach_bpf_fd: Fd<'a>,
         /// The hook.
@@ -33,7 +33,7 @@ attr! {
     #[doc(alias = "BPF_PROG_DETACH")]
     ProgDetach<'a> {
         /// As in [`ProgAttach`].
-        target_fd: Fd<'a>,
+        target_fd: TargetFd<'a>,
         /// The program.
         attach_bpf_fd: Fd<'a>,
         /// The hook.
@@ -54,7 +54,7 @@ attr! {
     #[doc(alias = "BPF_PROG_QUERY")]
     ProgQuery<'a> {
         /// As in [`ProgAttach`].
-        target_fd: Fd<'a>,
+        target_fd: TargetFd<'a>,
         /// The hook.
         attach_type: AttachType,
         /// `BPF_F_QUERY_EFFECTIVE`.
@@ -95,32 +95,97 @@ attr! {
 
 attr! {
     /// Attaches a program; returns a link, which detaches when its last descriptor and pin are gone.
-    /// Linux 5.7.
-    ///
-    /// The tail of this struct is a union in the kernel, by attach type: see [`LinkExtra`].
+    /// Linux 5.7. What [`link_create`](crate::sys::link_create) makes of a [`LinkCreate`].
     #[doc(alias = "BPF_LINK_CREATE")]
-    LinkCreate<'a> {
+    RawLinkCreate<'a> {
         /// The program (or the struct_ops map).
         prog_fd: Fd<'a>,
         /// Cgroup, netns, perf event, map ... descriptor, or interface index.
-        target_fd: Fd<'a>,
+        target_fd: TargetFd<'a>,
         /// The hook.
         attach_type: AttachType,
         /// `XDP_FLAGS_*`, `BPF_F_BEFORE` ... by attach type.
         flags: u32,
-        /// What this attach type wants besides.
-        extra: LinkExtra<'a>,
+        /// A union in the kernel, by attach type.
+        extra: LinkUnion,
     }
 }
 
-/// The attach type's own part of [`LinkCreate`]: a union in the kernel, 48 bytes here.
-#[repr(C)]
-#[derive(Default)]
-pub struct LinkExtra<'a>([u64; 6], PhantomData<&'a ()>);
+/// The attach type's own part of [`RawLinkCreate`]: a union in the kernel, 48 bytes here.
+#[repr(transparent)]
+#[derive(Default, Clone, Copy)]
+pub struct LinkUnion([u64; 6]);
+
+/// A link to make: what [`link_create`](crate::sys::link_create) takes.
+#[derive(Default, Clone, Copy)]
+pub struct LinkCreate<'a> {
+    /// The program (or the struct_ops map).
+    pub prog_fd: Fd<'a>,
+    /// Cgroup, netns, perf event, map ... descriptor, or interface index.
+    pub target_fd: TargetFd<'a>,
+    /// The hook.
+    pub attach_type: AttachType,
+    /// `XDP_FLAGS_*`, `BPF_F_BEFORE` ... by attach type.
+    pub flags: u32,
+    /// What this attach type wants besides.
+    pub extra: LinkExtra<'a>,
+}
+
+impl<'a> LinkCreate<'a> {
+    /// As the kernel reads it; `None` if what it wants besides is not what this attach type takes.
+    pub(in crate::sys) fn raw(&self) -> Option<RawLinkCreate<'a>> {
+        let lists = Lists::of(self.attach_type);
+        (self.extra.lists == lists || self.extra.words == [0; 6]).then_some(RawLinkCreate {
+            prog_fd: self.prog_fd,
+            target_fd: self.target_fd,
+            attach_type: self.attach_type,
+            flags: self.flags,
+            extra: LinkUnion(self.extra.words),
+        })
+    }
+}
+
+/// What an attach type wants besides program and target: a variant of the kernel's union.
+#[derive(Default, Clone, Copy)]
+pub struct LinkExtra<'a> {
+    words: [u64; 6],
+    lists: Lists,
+    borrows: PhantomData<&'a ()>,
+}
+
+/// Which pointers the kernel finds in the union, which it reads as the attach type says. A variant of numbers alone
+/// would be taken for addresses by a hook whose variant has pointers.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    #[default]
+    None,
+    Iter,
+    Kprobes,
+    Uprobes,
+    Functions,
+}
+
+impl Lists {
+    fn of(attach_type: AttachType) -> Lists {
+        match attach_type {
+            AttachType::TraceIter => Lists::Iter,
+            AttachType::TraceKprobeMulti | AttachType::TraceKprobeSession => Lists::Kprobes,
+            AttachType::TraceUprobeMulti | AttachType::TraceUprobeSession => Lists::Uprobes,
+            AttachType::TraceFentryMulti | AttachType::TraceFexitMulti | AttachType::TraceFsessionMulti => {
+                Lists::Functions
+            }
+            _ => Lists::None,
+        }
+    }
+}
 
 impl<'a> LinkExtra<'a> {
     fn words(words: [u64; 6]) -> Self {
-        LinkExtra(words, PhantomData)
+        LinkExtra::with(Lists::None, words)
+    }
+
+    fn with(lists: Lists, words: [u64; 6]) -> Self {
+        LinkExtra { words, lists, borrows: PhantomData }
     }
 
     /// Two u32 fields that share a word of the union, in memory order.
@@ -142,37 +207,39 @@ impl<'a> LinkExtra<'a> {
 
     /// `iter_info`, `iter_info_len`; Linux 5.8.
     pub fn iter(info: &'a [u8]) -> Self {
-        Self::words([Ptr::to(info).0, Self::pair(info.len() as u32, 0), 0, 0, 0, 0])
+        Self::with(Lists::Iter, [Ptr::to(info).0, Self::pair(info.len() as u32, 0), 0, 0, 0, 0])
     }
 
-    /// `kprobe_multi` with symbols as an array of string pointers, or with addresses.
-    pub fn kprobe_multi(
-        flags: u32,
-        count: u32,
-        syms: Ptr<'a, Ptr<'a, u8>>,
-        addrs: Ptr<'a, u64>,
-        cookies: Ptr<'a, u64>,
-    ) -> Self {
-        Self::words([Self::pair(flags, count), syms.0, addrs.0, cookies.0, 0, 0])
+    /// `kprobe_multi`: places, with as many cookies as places, or none; Linux 5.18. `None` if the lengths differ.
+    pub fn kprobe_multi(flags: u32, places: KprobePlaces<'a>, cookies: &'a [u64]) -> Option<Self> {
+        let (syms, addrs, count) = match places {
+            KprobePlaces::Names(names) => (Ptr::to(names).0, 0, names.len()),
+            KprobePlaces::Addresses(addrs) => (0, Ptr::to(addrs).0, addrs.len()),
+        };
+        let cookies = beside(count, cookies)?;
+        let head = Self::pair(flags, u32::try_from(count).ok()?);
+        Some(Self::with(Lists::Kprobes, [head, syms, addrs, cookies, 0, 0]))
     }
 
-    /// `uprobe_multi`; Linux 6.6.
+    /// `uprobe_multi`: places in a file, with as many counters of references and cookies as places, or none; Linux
+    /// 6.6. `None` if the lengths differ.
     pub fn uprobe_multi(
         path: &'a CStr,
         offsets: &'a [u64],
-        ref_ctr_offsets: Ptr<'a, u64>,
-        cookies: Ptr<'a, u64>,
+        ref_ctr_offsets: &'a [u64],
+        cookies: &'a [u64],
         flags: u32,
         pid: u32,
-    ) -> Self {
-        Self::words([
+    ) -> Option<Self> {
+        let words = [
             Ptr::to_str(path).0,
             Ptr::to(offsets).0,
-            ref_ctr_offsets.0,
-            cookies.0,
-            Self::pair(offsets.len() as u32, flags),
+            beside(offsets.len(), ref_ctr_offsets)?,
+            beside(offsets.len(), cookies)?,
+            Self::pair(u32::try_from(offsets.len()).ok()?, flags),
             Self::pair(pid, 0),
-        ])
+        ];
+        Some(Self::with(Lists::Uprobes, words))
     }
 
     /// `netfilter.{pf, hooknum, priority, flags}`; Linux 6.4.
@@ -185,13 +252,42 @@ impl<'a> LinkExtra<'a> {
         Self::words([Self::pair(relative, 0), expected_revision, 0, 0, 0, 0])
     }
 
-    /// `tracing_multi.{ids, cookies, cnt}`; Linux 7.2.
-    pub fn tracing_multi(ids: &'a [u32], cookies: Ptr<'a, u64>) -> Self {
-        Self::words([Ptr::to(ids).0, cookies.0, Self::pair(ids.len() as u32, 0), 0, 0, 0])
+    /// `tracing_multi.{ids, cookies, cnt}`, with as many cookies as ids, or none; Linux 7.2. `None` if the lengths
+    /// differ.
+    pub fn tracing_multi(ids: &'a [u32], cookies: &'a [u64]) -> Option<Self> {
+        let count = u32::try_from(ids.len()).ok()?;
+        let words = [Ptr::to(ids).0, beside(ids.len(), cookies)?, Self::pair(count, 0), 0, 0, 0];
+        Some(Self::with(Lists::Functions, words))
     }
 }
 
-impl Field for LinkExtra<'_> {
+/// Where a `kprobe_multi` link is to stand.
+#[derive(Clone, Copy)]
+pub enum KprobePlaces<'a> {
+    /// Names of functions, NUL-terminated.
+    Names(&'a [StrPtr<'a>]),
+    /// Addresses.
+    Addresses(&'a [u64]),
+}
+
+/// A pointer to a NUL-terminated string, in a list of them.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct StrPtr<'a>(Ptr<'a, u8>);
+
+impl<'a> StrPtr<'a> {
+    /// Points to a string.
+    pub fn to(s: &'a CStr) -> Self {
+        StrPtr(Ptr::to_str(s))
+    }
+}
+
+/// The address of a list that is as long as the one beside it, or empty.
+fn beside(count: usize, list: &[u64]) -> Option<u64> {
+    (list.is_empty() || list.len() == count).then(|| Ptr::to(list).0)
+}
+
+impl AttrField for LinkUnion {
     fn show(&self) -> Option<String> {
         let last = self.0.iter().rposition(|&w| w != 0)?;
         let words = self.0.iter().take(last + 1).map(|w| format!("{w:#x}")).collect::<Vec<_>>();

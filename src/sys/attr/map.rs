@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Attr, Fd, Field, ObjName, Ptr, PtrMut, attr};
+use super::{Attr, AttrField, Fd, ObjName, Ptr, PtrMut, attr};
 use crate::uapi::MapType;
 
 attr! {
@@ -42,8 +42,8 @@ attr! {
         /// BPF token; Linux 6.9.
         map_token_fd: Fd<'a>,
         /// SHA-256 of the only program that may use this map; Linux 6.18.
-        excl_prog_hash: Ptr<'a, u8>,
-        /// Bytes of `excl_prog_hash`.
+        excl_prog_hash: Ptr<'a, [u8; 32]>,
+        /// Bytes of `excl_prog_hash`; set by [`map_create`](crate::sys::map_create).
         excl_prog_hash_size: u32,
         /// Unused; keeps the struct free of padding.
         pad: u32,

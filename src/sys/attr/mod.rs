@@ -22,7 +22,7 @@ mod map;
 mod object;
 mod program;
 
-pub use field::{Fd, Field, ObjName, Ptr, PtrMut};
+pub use field::{AttrField, Fd, ObjName, Ptr, PtrMut, TargetFd};
 pub use link::*;
 pub use map::*;
 pub use object::*;

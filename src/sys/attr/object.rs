@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Attr, Fd, Field, Ptr, PtrMut, attr};
+use super::{Attr, AttrField, Fd, Ptr, PtrMut, attr};
 
 attr! {
     /// Gives an object a name in a bpffs; the object lives as long as the name does. Linux 4.4.

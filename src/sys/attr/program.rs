@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Attr, Fd, Field, ObjName, Ptr, PtrMut, attr};
+use super::{Attr, AttrField, Fd, ObjName, Ptr, PtrMut, attr};
 use crate::uapi::{AttachType, ProgType};
 
 attr! {

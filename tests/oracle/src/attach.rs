@@ -9,6 +9,7 @@ use std::ffi::CString;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use rawbpf::sys::LinkFd;
 use rawbpf::links::{self, Functions, KprobeMulti, MultiKind, Uprobe};
 use rawbpf::{Kernel, Loaded, Object, Options, Target};
 
@@ -114,7 +115,7 @@ fn kprobes(dir: &str) -> Fallible<()> {
 
 /// How many functions a link has.
 fn count(link: BorrowedFd<'_>) -> Fallible<u32> {
-    match links::LinkInfo::of(link)?.hook {
+    match links::LinkInfo::of(&LinkFd::new(link.try_clone_to_owned()?)?)?.hook {
         links::Hook::KprobeMulti { count, .. } => Ok(count),
         other => Err(format!("not kprobe.multi: {other:?}").into()),
     }

@@ -19,7 +19,9 @@ pub struct Loaded {
 
 impl Loaded {
     pub fn of(fd: BorrowedFd) -> Result<Loaded, String> {
-        let (info, lists) = sys::prog_lists(fd).map_err(|e| e.to_string())?;
+        let fd = fd.try_clone_to_owned().map_err(|e| e.to_string())?;
+        let (info, lists) =
+            sys::ProgFd::new(fd).and_then(|fd| sys::prog_lists(&fd)).map_err(|e| e.to_string())?;
         let mut ids = lists.map_ids.clone();
         ids.sort_unstable();
         let maps: Vec<String> = ids.iter().map(|id| map(*id)).collect();

@@ -75,7 +75,7 @@ pub fn run(dir: &str) -> Fallible<()> {
     let mut set = RingSet::new()?;
     set.add(RingBuf::new(ours.ring.clone())?)?;
     drained(&theirs, &mut reader, &ours, &mut set)?;
-    if rawbpf::sys::online_cpus().len() > 1 {
+    if rawbpf::sys::online_cpus().expect("sysfs tells").len() > 1 {
         live(&theirs, &mut reader, &ours, &mut set)?;
     }
     Ok(())

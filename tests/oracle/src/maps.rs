@@ -78,7 +78,7 @@ fn timed(f: impl FnOnce() -> Fallible<()>) -> Fallible<Duration> {
 
 fn per_cpu() -> Fallible<()> {
     const TIMES: u32 = 20_000;
-    let cpus = rawbpf::sys::possible_cpus();
+    let cpus = rawbpf::sys::possible_cpus().expect("sysfs tells");
     let array = Builder::new(MapType::PercpuArray, "bench").values::<u64>().max_entries(1024).create()?;
     let hash = Builder::new(MapType::PercpuHash, "bench").keys::<u32>().values::<u64>().max_entries(1024);
     let hash = hash.create()?;
@@ -113,7 +113,7 @@ fn per_cpu() -> Fallible<()> {
     };
     say("per-CPU array, get", TIMES, race(21, raw(&array, LOOKUP, 0), ours)?);
     let ours = || {
-        let values = rawbpf::maps::PerCpu::all(7u64);
+        let values = rawbpf::maps::PerCpu::all(7u64).expect("the CPUs are known");
         timed(|| {
             for n in 0..TIMES {
                 typed.set(n % 1024, &values)?;
@@ -133,7 +133,7 @@ fn per_cpu() -> Fallible<()> {
     };
     say("per-CPU hash, get", TIMES, race(21, raw(&hash, LOOKUP, 0), ours)?);
     let ours = || {
-        let values = rawbpf::maps::PerCpu::all(7u64);
+        let values = rawbpf::maps::PerCpu::all(7u64).expect("the CPUs are known");
         timed(|| {
             for n in 0..TIMES {
                 typed.set(&(n % 1024), &values)?;

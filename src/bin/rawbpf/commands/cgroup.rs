@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Subcommand};
 use rawbpf::links::cgroup::{self, HOOKS, Share};
 use rawbpf::progs::ProgInfo;
-use rawbpf::sys::attr::Fd;
-use rawbpf::sys::{self, Errno, ObjectKind};
+use rawbpf::sys::attr::TargetFd;
+use rawbpf::sys::{self, Errno};
 use serde::Serialize;
 
 use crate::ui::error::CliError;
@@ -45,6 +45,8 @@ pub(crate) struct TreeArgs {
 pub(crate) fn run(command: &CgroupCommand, out: &Output) -> Result<(), CliError> {
     let CgroupCommand::Tree(args) = command;
     let found = || {
+        let doing = "see where cgroup2 is mounted (/proc/self/mounts)";
+        File::open("/proc/self/mounts").map_err(CliError::io(doing))?;
         cgroup::mount_point().ok_or_else(|| CliError::NoSuch {
             what: "mount",
             wanted: "of cgroup2".into(),
@@ -132,7 +134,7 @@ impl Tree {
         let mut out = Vec::new();
         let flags = if effective { sys::EFFECTIVE } else { 0 };
         for (attach_type, _) in HOOKS {
-            let found = match sys::prog_query(Fd::of(&group), *attach_type, flags) {
+            let found = match sys::prog_query(TargetFd::of(&group), *attach_type, flags) {
                 Ok(found) => found,
                 // Not on this kernel; or the cgroup has gone.
                 Err(e) if UNKNOWN.contains(&e.errno) => continue,
@@ -159,7 +161,7 @@ impl Tree {
 const UNKNOWN: [Errno; 4] = [Errno::EINVAL, Errno::EOPNOTSUPP, Errno::ENOTSUPP, Errno::ENODEV];
 
 fn name(id: u32) -> Option<String> {
-    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of).ok()?;
+    let info = ProgInfo::by_id(id).ok()?;
     Some(info.name).filter(|name| !name.is_empty())
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use rawbpf::Object;
 use rawbpf::elf::{Function, Reloc, RelocTarget, SourceLine};
-use rawbpf::insn::disasm::{Item, Listing, Symbols};
+use rawbpf::insn::disasm::{Item, Listing, SymbolNames};
 use rawbpf::insn::{InsnIx, LineRef, RefKind};
 use serde::Serialize;
 
@@ -75,7 +75,7 @@ struct Names<'a> {
     lines: BTreeMap<InsnIx, SourceLine>,
 }
 
-impl Symbols for Names<'_> {
+impl SymbolNames for Names<'_> {
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         let reloc: &Reloc = self.func.relocs.iter().find(|r| r.at == at)?;
         let map = |ix: rawbpf::elf::MapIx| self.object.maps.get(ix.0).map(|m| m.name.clone());

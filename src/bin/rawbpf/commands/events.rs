@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
-use rawbpf::events::{PerfBuffer, PerfEvent, PerfOptions, RingBuf};
+use rawbpf::events::{PerfBuffer, PerfOptions, PerfRecord, RingBuf};
 use rawbpf::maps::Map;
 use rawbpf::uapi::MapType;
 use serde_json::{Value as Json, json};
@@ -144,9 +144,9 @@ impl Tail<'_> {
         while !self.done() {
             while let Some(event) = buffer.next() {
                 match event {
-                    PerfEvent::Sample { cpu, data } => self.event(Some(cpu), data)?,
-                    PerfEvent::Lost { cpu, count } => self.lost(cpu, count)?,
-                    PerfEvent::Other { .. } => {}
+                    PerfRecord::Sample { cpu, data } => self.event(Some(cpu), data)?,
+                    PerfRecord::Lost { cpu, count } => self.lost(cpu, count)?,
+                    PerfRecord::Other { .. } => {}
                 }
                 if self.enough() {
                     break;

@@ -80,6 +80,8 @@ pub(crate) fn run(args: &GcArgs, out: &Output) -> Result<(), CliError> {
         garbage.remove_probes(&probes);
     }
     garbage.problems.extend(problems.iter().map(|p| p.to_string()));
+    let mut said = HashSet::new();
+    garbage.problems.retain(|problem| said.insert(problem.clone()));
     let failed = !garbage.problems.is_empty();
     out.report("gc", &garbage)?;
     if failed { Err(CliError::Reported(1)) } else { Ok(()) }
@@ -120,6 +122,10 @@ impl Garbage {
             }
             let paths = pins.programs.get(&id);
             let why = match paths {
+                // What could not be looked at may be what has it; it is among the problems.
+                _ if !self.problems.is_empty() || !unseen.is_empty() => {
+                    "nothing was found that has it, and not everything could be looked at"
+                }
                 Some(_) => "it is attached nowhere; its pin keeps it",
                 None => {
                     "it is attached nowhere that can be seen, and no process has it: a map or a socket keeps it"

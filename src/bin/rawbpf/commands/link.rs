@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use rawbpf::Link;
-use rawbpf::deploy::{Part, Selector, pinned};
-use rawbpf::links::inventory::By;
+use rawbpf::deploy::{PinPart, Selector, pinned};
+use rawbpf::links::inventory::{By, Problem};
 use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
 use rawbpf::sys::Errno;
 use serde::Serialize;
@@ -128,12 +128,12 @@ struct LinkDone {
 }
 
 fn list(args: &ScopeArgs, out: &Output) -> Result<(), CliError> {
-    out.report("link list", &LinkList { links: rows(&scope(args)?)? })
+    out.report("link list", &LinkList { links: noted(&scope(args)?, out)? })
 }
 
 fn show(args: &LinkShowArgs, out: &Output) -> Result<(), CliError> {
     if args.link.is_empty() {
-        return out.report("link show", &LinkList { links: rows(&Scope::Here)? });
+        return out.report("link show", &LinkList { links: noted(&Scope::Here, out)? });
     }
     let (_, info) = find(&args.link)?;
     out.report("link show", &LinkShow { link: one(&info)? })
@@ -196,13 +196,21 @@ fn pin(args: &LinkPinArgs, out: &Output) -> Result<(), CliError> {
     out.report("link pin", &LinkDone { id: info.id, hook: row.hook, text })
 }
 
-/// All links, by id.
-fn rows(scope: &Scope) -> Result<Vec<LinkRow>, CliError> {
+/// All links, by id; and a note of what could not be looked at, such as who holds them.
+fn noted(scope: &Scope, out: &Output) -> Result<Vec<LinkRow>, CliError> {
+    let (rows, problems) = rows(scope)?;
+    problems.iter().for_each(|problem| out.note(&format!("note: {problem}")));
+    Ok(rows)
+}
+
+/// All links, by id, and what could not be looked at.
+fn rows(scope: &Scope) -> Result<(Vec<LinkRow>, Vec<Problem>), CliError> {
     // The inventory goes on without what it may not see; here that would be all.
     links::list().map_err(CliError::sys("list the links"))?;
-    let mut rows: Vec<LinkRow> = inventory(scope).attachments.iter().filter_map(row).collect();
+    let found = inventory(scope);
+    let mut rows: Vec<LinkRow> = found.attachments.iter().filter_map(row).collect();
     rows.sort_by_key(|r| r.id);
-    Ok(rows)
+    Ok((rows, found.problems))
 }
 
 fn row(a: &Attachment) -> Option<LinkRow> {
@@ -228,7 +236,7 @@ fn row(a: &Attachment) -> Option<LinkRow> {
 fn one(info: &LinkInfo) -> Result<LinkRow, CliError> {
     // This process holds it too by now, and is none of those that the user wants to know.
     let own = format!("({})", std::process::id());
-    let found = rows(&Scope::Here)?.into_iter().find(|r| r.id == info.id);
+    let found = rows(&Scope::Here)?.0.into_iter().find(|r| r.id == info.id);
     let mut row = found.ok_or_else(|| CliError::NoSuch {
         what: "link",
         wanted: format!("with id {}", info.id),
@@ -265,13 +273,13 @@ fn open(path: &Path) -> Result<Link, CliError> {
 /// The path of the only pin of this name.
 fn by_name(load: Option<&str>, name: &str) -> Result<PathBuf, CliError> {
     let store = bpffs::store();
-    let found = pinned(&store, Part::Links, load, name)?;
+    let found = pinned(&store, PinPart::Links, load, name)?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => {
             let mut all = Vec::new();
             for entry in store.entries()? {
-                all.extend(entry.pins(Part::Links)?);
+                all.extend(entry.pins(PinPart::Links)?);
             }
             let known: Vec<&str> = all.iter().map(|(pin, _)| pin.as_str()).collect();
             let near =

@@ -50,8 +50,8 @@ struct Probes {
 }
 
 pub(crate) fn run(args: &ProbesArgs, out: &Output) -> Result<(), CliError> {
-    let probes = match &args.exe {
-        Some(exe) => of_file(exe, args)?,
+    let (probes, blind) = match &args.exe {
+        Some(exe) => (of_file(exe, args)?, false),
         None => of_kernel(args, out),
     };
     if probes.is_empty() {
@@ -59,18 +59,23 @@ pub(crate) fn run(args: &ProbesArgs, out: &Output) -> Result<(), CliError> {
         return Err(CliError::NoSuch {
             what: "function or tracepoint",
             wanted: format!("of {of} that matches `{}`", args.pattern),
-            near: String::new(),
+            near: if blind { ", among what could be read".into() } else { String::new() },
         });
     }
     out.report("probes", &Probes { probes })
 }
 
-fn of_kernel(args: &ProbesArgs, out: &Output) -> Vec<Row> {
+/// What was found, and whether something could not be read.
+fn of_kernel(args: &ProbesArgs, out: &Output) -> (Vec<Row>, bool) {
     let kernel = Kernel::host();
-    let mut rows = Vec::new();
+    let (mut rows, mut blind) = (Vec::new(), false);
     // `category/name` can only be a tracepoint.
     if !args.tracepoints && !args.pattern.contains('/') {
         rows.extend(probes::kernel_functions(&kernel, &args.pattern).into_iter().map(function));
+        if kernel.symbols().is_empty() {
+            out.note("note: /proc/kallsyms cannot be read, so functions are not listed");
+            blind = true;
+        }
         if kernel.kconfig().lacks("CONFIG_KPROBES") && !rows.is_empty() {
             out.note("note: this kernel was built without CONFIG_KPROBES: what names a kprobe cannot be attached here");
         }
@@ -78,10 +83,13 @@ fn of_kernel(args: &ProbesArgs, out: &Output) -> Vec<Row> {
     if !args.functions {
         match probes::tracepoints(&kernel, &args.pattern) {
             Some(list) => rows.extend(list.into_iter().map(tracepoint)),
-            None => out.note("note: tracefs cannot be read, so tracepoints are not listed"),
+            None => {
+                out.note("note: tracefs cannot be read, so tracepoints are not listed");
+                blind = true;
+            }
         }
     }
-    rows
+    (rows, blind)
 }
 
 fn function(f: KernelFunction) -> Row {

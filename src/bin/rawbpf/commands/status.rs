@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, Entry, Line, Programs, Request, State, Wishes, compare, compare_pins};
+use rawbpf::deploy::{self, DeployState, Entry, Line, Programs, Request, Wishes, compare, compare_pins};
 use rawbpf::links::NetNs;
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &StatusArgs, out: &Output) -> Result<(), CliError> {
 }
 
 fn look(entries: &[Entry]) -> Result<Vec<Load>, CliError> {
-    let records = entries.iter().map(|e| deploy::Record::read(e).map(|r| r.as_ref().and_then(recorded)));
+    let records = entries.iter().map(|e| deploy::LoadRecord::read(e).map(|r| r.as_ref().and_then(recorded)));
     let records = records.collect::<Result<Vec<_>, _>>()?;
     let netns: Vec<NetNs> = records.iter().flatten().filter_map(|(_, how)| how.net.netns.clone()).collect();
     let states = deploy::states(entries, &netns)?;
@@ -70,7 +70,7 @@ fn look(entries: &[Entry]) -> Result<Vec<Load>, CliError> {
 fn load(
     entry: &Entry,
     recorded: Option<(crate::file::object::ObjectPart, LoadOptions)>,
-    state: &State,
+    state: &DeployState,
 ) -> Result<Load, CliError> {
     let mut notes = Vec::new();
     let object = recorded.as_ref().map(|(part, _)| part.path.get_ref().clone());
@@ -98,7 +98,7 @@ fn wanted(
     entry: &Entry,
     path: &std::path::Path,
     how: &LoadOptions,
-    state: &State,
+    state: &DeployState,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Line>, CliError> {
     let object = how.overrides.object(path)?;

@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use rawbpf::btf::{Btf, Kind, TypeId, decode};
 use rawbpf::maps::{self, StructOpsState};
 use rawbpf::progs::ProgInfo;
-use rawbpf::sys::{self, ObjectKind};
+use rawbpf::sys;
 use rawbpf::uapi::MapType;
 use rawbpf::{Kernel, Map};
 use serde::Serialize;
@@ -160,7 +160,7 @@ fn callback(btf: &Btf, ty: TypeId) -> bool {
 }
 
 fn program(id: u32) -> Json {
-    let info = sys::fd_by_id(ObjectKind::Prog, id).and_then(ProgInfo::of).ok();
+    let info = ProgInfo::by_id(id).ok();
     json!({"prog_id": id, "name": info.map(|i| i.name)})
 }
 

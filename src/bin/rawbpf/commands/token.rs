@@ -61,14 +61,15 @@ struct Created {
 /// Carries a verb of `rawbpf token` out.
 pub(crate) fn run(command: &TokenCommand, out: &Output) -> Result<(), CliError> {
     match command {
-        TokenCommand::Show => out.report("token show", &Show { mounts: mounts() }),
+        TokenCommand::Show => out.report("token show", &Show { mounts: mounts()? }),
         TokenCommand::Create(args) => create(args, out),
     }
 }
 
-fn mounts() -> Vec<Delegation> {
-    let text = fs::read_to_string("/proc/thread-self/mounts").unwrap_or_default();
-    text.lines().filter_map(delegation).collect()
+fn mounts() -> Result<Vec<Delegation>, CliError> {
+    let doing = "list the mounts (/proc/thread-self/mounts)";
+    let text = fs::read_to_string("/proc/thread-self/mounts").map_err(CliError::io(doing))?;
+    Ok(text.lines().filter_map(delegation).collect())
 }
 
 /// A line of the list of mounts: device, path, type, options.
@@ -92,7 +93,7 @@ fn delegation(line: &str) -> Option<Delegation> {
 fn create(args: &CreateArgs, out: &Output) -> Result<(), CliError> {
     let path = args.bpffs.display().to_string();
     let dir = File::open(&args.bpffs).map_err(CliError::io(format!("open {path}")))?;
-    let all = mounts();
+    let all = mounts()?;
     let here = all.into_iter().find(|d| d.mount == path.trim_end_matches('/'));
     if let Err(e) = sys::token_create(&dir) {
         let why = match (e.errno, &here) {

@@ -14,6 +14,7 @@ use rawbpf::{Error, Kernel, Object, Options};
 use serde::{Deserialize, Serialize};
 
 use crate::options::overrides::Overrides;
+use crate::ui::advice::words;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::progress::Progress;
@@ -255,7 +256,7 @@ impl Row {
         }
         self.reason = Some(reason);
         self.rejection = Rejection::of(&e);
-        self.hint = e.hint().filter(|_| self.rejection.is_none());
+        self.hint = e.advice().filter(|_| self.rejection.is_none()).map(|advice| words(&advice));
         if let Error::Load(rawbpf::loader::LoadError::Program { log, .. }) = &e {
             self.statistics(&log.text);
             self.log = (!log.text.is_empty()).then(|| log.text.clone());

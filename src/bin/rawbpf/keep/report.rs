@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rawbpf::deploy::{DeployError, Deployed, Fate, Made, Part, Step, table_programs, tables};
+use rawbpf::deploy::{DeployError, DeployStep, Deployed, Fate, Made, PinPart, table_programs, tables};
 use rawbpf::uapi::MapType;
 use rawbpf::{Loaded, Map, Program, Target};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::keep::bpffs;
 use crate::options::LoadOptions;
 use crate::targets::net;
+use crate::ui::advice::words;
 use crate::ui::error::{CliError, causes};
 use crate::ui::output::Report;
 use crate::ui::style::count;
@@ -133,7 +134,7 @@ fn link_row(made: &Made) -> Result<LinkRow, CliError> {
     };
     let info = link.fd().map(|_| link.info()).transpose().map_err(CliError::sys("ask about a link"))?;
     let note = link.note().map(String::from);
-    let row = |s: &rawbpf::links::Skipped| SkippedRow { program: s.name.clone(), why: s.why.clone() };
+    let row = |s: &rawbpf::links::SkippedFunction| SkippedRow { program: s.name.clone(), why: s.why.clone() };
     let skipped = link.skipped().iter().map(row).collect();
     Ok(LinkRow { program, hook, id: info.map(|i| i.id), note, skipped })
 }
@@ -143,7 +144,7 @@ fn not_attached(done: &Deployed, loaded: &Loaded, how: &LoadOptions, links: &[Li
     let steps = &done.decision.steps;
     let waits = |name: &str| {
         steps.iter().find_map(|step| match step {
-            Step::Wait { wanted, why } if wanted.program == name => Some(format!("waits: {why}")),
+            DeployStep::Wait { wanted, why } if wanted.program == name => Some(format!("waits: {why}")),
             _ => None,
         })
     };
@@ -164,7 +165,7 @@ fn not_attached(done: &Deployed, loaded: &Loaded, how: &LoadOptions, links: &[Li
     });
     // What runs at one place and waits for another is said, too.
     let waiting = steps.iter().filter_map(|step| match step {
-        Step::Wait { wanted, why } if is_attached(&wanted.program) => {
+        DeployStep::Wait { wanted, why } if is_attached(&wanted.program) => {
             Some((wanted.program.clone(), format!("waits for {}: {why}", wanted.place())))
         }
         _ => None,
@@ -194,7 +195,7 @@ fn see(name: &str, loaded: &Loaded) -> Option<String> {
     let map = found.or_else(|| loaded.maps().find(can_dump))?;
     let others = bpffs::store().entries().unwrap_or_default();
     let pin = map.name().replace('.', "_");
-    let twice = others.iter().any(|e| e.name != name && e.path(Part::Maps, &pin).exists());
+    let twice = others.iter().any(|e| e.name != name && e.path(PinPart::Maps, &pin).exists());
     let word = if twice { format!("{name}/{}", map.name()) } else { map.name().to_string() };
     let verb = if is_ring(&map) { "events" } else { "map dump" };
     Some(format!("rawbpf {verb} {word}"))
@@ -276,7 +277,7 @@ fn why_failed(program: &str, e: &DeployError) -> String {
     let known = format!("cannot attach `{program}` to ");
     let text = text.strip_prefix(&known).unwrap_or(&text);
     let hint = match e {
-        DeployError::Lib(e) => e.hint(),
+        DeployError::Lib(e) => e.advice().map(|advice| words(&advice)),
         _ => None,
     };
     hint.map_or_else(|| text.to_string(), |hint| format!("{text}; {hint}"))

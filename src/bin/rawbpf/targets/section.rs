@@ -6,7 +6,7 @@
 use rawbpf::deploy::{ProgramFacts, is_traced};
 use rawbpf::elf::section;
 use rawbpf::links::HookError;
-use rawbpf::loader::Onto;
+use rawbpf::loader::ProgTarget;
 use rawbpf::{Object, Target};
 
 use crate::options::LoadOptions;
@@ -101,7 +101,7 @@ pub(crate) fn note_unlimited<'a>(
 }
 
 /// `--onto PROGRAM=TARGET[:FUNCTION]`
-pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
+pub(crate) fn onto(args: &[String]) -> Result<Vec<ProgTarget>, CliError> {
     let wrong =
         |arg: &str| CliError::Option(format!("--onto: `{arg}` is not of the form PROGRAM=TARGET[:FUNCTION]"));
     let one = |arg: &String| {
@@ -116,7 +116,7 @@ pub(crate) fn onto(args: &[String]) -> Result<Vec<Onto>, CliError> {
             None => (rest, None),
         };
         let target = select::program_id(&format!("{prefix}{target}"))?;
-        Ok(Onto { program: program.into(), target, function })
+        Ok(ProgTarget { program: program.into(), target, function })
     };
     args.iter().map(one).collect()
 }

@@ -8,6 +8,7 @@ use rawbpf::links::{AttachError, NetNsError};
 use rawbpf::sys::{Errno, SysError};
 use rawbpf::{Error, ErrorKind};
 
+use crate::ui::advice::words;
 use crate::ui::style::count;
 
 /// A failure of the command.
@@ -181,7 +182,7 @@ impl CliError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            CliError::Lib(e) => e.hint(),
+            CliError::Lib(e) => e.advice().map(|advice| words(&advice)),
             CliError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 Some("run it as root".into())
             }
@@ -274,7 +275,7 @@ pub(crate) fn whole(e: &CliError) -> String {
 pub(crate) fn text(e: &DeployError) -> String {
     let text = causes(e).iter().fold(e.to_string(), |text, cause| format!("{text}: {cause}"));
     let hint = match e {
-        DeployError::Lib(e) => e.hint(),
+        DeployError::Lib(e) => e.advice().map(|advice| words(&advice)),
         _ => None,
     };
     hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))

@@ -1,5 +1,6 @@
 //! What the user sees: reports as text and as JSON, errors, tables, the screen, the keyboard's signals.
 
+pub(crate) mod advice;
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod hook;

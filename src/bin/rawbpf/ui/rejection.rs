@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rawbpf::Error;
 use rawbpf::loader::{LoadError, VerifierLog};
-use rawbpf::verifier::{Diagnosis, Place, Screen};
+use rawbpf::verifier::{CodePlace, Diagnosis, Screen};
 use serde::Serialize;
 
 /// What `--json` says of it.
@@ -57,7 +57,7 @@ struct EventRow {
     text: String,
 }
 
-fn place(p: &Place) -> PlaceRow {
+fn place(p: &CodePlace) -> PlaceRow {
     PlaceRow {
         file: p.file.clone(),
         line: p.line,

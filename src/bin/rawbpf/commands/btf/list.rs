@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use rawbpf::links::inventory;
-use rawbpf::sys::{self, ObjectKind};
+use rawbpf::sys::{self, BtfFd, ObjectKind};
 use rawbpf::{maps, progs};
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ pub(super) fn run(out: &Output) -> Result<(), CliError> {
     while let Some(next) = sys::next_id(ObjectKind::Btf, id).map_err(fail())? {
         id = next;
         // It may be gone by now.
-        let Ok(info) = sys::fd_by_id(ObjectKind::Btf, id).and_then(sys::btf_info) else { continue };
+        let Ok(info) = BtfFd::by_id(id).and_then(|fd| sys::btf_info(&fd)) else { continue };
         let owners = holders.remove(&id).unwrap_or_default();
         types.push(BtfRow {
             id,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rawbpf::btf::{Btf, TypeId};
-use rawbpf::sys::{self, Errno, ObjectKind};
+use rawbpf::sys::{self, BtfFd, Errno};
 use rawbpf::{Kernel, kernel};
 
 use crate::select::{self, map as map_select};
@@ -98,7 +98,7 @@ fn is_bare(path: &str) -> bool {
 }
 
 fn by_id(id: u32) -> Result<Types, CliError> {
-    let fd = sys::fd_by_id(ObjectKind::Btf, id).map_err(|e| match e.errno {
+    let fd = BtfFd::by_id(id).map_err(|e| match e.errno {
         Errno::ENOENT => {
             CliError::NoSuch { what: "BTF object", wanted: format!("with id {id}"), near: String::new() }
         }

@@ -114,7 +114,7 @@ impl Grant {
     pub(super) fn rows(&self, policy: &Policy) -> Vec<Row> {
         let row = |(cap, (name, why)): (&Cap, &(String, String))| {
             let why = format!("for {why}");
-            if policy.user_namespace {
+            if policy.user_namespace == Some(true) {
                 let why = format!("{why}; in a user namespace it does not count");
                 return Row::new(name.clone(), Answer::No(why)).needed();
             }

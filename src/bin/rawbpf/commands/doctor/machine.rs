@@ -100,13 +100,13 @@ fn perf(policy: &Policy) -> Row {
 fn namespace(policy: &Policy) -> Row {
     Row::new(
         "the machine's own user namespace",
-        if policy.user_namespace {
-            Answer::No(
+        match policy.user_namespace {
+            None => Answer::Unknown("/proc/self/ns/user cannot be read".into()),
+            Some(true) => Answer::No(
                 "capabilities in a user namespace do not count; a BPF token (Linux 6.9) stands for them"
                     .into(),
-            )
-        } else {
-            Answer::Yes
+            ),
+            Some(false) => Answer::Yes,
         },
     )
 }

@@ -1,11 +1,11 @@
 //! From the file to what is read: which metric is of which map.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
+use rawbpf::Map;
+use rawbpf::sys::{self, ProgFd};
 use rawbpf::uapi::MapType;
-use rawbpf::{Map, sys};
 
 use super::cell::Shape;
 use super::collect::Collector;
@@ -132,10 +132,9 @@ fn programs(
     source: &Source,
     config: &Config,
     held: &[Held],
-) -> Result<Vec<(String, String, OwnedFd)>, CliError> {
-    let copy = |program: &rawbpf::Program| {
-        program.as_fd().try_clone_to_owned().map_err(CliError::io("copy a descriptor"))
-    };
+) -> Result<Vec<(String, String, ProgFd)>, CliError> {
+    let copy =
+        |program: &rawbpf::Program| program.as_ref().try_clone().map_err(CliError::sys("copy a descriptor"));
     let mut out = Vec::new();
     for object in held {
         for program in object.loaded.programs() {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rawbpf::Map;
-use rawbpf::btf::{Btf, BtfError, Field, Kind, TypeId, Value, decode_field};
+use rawbpf::btf::{Btf, BtfError, BtfField, Kind, TypeId, Value, decode_field};
 use rawbpf::elf::MapDef;
 use rawbpf::uapi::MapType;
 
@@ -79,7 +79,7 @@ pub(super) enum Side {
 pub(super) struct Cell {
     pub(super) side: Side,
     /// The types and what was found by them; without types the whole half is one number.
-    typed: Option<(Arc<Btf>, Field)>,
+    typed: Option<(Arc<Btf>, BtfField)>,
     size: usize,
 }
 
@@ -114,7 +114,7 @@ impl Cell {
         let each = btf.size_of(array.elem).ok()?;
         let item = |n: u32| {
             let bit_offset = field.bit_offset + u64::from(n) * u64::from(each) * 8;
-            let field = Field { ty: array.elem, bit_offset, bit_size: 0 };
+            let field = BtfField { ty: array.elem, bit_offset, bit_size: 0 };
             Cell { side: self.side, typed: Some((Arc::clone(btf), field)), size: each as usize }
         };
         Some((0..array.len.min(MOST)).map(item).collect())
@@ -179,7 +179,7 @@ fn number(bytes: &[u8]) -> Option<u128> {
 }
 
 /// A member of a type; of the value of `.bss` and its kin, a variable and what is in it.
-fn locate(btf: &Btf, ty: TypeId, path: &str) -> Result<Field, BtfError> {
+fn locate(btf: &Btf, ty: TypeId, path: &str) -> Result<BtfField, BtfError> {
     let Kind::Datasec(vars) = btf.resolve(ty)?.kind else { return btf.field(ty, path) };
     let path = path.strip_prefix('.').unwrap_or(path);
     let end = path.find(['.', '[']).unwrap_or(path.len());
@@ -187,7 +187,7 @@ fn locate(btf: &Btf, ty: TypeId, path: &str) -> Result<Field, BtfError> {
     for var in vars {
         if btf.ty(var.ty)?.name == name {
             let field = btf.field(var.ty, rest)?;
-            return Ok(Field { bit_offset: field.bit_offset + u64::from(var.offset) * 8, ..field });
+            return Ok(BtfField { bit_offset: field.bit_offset + u64::from(var.offset) * 8, ..field });
         }
     }
     let members = vars.iter().filter_map(|v| btf.ty(v.ty).ok()).map(|ty| ty.name.to_string()).collect();

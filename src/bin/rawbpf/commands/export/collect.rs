@@ -1,8 +1,6 @@
 //! A scrape: every map is read, and all that was found becomes one page.
 
-use std::os::fd::OwnedFd;
-
-use rawbpf::sys;
+use rawbpf::sys::{self, ProgFd};
 
 use super::names::Names;
 use super::own;
@@ -13,9 +11,9 @@ use super::watch::Watch;
 pub(super) struct Collector {
     pub(super) watches: Vec<Watch>,
     /// Object (empty if it was there before), name, descriptor.
-    pub(super) programs: Vec<(String, String, OwnedFd)>,
+    pub(super) programs: Vec<(String, String, ProgFd)>,
     /// While it is open, the kernel counts.
-    pub(super) stats: Option<OwnedFd>,
+    pub(super) stats: Option<std::os::fd::OwnedFd>,
     pub(super) names: Names,
     pub(super) scrapes: u64,
 }

@@ -2,7 +2,7 @@
 
 use rawbpf::btf::TypeId;
 use rawbpf::kernel::Answer;
-use rawbpf::maps::{Builder, Limit, MapError, Rule};
+use rawbpf::maps::{Builder, Limit, MapError, TypeRule};
 use rawbpf::sys::Errno;
 use rawbpf::sys::map::flags;
 use rawbpf::uapi::MapType;
@@ -19,7 +19,7 @@ pub(super) fn answer(map_type: MapType) -> Answer {
         _ => None,
     };
     let mut builder = Builder::new(map_type, "probe");
-    let Some(rule) = Rule::of(map_type) else { return Answer::Unknown("it is newer than rawbpf".into()) };
+    let Some(rule) = TypeRule::of(map_type) else { return Answer::Unknown("it is newer than rawbpf".into()) };
     if rule.key_size.is_none() {
         // A trie's key is a length and at least one byte.
         builder = builder.key_size(if map_type == MapType::LpmTrie { 8 } else { 4 });

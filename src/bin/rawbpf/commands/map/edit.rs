@@ -302,9 +302,9 @@ fn set_per_cpu(
             "map `{name}` has a value for each CPU; `--merge` changes single values"
         )));
     }
-    let cpus = sys::possible_cpus();
-    let list = words.first().filter(|_| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
     let write = || failed(map, "write an element of");
+    let cpus = sys::possible_cpus().map_err(write())?;
+    let list = words.first().filter(|_| words.len() == 1 && args.cpu.is_none()).and_then(|w| split_list(w));
     if let Some(list) = list.filter(|list| list.len() == cpus && cpus > 1) {
         let slot = map.value_len() / cpus;
         let mut all = Vec::with_capacity(map.value_len());
@@ -320,7 +320,7 @@ fn set_per_cpu(
     let Some(cpu) = args.cpu else {
         return map.set_slot(key, &value, flags | ElemFlags::ALL_CPUS).map_err(write());
     };
-    if !sys::possible_cpu_list().contains(&cpu) {
+    if !sys::possible_cpu_list().map_err(write())?.contains(&cpu) {
         return Err(CliError::Option(format!(
             "there is no CPU {cpu}: this machine can have {cpus}, from 0 on"
         )));

@@ -167,7 +167,7 @@ fn element(map: &Map, codec: &Codec, line: &str) -> Result<(Vec<u8>, Vec<u8>), C
         let value = field("value").ok_or_else(|| bad("it has no `value`".into()))?;
         return Ok((key, codec.value_shape().of_json(value)?));
     }
-    let cpus = sys::possible_cpus();
+    let cpus = sys::possible_cpus().map_err(CliError::sys("tell how many CPUs this machine can have"))?;
     let slots: Vec<&Json> = match (field("values"), field("value")) {
         (Some(Json::Array(list)), _) if list.len() == cpus => list.iter().collect(),
         (Some(Json::Array(list)), _) => {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use rawbpf::bytes::Endian;
-use rawbpf::insn::disasm::{Item, Listing, Symbols};
+use rawbpf::insn::disasm::{Item, Listing, SymbolNames};
 use rawbpf::insn::{InsnIx, LineRef, RawInsn, RefKind};
 use rawbpf::progs::LoadedCode;
 use rawbpf::symbolize::KernelSymbols;
@@ -187,7 +187,7 @@ fn decodable(insns: &[RawInsn], jited: bool) -> Vec<RawInsn> {
     out
 }
 
-impl Symbols for Names<'_> {
+impl SymbolNames for Names<'_> {
     fn reference(&self, at: InsnIx) -> Option<RefKind> {
         let slot = self.code.insns.get(at.index())?;
         if is_map(slot) {

@@ -73,15 +73,15 @@ pub(super) fn list(args: &ListArgs, out: &Output) -> Result<(), CliError> {
         // The table for people has no room for what takes time to find out.
         return report("prog list", args, out.is_json(), false, out);
     }
-    stream()
+    stream(out)
 }
 
 /// How many rows are looked at for the widths of the columns.
 const PAGE: usize = 16;
 
 /// Prints the table while it is made: of a thousand programs the first are there at once.
-fn stream() -> Result<(), CliError> {
-    let around = Around::new(false, &mut Vec::new());
+fn stream(out: &Output) -> Result<(), CliError> {
+    let around = Around::noted(false, out);
     let mut rest = progs::iter().map(|info| info.map(|info| around.row(info).cells()));
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut page = Table::new(HEAD);
@@ -126,11 +126,7 @@ fn report(
         [] => progs::list().map_err(CliError::sys("list the programs"))?,
         words => select::programs(words)?.into_iter().map(|f| f.info).collect(),
     };
-    let mut problems = Vec::new();
-    let around = Around::new(complete, &mut problems);
-    for problem in &problems {
-        out.note(&format!("note: {problem}"));
-    }
+    let around = Around::noted(complete, out);
     let programs = infos.into_iter().map(|info| around.row(info)).collect();
     out.report(command, &ProgReport { programs, in_full })
 }
@@ -143,6 +139,16 @@ struct Around {
 }
 
 impl Around {
+    /// With a note of what could not be looked at.
+    fn noted(complete: bool, out: &Output) -> Around {
+        let mut problems = Vec::new();
+        let around = Around::new(complete, &mut problems);
+        for problem in &problems {
+            out.note(&format!("note: {problem}"));
+        }
+        around
+    }
+
     fn new(complete: bool, problems: &mut Vec<inventory::Problem>) -> Around {
         Around {
             pins: inventory::pins(problems),

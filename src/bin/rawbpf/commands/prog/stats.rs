@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
@@ -110,10 +110,9 @@ pub(super) fn stats(args: &StatsArgs, out: &Output) -> Result<(), CliError> {
     };
     let look = || match &chosen {
         None => progs::list().map_err(CliError::sys("list the programs")),
-        Some(list) => list
-            .iter()
-            .map(|f| ProgInfo::of(f.program.as_fd()).map_err(CliError::sys("ask about the program")))
-            .collect(),
+        Some(list) => {
+            list.iter().map(|f| f.program.info().map_err(CliError::sys("ask about the program"))).collect()
+        }
     };
     let (_on, stop) = (counting()?, Stop::new()?);
     let (before, since) = (counters(look()?), Instant::now());
