@@ -1,7 +1,8 @@
 //! The difference between what is wanted and what is, as text: no kernel is asked and no privilege needed.
 
 use rawbpf::deploy::{
-    Actual, Condition, DeployState, Fate, HookKey, MapKey, Neighbour, Programs, Rest, Wanted, Wishes, diff,
+    Actual, Condition, DeployState, Fate, HookKey, MapKey, Neighbour, Programs, Rest, WantedHook, Wishes,
+    diff,
 };
 use rawbpf::links::{
     Anchor, AttachedMode, Cgroup, Direction, Kprobe, MapRef, Order, Place, Share, Sockmap, Tc, TcHook, Via,
@@ -16,8 +17,8 @@ fn xdp_key(netns: u64, ifindex: u32) -> HookKey {
     HookKey::Xdp { netns, ifindex }
 }
 
-fn wanted(program: &str, target: Target, key: Option<HookKey>) -> Wanted {
-    Wanted { program: program.into(), target, key, absent: None, by_section: false }
+fn wanted(program: &str, target: Target, key: Option<HookKey>) -> WantedHook {
+    WantedHook { program: program.into(), target, key, absent: None, by_section: false }
 }
 
 fn xdp(interface: &str, mode: XdpMode) -> Target {
@@ -41,12 +42,12 @@ fn actual(pin: &str, program: &str, key: Option<HookKey>, place: &str) -> Actual
     }
 }
 
-fn new(programs: &[&str], wanted: Vec<Wanted>) -> Wishes {
+fn new(programs: &[&str], wanted: Vec<WantedHook>) -> Wishes {
     let programs = Programs::New(programs.iter().map(|p| p.to_string()).collect());
     Wishes { wanted, programs, ..Wishes::default() }
 }
 
-fn same(wanted: Vec<Wanted>) -> Wishes {
+fn same(wanted: Vec<WantedHook>) -> Wishes {
     Wishes { wanted, programs: Programs::Same, ..Wishes::default() }
 }
 
@@ -131,7 +132,7 @@ fn what_died_with_its_interface_is_made_again() {
 #[test]
 fn a_place_that_is_not_there_is_waited_for() {
     require!(HOST);
-    let absent = Wanted {
+    let absent = WantedHook {
         absent: Some("there is no interface `v0`".into()),
         ..wanted("count", xdp("v0", XdpMode::Auto), None)
     };

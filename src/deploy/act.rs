@@ -4,9 +4,9 @@ use super::attach::{Undo, attach, keep_before, take_away};
 use super::diff::DeployStep;
 use super::error::{DeployError, Result};
 use super::made::Made;
-use super::request::Wanted;
+use super::request::WantedHook;
 use super::state::Actual;
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use super::{struct_ops, table};
 use crate::kernel::Kernel;
 use crate::links::Link;
@@ -19,7 +19,7 @@ pub(super) type Built = (Vec<Made>, Vec<(String, DeployError)>);
 /// What attaches the programs of a loaded object.
 pub(super) struct Act<'a> {
     /// Where to write down what hooks keep; none for what is not pinned.
-    pub(super) entry: Option<&'a Entry>,
+    pub(super) entry: Option<&'a LoadEntry>,
     pub(super) kernel: &'a Kernel,
     pub(super) loaded: &'a Loaded,
     pub(super) made: Vec<Made>,
@@ -54,7 +54,7 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn attach(&self, program: &Program, wanted: &Wanted) -> Result<Made> {
+    fn attach(&self, program: &Program, wanted: &WantedHook) -> Result<Made> {
         let taken = |pin: &str| self.made.iter().any(|m| m.pin == pin);
         attach(self.entry, self.kernel, self.loaded.maps(), program, wanted, taken)
     }
@@ -62,7 +62,7 @@ impl Act<'_> {
     /// Puts a program of ours behind a link of the old one's.
     pub(super) fn update(
         &mut self,
-        old: &Entry,
+        old: &LoadEntry,
         actual: &Actual,
         program: &str,
         place: &str,
@@ -92,9 +92,9 @@ impl Act<'_> {
     /// Detaches an XDP program and attaches its successor in another way.
     pub(super) fn again(
         &mut self,
-        old: &Entry,
+        old: &LoadEntry,
         actual: &Actual,
-        wanted: &Wanted,
+        wanted: &WantedHook,
         undo: &mut Undo,
     ) -> Result<()> {
         let Some(program) = self.loaded.program(&wanted.program) else { return Ok(()) };

@@ -4,9 +4,9 @@ use super::error::{DeployError, Result};
 use super::made::Made;
 use super::mend;
 use super::remove::end;
-use super::request::Wanted;
+use super::request::WantedHook;
 use super::state::Actual;
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use super::target;
 use crate::kernel::Kernel;
 use crate::links::inventory::{Look, survey};
@@ -15,11 +15,11 @@ use crate::progs::Program;
 
 /// Attaches a program; what its hook may keep without a link is written down in `entry` first.
 pub(super) fn attach<'m>(
-    entry: Option<&Entry>,
+    entry: Option<&LoadEntry>,
     kernel: &Kernel,
     maps: impl IntoIterator<Item = &'m crate::Map>,
     program: &Program,
-    wanted: &Wanted,
+    wanted: &WantedHook,
     is_taken: impl Fn(&str) -> bool,
 ) -> Result<Made> {
     let record = entry.filter(|_| target::may_be_without_link(&wanted.target));
@@ -54,7 +54,7 @@ pub(super) fn attach<'m>(
     })
 }
 
-pub(super) fn keep_before(new: &Entry, pin: &str, before: &Program) -> Result<()> {
+pub(super) fn keep_before(new: &LoadEntry, pin: &str, before: &Program) -> Result<()> {
     let path = new.pin(PinPart::Before, pin)?;
     before.pin(&path).map_err(DeployError::sys(format!("keep the program that is attached ({pin})")))
 }
@@ -67,7 +67,7 @@ pub(super) struct Taken {
 }
 
 /// Detaches an XDP program that cannot stay as it is.
-pub(super) fn take_away(entry: &Entry, actual: &Actual, wanted: &Wanted) -> Result<Taken> {
+pub(super) fn take_away(entry: &LoadEntry, actual: &Actual, wanted: &WantedHook) -> Result<Taken> {
     let doing = || format!("detach {}", actual.place);
     let program =
         Program::open_id(actual.prog_id).map_err(DeployError::sys("open the program that is attached"))?;
@@ -101,7 +101,7 @@ pub(super) fn take_away(entry: &Entry, actual: &Actual, wanted: &Wanted) -> Resu
 
 impl Taken {
     /// Puts it back: as well as it can be.
-    pub(super) fn put_back(self, entry: &Entry, pin: &str) {
+    pub(super) fn put_back(self, entry: &LoadEntry, pin: &str) {
         let Ok(link) = crate::links::attach(&self.program, &self.target) else { return };
         if link.lifetime() == Lifetime::Hook {
             link.leak();

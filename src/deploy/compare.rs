@@ -6,7 +6,7 @@ use super::state::{Condition, DeployState};
 
 /// A program and a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct StatusLine {
     /// The program, or the map of a struct_ops table.
     pub program: String,
     /// The place in words.
@@ -22,15 +22,15 @@ pub struct Line {
 pub enum Now {
     /// As wanted.
     Attached,
-    /// Wanted, and not there: why, as far as it is known.
+    /// WantedHook, and not there: why, as far as it is known.
     Missing(String),
     /// There, in another way than wanted.
     Otherwise(String),
-    /// Wanted, and somebody else's program stands there.
+    /// WantedHook, and somebody else's program stands there.
     Taken(String),
     /// There, and not wanted.
     Unwanted,
-    /// Wanted, and the place is not there.
+    /// WantedHook, and the place is not there.
     NoPlace(String),
     /// The link is left of something that is gone, and nothing of it is wanted.
     Dead(String),
@@ -61,7 +61,7 @@ impl Now {
 ///
 /// # Errors
 /// As for [`diff`].
-pub fn compare(wish: &Wishes, state: &DeployState) -> Result<Vec<Line>> {
+pub fn compare(wish: &Wishes, state: &DeployState) -> Result<Vec<StatusLine>> {
     let steps = diff(wish, state)?;
     let is_made_again = |pin: &str| {
         steps.iter().any(|s| match s {
@@ -71,7 +71,8 @@ pub fn compare(wish: &Wishes, state: &DeployState) -> Result<Vec<Line>> {
             _ => false,
         })
     };
-    let line = |program: &str, place: String, link, now| Line { program: program.into(), place, link, now };
+    let line =
+        |program: &str, place: String, link, now| StatusLine { program: program.into(), place, link, now };
     let mut out = Vec::new();
     for step in &steps {
         out.push(match step {
@@ -114,14 +115,14 @@ pub fn compare(wish: &Wishes, state: &DeployState) -> Result<Vec<Line>> {
 }
 
 /// The same where it is not known what was wanted: what is attached is right, what is dead is not.
-pub fn compare_pins(state: &DeployState) -> Vec<Line> {
+pub fn compare_pins(state: &DeployState) -> Vec<StatusLine> {
     let line = |a: &super::state::Actual| {
         let now = match a.condition {
             Condition::Alive => Now::Attached,
             Condition::Dead(why) => Now::Dead(why.into()),
             Condition::Gone => Now::Missing("no hook keeps the program any more".into()),
         };
-        Line { program: a.program.clone(), place: a.place.clone(), link: a.link, now }
+        StatusLine { program: a.program.clone(), place: a.place.clone(), link: a.link, now }
     };
     state.attached.iter().map(line).collect()
 }

@@ -3,9 +3,9 @@
 use super::diff::{DeployStep, Programs, Wishes, diff};
 use super::error::Result;
 use super::made::{Decision, How};
-use super::request::{Loading, Request, Wanted, resolve};
+use super::request::{Loading, Request, WantedHook, resolve};
 use super::state::{DeployState, state};
-use super::store::Entry;
+use super::store::LoadEntry;
 use super::{maps, struct_ops};
 use crate::links::NetNs;
 
@@ -24,7 +24,7 @@ pub fn within<T: Send>(netns: Option<&NetNs>, act: impl FnOnce() -> Result<T> + 
 ///
 /// # Errors
 /// Those of planning; a place that is not there; a state that cannot be read.
-pub fn decide(entry: Option<&Entry>, request: &Request, loading: &Loading, how: How) -> Result<Decision> {
+pub fn decide(entry: Option<&LoadEntry>, request: &Request, loading: &Loading, how: How) -> Result<Decision> {
     within(request.netns.as_ref(), || {
         let expected: Vec<NetNs> = request.netns.iter().cloned().collect();
         let state = match entry {
@@ -40,7 +40,7 @@ pub fn decide(entry: Option<&Entry>, request: &Request, loading: &Loading, how: 
 /// # Errors
 /// As for [`decide`].
 pub fn decide_from(
-    entry: Option<&Entry>,
+    entry: Option<&LoadEntry>,
     request: &Request,
     loading: &Loading,
     how: How,
@@ -71,7 +71,7 @@ pub fn decide_from(
 /// True if the programs that are there are those of the request.
 fn is_same(request: &Request, state: &DeployState, wish: &Wishes) -> bool {
     let digest = state.record.as_ref().map(|r| r.digest.as_str()).filter(|digest| !digest.is_empty());
-    let pinned = |w: &Wanted| state.programs.iter().any(|(name, _)| *name == w.program);
+    let pinned = |w: &WantedHook| state.programs.iter().any(|(name, _)| *name == w.program);
     digest == Some(request.record.digest.as_str()) && wish.wanted.iter().all(pinned)
 }
 

@@ -1,6 +1,6 @@
 //! From what is wanted and what is to the steps between: pure, printed, and tested as text.
 //!
-//! Wanted and actual meet by their [`HookKey`], never by a name:
+//! WantedHook and actual meet by their [`HookKey`], never by a name:
 //!
 //! ```text
 //!   wanted ∖ actual    attach                       the place has nothing of ours
@@ -16,7 +16,7 @@ use std::fmt;
 
 use super::error::{DeployError, Result};
 use super::hook::{HookKey, MapKey, may_be_same};
-use super::request::{Rest, Wanted};
+use super::request::{Rest, WantedHook};
 use super::state::{Actual, Condition, DeployState, Neighbour};
 use crate::links::{Anchor, AttachedMode, Place, Share, Target, Via, XdpMode};
 
@@ -24,13 +24,13 @@ use crate::links::{Anchor, AttachedMode, Place, Share, Target, Via, XdpMode};
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
     /// Programs and places.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<WantedHook>,
     /// struct_ops tables to be put to use, by name.
     pub tables: Vec<String>,
     /// What becomes of other hooks.
     pub rest: Rest,
     /// Where hooks that stay may be made again, if what they were at is gone: what was wanted before.
-    pub before: Vec<Wanted>,
+    pub before: Vec<WantedHook>,
     /// The programs that there will be.
     pub programs: Programs,
     /// Maps, and what becomes of each.
@@ -90,7 +90,7 @@ pub enum DeployStep {
     /// Attach a program.
     Attach {
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// What it takes the place of afterwards; empty if that is nothing.
         instead: String,
     },
@@ -108,7 +108,7 @@ pub enum DeployStep {
         /// What is there.
         actual: Actual,
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// Why it cannot stay.
         why: String,
     },
@@ -132,7 +132,7 @@ pub enum DeployStep {
     /// The place is not there; nothing can be done now.
     Wait {
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// What is missing.
         why: String,
     },
@@ -188,7 +188,7 @@ pub fn diff(wish: &Wishes, state: &DeployState) -> Result<Vec<DeployStep>> {
 }
 
 /// True if the attachment stands where it is wanted, and what it stands at stays.
-fn is_there(wish: &Wishes, wanted: &Wanted, actual: &Actual) -> bool {
+fn is_there(wish: &Wishes, wanted: &WantedHook, actual: &Actual) -> bool {
     let (Some(key), Some(there)) = (&wanted.key, &actual.key) else { return false };
     actual.is_alive() && may_be_same(key, there) && stays(wish, there)
 }
@@ -207,7 +207,7 @@ fn stays(wish: &Wishes, key: &HookKey) -> bool {
 fn of_wanted(
     wish: &Wishes,
     state: &DeployState,
-    wanted: &Wanted,
+    wanted: &WantedHook,
     found: Option<&Actual>,
 ) -> Result<DeployStep> {
     if let (None, Some(why), false) = (&wanted.key, &wanted.absent, wanted.by_section) {
@@ -243,7 +243,7 @@ fn can_go_back(actual: &Actual) -> bool {
 }
 
 /// What stood at this place before it went, in words.
-fn dead_at(state: &DeployState, wanted: &Wanted) -> String {
+fn dead_at(state: &DeployState, wanted: &WantedHook) -> String {
     let pin = wanted.pin();
     let left = state.attached.iter().find(|a| !a.is_alive() && a.pin.starts_with(&pin));
     match left.map(|a| &a.condition) {
@@ -257,7 +257,7 @@ fn dead_at(state: &DeployState, wanted: &Wanted) -> String {
 const SHARED: &str = "the hook is shared as";
 
 /// In what way an attachment runs otherwise than wanted.
-fn differs(wanted: &Wanted, actual: &Actual) -> Option<String> {
+fn differs(wanted: &WantedHook, actual: &Actual) -> Option<String> {
     let (via, order) = match &wanted.target {
         Target::Xdp(xdp) => return mode_differs(xdp.mode, Via::Link, actual),
         Target::XdpNetlink(xdp) => return mode_differs(xdp.mode, Via::Direct, actual),
@@ -369,7 +369,7 @@ fn of_rest(wish: &Wishes, state: &DeployState, actual: &Actual) -> Result<Option
     };
     // It was meant to stay: where it was wanted before, it is made again.
     let again = wish.before.iter().find(|w| wish.rest == Rest::Stay && actual.pin.starts_with(&w.pin()));
-    let is_there = |w: &Wanted| {
+    let is_there = |w: &WantedHook| {
         state
             .attached
             .iter()
@@ -398,7 +398,7 @@ fn stay(wish: &Wishes, actual: &Actual) -> Result<DeployStep> {
     }
     if !actual.can_update {
         let same =
-            |w: &&Wanted| w.key.as_ref().zip(actual.key.as_ref()).is_some_and(|(w, a)| may_be_same(w, a));
+            |w: &&WantedHook| w.key.as_ref().zip(actual.key.as_ref()).is_some_and(|(w, a)| may_be_same(w, a));
         let instead = "beside the old one, which then goes".to_string();
         return Ok(match wish.before.iter().find(same) {
             Some(wanted) => DeployStep::Attach { wanted: wanted.clone(), instead },

@@ -12,7 +12,7 @@ use super::error::{DeployError, Result};
 use super::layout::{Copying, Leaf, leaves};
 use super::request::Maps;
 use super::state::DeployState;
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use crate::error::Error;
 use crate::loader::{Loaded, MapPlan, Plan};
 use crate::maps::{ElemFlags, Map};
@@ -22,7 +22,7 @@ use crate::uapi::MapType;
 pub(super) fn fates(
     plan: &mut Plan,
     state: &DeployState,
-    entry: &Entry,
+    entry: &LoadEntry,
     policy: Maps,
 ) -> Vec<(String, Fate)> {
     if state.maps.is_empty() {

@@ -18,14 +18,14 @@
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::remove::remove_entry;
-use super::store::{Entry, PinPart, rename, unpin};
+use super::store::{LoadEntry, PinPart, rename, unpin};
 use crate::links::inventory::{Look, survey};
 use crate::links::{Hook, Link, Scope};
 use crate::maps::Map;
 use crate::progs::Program;
 
 /// Gives the new one the name of the old, with the links that were kept, and removes the rest of the old.
-pub(super) fn settle(old: &Entry, new: &Entry) -> Result<()> {
+pub(super) fn settle(old: &LoadEntry, new: &LoadEntry) -> Result<()> {
     if !old.exists()? {
         return new.rename_to(old);
     }
@@ -34,7 +34,7 @@ pub(super) fn settle(old: &Entry, new: &Entry) -> Result<()> {
     finish(old, &out, new)
 }
 
-fn finish(name: &Entry, out: &Entry, new: &Entry) -> Result<()> {
+fn finish(name: &LoadEntry, out: &LoadEntry, new: &LoadEntry) -> Result<()> {
     let (programs, maps) = (program_ids(new)?, map_ids(new)?);
     for (pin, path) in out.pins(PinPart::Links)? {
         let link = Link::open_pin(&path).and_then(|l| l.info()).map_err(DeployError::open("link", &path))?;
@@ -66,7 +66,7 @@ pub(super) fn unique(pin: &str, is_taken: impl Fn(&str) -> bool) -> String {
     std::iter::once(pin.to_string()).chain(others).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
-fn program_ids(entry: &Entry) -> Result<Vec<u32>> {
+fn program_ids(entry: &LoadEntry) -> Result<Vec<u32>> {
     let id = |(_, path): (String, std::path::PathBuf)| {
         let info = Program::open_pin(&path).and_then(|p| p.info());
         info.map(|i| i.id).map_err(DeployError::open("program", &path))
@@ -74,7 +74,7 @@ fn program_ids(entry: &Entry) -> Result<Vec<u32>> {
     entry.pins(PinPart::Programs)?.into_iter().map(id).collect()
 }
 
-fn map_ids(entry: &Entry) -> Result<Vec<u32>> {
+fn map_ids(entry: &LoadEntry) -> Result<Vec<u32>> {
     let id = |(_, path): (String, std::path::PathBuf)| {
         Map::open_pin(&path).map(|m| m.info().id).map_err(DeployError::open("map", &path))
     };
@@ -85,7 +85,7 @@ fn map_ids(entry: &Entry) -> Result<Vec<u32>> {
 ///
 /// # Errors
 /// Something could not be read, renamed or removed.
-pub fn mend(entry: &Entry) -> Result<()> {
+pub fn mend(entry: &LoadEntry) -> Result<()> {
     let (new, out) = (entry.successor(), entry.outgoing());
     match (entry.exists()?, new.exists()?, out.exists()?) {
         (false, true, true) => finish(entry, &out, &new),
@@ -101,7 +101,7 @@ pub fn mend(entry: &Entry) -> Result<()> {
 }
 
 /// Puts the old programs back behind hooks that have the new ones already.
-fn give_back(old: &Entry, new: &Entry) -> Result<()> {
+fn give_back(old: &LoadEntry, new: &LoadEntry) -> Result<()> {
     let doing = |pin: &str| format!("put the program of before back behind {pin}");
     let before = new.pins(PinPart::Before)?;
     let mut linkless = Vec::new();

@@ -3,7 +3,7 @@
 //! Loading decides first and acts once: `Object -> Plan -> Loaded`. What stays has the same shape:
 //!
 //! ```text
-//!   Request ──resolve──► Wanted ─┐
+//!   Request ──resolve──► WantedHook ─┐
 //!   what is wanted        places │
 //!                                ├──diff──► [DeployStep] ──run──► what stays
 //!   pins ──state──► DeployState ───────┘  pure    printed         asked again, whether it is so
@@ -12,7 +12,7 @@
 //!
 //! * [`Request`]: an object under a name, and which program is to run where, as a user says it.
 //! * [`HookKey`]: which place that is, as the kernel says it: inode of a namespace and number of an interface, id of a
-//!   cgroup, id of a map. Wanted and actual are compared by it. What a pin is called is for people.
+//!   cgroup, id of a map. WantedHook and actual are compared by it. What a pin is called is for people.
 //! * [`DeployState`]: what is pinned, and whether it runs: alive, dead with its interface, gone without a trace.
 //! * [`diff`]: the steps between, as text and as values; touches nothing.
 //! * [`deploy`] makes them, in one of two ways. If programs are new, a directory is put together beside the old one and
@@ -65,7 +65,7 @@ mod target;
 mod watch;
 
 pub use bpffs::{BPFFS, is_bpffs, mount, will_stay};
-pub use compare::{Line, Now, compare, compare_pins};
+pub use compare::{Now, StatusLine, compare, compare_pins};
 pub use decide::{decide, decide_from, within};
 pub use diff::{DeployStep, Fate, Programs, Wishes, diff};
 pub use error::DeployError;
@@ -78,10 +78,10 @@ pub use maps::Migrated;
 pub use mend::mend;
 pub use record::{LoadRecord, digest};
 pub use remove::{Removed, remove};
-pub use request::{Loading, Maps, Request, Rest, Wanted, Wish, names, resolve};
+pub use request::{Loading, Maps, Request, Rest, WantedHook, Wish, names, resolve};
 pub use run::{deploy, hold};
 pub use state::{Actual, Condition, DeployState, Neighbour, Other, dead, state, states};
-pub use store::{Entry, Lock, Pin, PinPart, Store};
+pub use store::{LoadEntry, Lock, Pin, PinPart, Store};
 pub use struct_ops::{programs as table_programs, tables};
 pub use target::{can_update, is_traced, pin_name, words};
 pub use watch::{Pulse, Watch, Woken, pulse};

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 
 use super::error::{DeployError, Result};
-use super::store::Entry;
+use super::store::LoadEntry;
 
 /// Text that says how an object was deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const LONGEST: usize = 4000;
 impl LoadRecord {
     /// Writes it down. A kernel that has no symbolic links in a bpffs, or a policy that forbids them, leaves the entry
     /// without a record; it can still be unloaded.
-    pub(super) fn write(&self, entry: &Entry) {
+    pub(super) fn write(&self, entry: &LoadEntry) {
         let whole = format!("{}\n{}", self.digest, self.text);
         let mut rest = whole.as_str();
         let mut number = 0;
@@ -47,7 +47,7 @@ impl LoadRecord {
     }
 
     /// Reads it; `None` if there is none.
-    pub fn read(entry: &Entry) -> Result<Option<LoadRecord>> {
+    pub fn read(entry: &LoadEntry) -> Result<Option<LoadRecord>> {
         let mut whole = String::new();
         for number in 0.. {
             let path = entry.dir.join(name(number));
@@ -62,7 +62,7 @@ impl LoadRecord {
     }
 
     /// Removes it.
-    pub(super) fn remove(entry: &Entry) -> Result<()> {
+    pub(super) fn remove(entry: &LoadEntry) -> Result<()> {
         for number in 0.. {
             let path = entry.dir.join(name(number));
             match fs::remove_file(&path) {

@@ -5,7 +5,7 @@
 
 use super::error::{DeployError, Result};
 use super::record::LoadRecord;
-use super::store::{Entry, Pin, PinPart, Store, unpin};
+use super::store::{LoadEntry, Pin, PinPart, Store, unpin};
 use super::struct_ops;
 use crate::links::inventory::{Look, survey};
 use crate::links::{Link, Scope};
@@ -36,7 +36,7 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(entry: &Entry) -> Result<Contents> {
+    fn read(entry: &LoadEntry) -> Result<Contents> {
         let links = entry.pins(PinPart::Links)?.into_iter().map(|pin| {
             let link = Link::open_pin(&pin.1).map_err(DeployError::open("link", &pin.1))?;
             Ok((pin, link))
@@ -65,13 +65,13 @@ impl Contents {
 ///
 /// # Errors
 /// The first failure. If something could not be read, nothing was removed.
-pub fn remove(store: &Store, entry: &Entry) -> Result<Removed> {
+pub fn remove(store: &Store, entry: &LoadEntry) -> Result<Removed> {
     let removed = remove_entry(entry)?;
     store.tidy();
     Ok(removed)
 }
 
-pub(super) fn remove_entry(entry: &Entry) -> Result<Removed> {
+pub(super) fn remove_entry(entry: &LoadEntry) -> Result<Removed> {
     let contents = Contents::read(entry)?;
     let mut removed = Removed::default();
     let mut first = None;

@@ -12,16 +12,16 @@ use super::made::{Decision, Deployed, Made};
 use super::mend::{self, unique};
 use super::record::LoadRecord;
 use super::remove::end;
-use super::request::{Loading, Request, Wanted};
+use super::request::{Loading, Request, WantedHook};
 use super::state::Actual;
-use super::store::{Entry, PinPart, unpin};
+use super::store::{LoadEntry, PinPart, unpin};
 use crate::links::inventory::{Look, survey};
 use crate::links::{Lifetime, Link, Scope};
 use crate::progs::Program;
 
 /// Makes the steps. If one fails, those that were made are undone, and nothing was detached yet.
 pub(super) fn run(
-    entry: &Entry,
+    entry: &LoadEntry,
     request: &Request,
     loading: &Loading,
     decision: Decision,
@@ -70,7 +70,7 @@ enum Back {
 }
 
 struct Work<'a> {
-    entry: &'a Entry,
+    entry: &'a LoadEntry,
     loading: &'a Loading,
     programs: Vec<ProgramFacts>,
     decision: &'a Decision,
@@ -114,7 +114,7 @@ impl Work<'_> {
         self.made.iter().any(|m| m.pin == actual.pin && m.is_linkless() == actual.link.is_none())
     }
 
-    fn attach(&mut self, wanted: &Wanted) -> Result<()> {
+    fn attach(&mut self, wanted: &WantedHook) -> Result<()> {
         let program = program(self.entry, &self.programs, &wanted.program)?;
         let maps: Vec<crate::Map> = self.decision.state.maps.iter().map(|(_, m)| m.clone()).collect();
         // The pin of what is dead is free; that of what lives is not.
@@ -208,7 +208,7 @@ impl Work<'_> {
 }
 
 /// A program of the entry, with what its section says of its hook.
-fn program(entry: &Entry, facts: &[ProgramFacts], name: &str) -> Result<Program> {
+fn program(entry: &LoadEntry, facts: &[ProgramFacts], name: &str) -> Result<Program> {
     let path = entry.path(PinPart::Programs, name);
     let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
     Ok(match facts.iter().find(|p| p.name == name) {

@@ -11,7 +11,7 @@ use super::made::{Decision, Deployed, Made};
 use super::remove::remove_entry;
 use super::request::{Loading, Request};
 use super::state::{Actual, DeployState};
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use super::{maps, mend, struct_ops, table};
 use crate::kernel::Kernel;
 use crate::links::inventory::{Look, survey};
@@ -21,7 +21,7 @@ use crate::progs::Program;
 
 /// Loads the object and gives it the hooks; what was there before goes when all is done.
 pub(super) fn replace(
-    old: &Entry,
+    old: &LoadEntry,
     request: &Request,
     loading: &Loading,
     decision: Decision,
@@ -61,8 +61,8 @@ pub(super) fn load(decision: &Decision) -> Result<Loaded> {
 
 /// Everything up to the change of names.
 fn build(
-    old: &Entry,
-    new: &Entry,
+    old: &LoadEntry,
+    new: &LoadEntry,
     request: &Request,
     kernel: &Kernel,
     decision: &Decision,
@@ -109,7 +109,7 @@ fn is_table(actual: &Actual) -> bool {
 }
 
 /// Pins everything. Links come last: once one is pinned, the program stays attached.
-fn pin(entry: &Entry, loaded: &Loaded, made: &[Made]) -> Result<()> {
+fn pin(entry: &LoadEntry, loaded: &Loaded, made: &[Made]) -> Result<()> {
     for program in loaded.programs() {
         let path = entry.pin(PinPart::Programs, program.name())?;
         program.pin(&path).map_err(DeployError::sys(format!("pin program `{}`", program.name())))?;
@@ -125,7 +125,7 @@ fn pin(entry: &Entry, loaded: &Loaded, made: &[Made]) -> Result<()> {
 
 /// Changes what hooks keep by themselves. What is to change is written down before.
 fn update_linkless(
-    new: &Entry,
+    new: &LoadEntry,
     state: &DeployState,
     loaded: &Loaded,
     steps: Vec<(&Actual, &str, &str)>,

@@ -18,7 +18,7 @@ use super::repair;
 use super::replace::{load, replace};
 use super::request::{Loading, Request};
 use super::state::{self, Actual, state};
-use super::store::{Entry, PinPart, Store};
+use super::store::{LoadEntry, PinPart, Store};
 use crate::links::Link;
 
 /// Makes what is wanted so, pinned in the store. The caller holds the [lock](Store::lock).
@@ -72,7 +72,7 @@ pub fn hold(request: &Request, loading: &Loading) -> Result<Deployed> {
 }
 
 /// Asks the machine whether what was made stands: for links one question each, for the rest the hooks.
-fn check(entry: &Entry, done: &Deployed) -> Result<()> {
+fn check(entry: &LoadEntry, done: &Deployed) -> Result<()> {
     for made in &done.made {
         let Some(link) = made.link.as_ref().filter(|link| link.fd().is_some()) else { continue };
         let info = link.info().map_err(DeployError::sys("ask about a link"))?;

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::record::LoadRecord;
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use super::struct_ops;
 use super::target::can_update;
 use crate::links::inventory::{By, Look, survey};
@@ -138,7 +138,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn read(entry: &Entry) -> Result<Opened> {
+    fn read(entry: &LoadEntry) -> Result<Opened> {
         let mut out = Opened { record: LoadRecord::read(entry)?, ..Opened::default() };
         for (name, path) in entry.pins(PinPart::Programs)? {
             let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
@@ -201,7 +201,7 @@ impl Opened {
 ///
 /// # Errors
 /// Something could not be read; nothing is known then.
-pub fn states(entries: &[Entry], expected: &[NetNs]) -> Result<Vec<DeployState>> {
+pub fn states(entries: &[LoadEntry], expected: &[NetNs]) -> Result<Vec<DeployState>> {
     let opened = entries.iter().map(Opened::read).collect::<Result<Vec<_>>>()?;
     let linkless = opened.iter().any(|o| !o.linkless.is_empty());
     let all = if opened.iter().any(Opened::needs_interfaces) || !expected.is_empty() {
@@ -227,7 +227,7 @@ pub fn states(entries: &[Entry], expected: &[NetNs]) -> Result<Vec<DeployState>>
 ///
 /// # Errors
 /// As for [`states`].
-pub fn state(entry: &Entry, expected: &[NetNs]) -> Result<DeployState> {
+pub fn state(entry: &LoadEntry, expected: &[NetNs]) -> Result<DeployState> {
     Ok(states(std::slice::from_ref(entry), expected)?.pop().unwrap_or_default())
 }
 

@@ -34,7 +34,7 @@ pub struct Store {
 
 /// The directory of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LoadEntry {
     /// The name.
     pub name: String,
     /// The directory.
@@ -102,9 +102,9 @@ impl Store {
     }
 
     /// All entries that are whole, sorted by name.
-    pub fn entries(&self) -> Result<Vec<Entry>> {
+    pub fn entries(&self) -> Result<Vec<LoadEntry>> {
         let all = list(&self.root)?.into_iter().filter(|(name, _)| !name.contains(UNFINISHED));
-        Ok(all.map(|(name, dir)| Entry { name, dir }).collect())
+        Ok(all.map(|(name, dir)| LoadEntry { name, dir }).collect())
     }
 
     /// The names that are deployed.
@@ -113,21 +113,21 @@ impl Store {
     }
 
     /// What interrupted replacements left.
-    pub fn unfinished(&self) -> Result<Vec<Entry>> {
+    pub fn unfinished(&self) -> Result<Vec<LoadEntry>> {
         let all = list(&self.root)?.into_iter().filter(|(name, _)| name.contains(UNFINISHED));
-        Ok(all.map(|(name, dir)| Entry { name, dir }).collect())
+        Ok(all.map(|(name, dir)| LoadEntry { name, dir }).collect())
     }
 
     /// The entry of this name, whether it exists or not.
-    pub fn entry(&self, name: &str) -> Result<Entry> {
+    pub fn entry(&self, name: &str) -> Result<LoadEntry> {
         if name.is_empty() || name.contains(['.', '/', '\0', UNFINISHED]) || name.len() > 200 {
             return Err(DeployError::BadName { name: name.into() });
         }
-        Ok(Entry { name: name.into(), dir: self.root.join(name) })
+        Ok(LoadEntry { name: name.into(), dir: self.root.join(name) })
     }
 
     /// The entry of this name, which has to exist.
-    pub fn existing(&self, name: &str) -> Result<Entry> {
+    pub fn existing(&self, name: &str) -> Result<LoadEntry> {
         let entry = self.entry(name)?;
         if entry.exists()? {
             return Ok(entry);
@@ -183,7 +183,7 @@ fn list(dir: &Path) -> Result<Vec<Pin>> {
     Ok(out)
 }
 
-impl Entry {
+impl LoadEntry {
     /// True if its directory is there.
     pub fn exists(&self) -> Result<bool> {
         match fs::symlink_metadata(&self.dir) {
@@ -205,17 +205,17 @@ impl Entry {
     }
 
     /// The entry that is to replace this one.
-    pub(super) fn successor(&self) -> Entry {
+    pub(super) fn successor(&self) -> LoadEntry {
         self.called(format!("{}{UNFINISHED}", self.name))
     }
 
     /// This one, when it has been replaced.
-    pub(super) fn outgoing(&self) -> Entry {
+    pub(super) fn outgoing(&self) -> LoadEntry {
         self.called(format!("{}{UNFINISHED}old", self.name))
     }
 
-    fn called(&self, name: String) -> Entry {
-        Entry { dir: self.dir.with_file_name(&name), name }
+    fn called(&self, name: String) -> LoadEntry {
+        LoadEntry { dir: self.dir.with_file_name(&name), name }
     }
 
     /// The pins of one part.
@@ -261,7 +261,7 @@ impl Entry {
     }
 
     /// Gives it the name of another one.
-    pub(super) fn rename_to(&self, other: &Entry) -> Result<()> {
+    pub(super) fn rename_to(&self, other: &LoadEntry) -> Result<()> {
         rename(&self.dir, &other.dir)
     }
 }

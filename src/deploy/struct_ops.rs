@@ -5,7 +5,7 @@
 //! is to delete the map's only element.
 
 use super::error::{DeployError, Result};
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use crate::links::struct_ops;
 use crate::loader::{Loaded, Plan};
 use crate::maps::{Map, StructOps, StructOpsState};
@@ -38,7 +38,7 @@ pub(super) fn pin_name(map: &str) -> String {
 }
 
 /// Pins a map, if that is not done.
-pub(super) fn pin(entry: &Entry, map: &Map) -> Result<()> {
+pub(super) fn pin(entry: &LoadEntry, map: &Map) -> Result<()> {
     let path = entry.pin(PinPart::Maps, map.name())?;
     if path.exists() {
         return Ok(());

@@ -3,7 +3,7 @@
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::made::Made;
-use super::store::Entry;
+use super::store::LoadEntry;
 use super::struct_ops::{pin, pin_name, tables};
 use crate::error::Error;
 use crate::links::{Lifetime, Link, struct_ops};
@@ -30,7 +30,7 @@ pub(super) fn replace(link: Link, pin: &str, map: &str, loaded: &Loaded) -> Resu
 }
 
 /// Attaches a table. What the kernel may keep without a link is written down in `entry` before.
-pub(super) fn attach(entry: Option<&Entry>, loaded: &Loaded, map: &Map) -> Result<Made> {
+pub(super) fn attach(entry: Option<&LoadEntry>, loaded: &Loaded, map: &Map) -> Result<Made> {
     let name = map.name().to_string();
     let value = loaded.struct_ops_value(&name).unwrap_or_default();
     if let Some(entry) = entry {

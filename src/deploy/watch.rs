@@ -21,7 +21,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use super::decide::within;
 use super::error::{DeployError, Result};
 use super::request::Request;
-use super::store::{Entry, PinPart};
+use super::store::{LoadEntry, PinPart};
 use crate::links::{Hook, Link, NetNs, Target, cgroup};
 use crate::sys::netlink::Netlink;
 
@@ -49,7 +49,7 @@ impl Watch {
     ///
     /// # Errors
     /// No socket or inotify instance can be had.
-    pub fn new<'r>(all: impl IntoIterator<Item = (Option<&'r Entry>, &'r Request)>) -> Result<Watch> {
+    pub fn new<'r>(all: impl IntoIterator<Item = (Option<&'r LoadEntry>, &'r Request)>) -> Result<Watch> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
         let inotify =
             Inotify::init(flags).map_err(|e| DeployError::io("make an inotify instance")(e.into()))?;
@@ -144,7 +144,7 @@ pub type Pulse = Vec<(PathBuf, Option<(u32, Hook)>)>;
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn pulse<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Result<Pulse> {
+pub fn pulse<'e>(entries: impl IntoIterator<Item = &'e LoadEntry>) -> Result<Pulse> {
     let mut out = Pulse::new();
     for entry in entries {
         for (_, path) in entry.pins(PinPart::Links)? {

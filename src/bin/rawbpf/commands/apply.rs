@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, Decision, DeployState, DeployStep, Entry, How, Store};
+use rawbpf::deploy::{self, Decision, DeployState, DeployStep, How, LoadEntry, Store};
 use serde::Serialize;
 
 use crate::file::applied::{self, Part};
@@ -122,7 +122,7 @@ pub(crate) fn all(
 /// The states of all that is deployed of these, read at once; none if one of them cannot be, to be told object by object.
 fn states(store: &Store, parts: &[Part], dry_run: bool) -> Vec<(String, DeployState)> {
     let wanted = parts.iter().filter_map(|p| p.named.as_ref().ok());
-    let entries: Vec<Entry> = wanted
+    let entries: Vec<LoadEntry> = wanted
         .clone()
         .filter_map(|w| store.entry(&w.request.name).ok())
         .filter(|e| dry_run || deploy::mend(e).is_ok())
