@@ -1,7 +1,8 @@
 //! The difference between what is wanted and what is, as text: no kernel is asked and no privilege needed.
 
 use rawbpf::deploy::{
-    Actual, Condition, Fate, HookKey, MapKey, Neighbour, Programs, Rest, State, Wanted, Wishes, diff,
+    Actual, Condition, DeployState, Fate, HookKey, MapKey, Neighbour, Programs, Rest, WantedHook, Wishes,
+    diff,
 };
 use rawbpf::links::{
     Anchor, AttachedMode, Cgroup, Direction, Kprobe, MapRef, Order, Place, Share, Sockmap, Tc, TcHook, Via,
@@ -16,8 +17,8 @@ fn xdp_key(netns: u64, ifindex: u32) -> HookKey {
     HookKey::Xdp { netns, ifindex }
 }
 
-fn wanted(program: &str, target: Target, key: Option<HookKey>) -> Wanted {
-    Wanted { program: program.into(), target, key, absent: None, by_section: false }
+fn wanted(program: &str, target: Target, key: Option<HookKey>) -> WantedHook {
+    WantedHook { program: program.into(), target, key, absent: None, by_section: false }
 }
 
 fn xdp(interface: &str, mode: XdpMode) -> Target {
@@ -41,21 +42,21 @@ fn actual(pin: &str, program: &str, key: Option<HookKey>, place: &str) -> Actual
     }
 }
 
-fn new(programs: &[&str], wanted: Vec<Wanted>) -> Wishes {
+fn new(programs: &[&str], wanted: Vec<WantedHook>) -> Wishes {
     let programs = Programs::New(programs.iter().map(|p| p.to_string()).collect());
     Wishes { wanted, programs, ..Wishes::default() }
 }
 
-fn same(wanted: Vec<Wanted>) -> Wishes {
+fn same(wanted: Vec<WantedHook>) -> Wishes {
     Wishes { wanted, programs: Programs::Same, ..Wishes::default() }
 }
 
-fn state(attached: Vec<Actual>) -> State {
-    State { attached, ..State::default() }
+fn state(attached: Vec<Actual>) -> DeployState {
+    DeployState { attached, ..DeployState::default() }
 }
 
 /// The steps, one a line; or the error.
-fn steps(wish: &Wishes, state: &State) -> String {
+fn steps(wish: &Wishes, state: &DeployState) -> String {
     match diff(wish, state) {
         Ok(steps) => steps.iter().map(|s| format!("{s}\n")).collect(),
         Err(e) => format!("error: {e}\n"),
@@ -63,7 +64,7 @@ fn steps(wish: &Wishes, state: &State) -> String {
 }
 
 #[track_caller]
-fn says(wish: &Wishes, state: &State, expected: &str) {
+fn says(wish: &Wishes, state: &DeployState, expected: &str) {
     let text: String = expected.trim().lines().map(|l| format!("{}\n", l.trim())).collect();
     assert_eq!(steps(wish, state), text);
 }
@@ -131,13 +132,13 @@ fn what_died_with_its_interface_is_made_again() {
 #[test]
 fn a_place_that_is_not_there_is_waited_for() {
     require!(HOST);
-    let absent = Wanted {
+    let absent = WantedHook {
         absent: Some("there is no interface `v0`".into()),
         ..wanted("count", xdp("v0", XdpMode::Auto), None)
     };
     let wish = same(vec![absent]);
-    says(&wish, &State::default(), "wait with count for XDP on v0 (there is no interface `v0`)");
-    assert!(!diff(&wish, &State::default()).expect("steps")[0].acts());
+    says(&wish, &DeployState::default(), "wait with count for XDP on v0 (there is no interface `v0`)");
+    assert!(!diff(&wish, &DeployState::default()).expect("steps")[0].acts());
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn maps_are_kept_or_said_to_go() {
     let wish = Wishes { maps, ..new(&["count", "other"], Vec::new()) };
     says(
         &wish,
-        &State::default(),
+        &DeployState::default(),
         "load 2 programs
          map flows: kept
          map sums: new, what was in the old one goes (value_size is 8, the object wants 16)
@@ -305,5 +306,5 @@ fn a_table_without_a_link_is_not_replaced() {
     );
     let wish = Wishes { tables: vec!["cc".into()], ..same(Vec::new()) };
     says(&wish, &state(vec![registered]), "keep cc at struct_ops cc");
-    says(&wish, &State::default(), "register struct_ops cc");
+    says(&wish, &DeployState::default(), "register struct_ops cc");
 }

@@ -1,12 +1,12 @@
 //! What is wanted beside what is: the steps that are left, read as a statement.
 
-use super::diff::{Step, Wish, diff};
+use super::diff::{DeployStep, Wishes, diff};
 use super::error::Result;
-use super::state::{Condition, State};
+use super::state::{Condition, DeployState};
 
 /// A program and a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct StatusLine {
     /// The program, or the map of a struct_ops table.
     pub program: String,
     /// The place in words.
@@ -22,15 +22,15 @@ pub struct Line {
 pub enum Now {
     /// As wanted.
     Attached,
-    /// Wanted, and not there: why, as far as it is known.
+    /// WantedHook, and not there: why, as far as it is known.
     Missing(String),
     /// There, in another way than wanted.
     Otherwise(String),
-    /// Wanted, and somebody else's program stands there.
+    /// WantedHook, and somebody else's program stands there.
     Taken(String),
     /// There, and not wanted.
     Unwanted,
-    /// Wanted, and the place is not there.
+    /// WantedHook, and the place is not there.
     NoPlace(String),
     /// The link is left of something that is gone, and nothing of it is wanted.
     Dead(String),
@@ -61,20 +61,25 @@ impl Now {
 ///
 /// # Errors
 /// As for [`diff`].
-pub fn compare(wish: &Wish, state: &State) -> Result<Vec<Line>> {
+pub fn compare(wish: &Wishes, state: &DeployState) -> Result<Vec<StatusLine>> {
     let steps = diff(wish, state)?;
     let is_made_again = |pin: &str| {
         steps.iter().any(|s| match s {
-            Step::Attach { wanted, .. } | Step::Wait { wanted, .. } => pin.starts_with(&wanted.pin()),
+            DeployStep::Attach { wanted, .. } | DeployStep::Wait { wanted, .. } => {
+                pin.starts_with(&wanted.pin())
+            }
             _ => false,
         })
     };
-    let line = |program: &str, place: String, link, now| Line { program: program.into(), place, link, now };
+    let line =
+        |program: &str, place: String, link, now| StatusLine { program: program.into(), place, link, now };
     let mut out = Vec::new();
     for step in &steps {
         out.push(match step {
-            Step::Keep { actual } => line(&actual.program, actual.place.clone(), actual.link, Now::Attached),
-            Step::Attach { wanted, instead } => {
+            DeployStep::Keep { actual } => {
+                line(&actual.program, actual.place.clone(), actual.link, Now::Attached)
+            }
+            DeployStep::Attach { wanted, instead } => {
                 let other = state.others.iter().find(|o| Some(&o.key) == wanted.key.as_ref());
                 let now = match (other, &wanted.absent) {
                     (Some(other), _) => Now::Taken(other.program.clone()),
@@ -83,39 +88,41 @@ pub fn compare(wish: &Wish, state: &State) -> Result<Vec<Line>> {
                 };
                 line(&wanted.program, wanted.place(), None, now)
             }
-            Step::Update { actual, program, place } => {
+            DeployStep::Update { actual, program, place } => {
                 let now = Now::Otherwise(format!("`{}` runs there", actual.program));
                 line(program, place.clone(), actual.link, now)
             }
-            Step::Again { actual, wanted, why } => {
+            DeployStep::Again { actual, wanted, why } => {
                 line(&wanted.program, wanted.place(), actual.link, Now::Otherwise(why.clone()))
             }
-            Step::Detach { actual } => {
+            DeployStep::Detach { actual } => {
                 line(&actual.program, actual.place.clone(), actual.link, Now::Unwanted)
             }
-            Step::Clear { actual, .. } if is_made_again(&actual.pin) => continue,
-            Step::Clear { actual, why } => {
+            DeployStep::Clear { actual, .. } if is_made_again(&actual.pin) => continue,
+            DeployStep::Clear { actual, why } => {
                 line(&actual.program, actual.place.clone(), actual.link, Now::Dead(why.clone()))
             }
-            Step::Table { map } => line(map, format!("struct_ops {map}"), None, Now::Missing(String::new())),
-            Step::Wait { wanted, why } => {
+            DeployStep::Table { map } => {
+                line(map, format!("struct_ops {map}"), None, Now::Missing(String::new()))
+            }
+            DeployStep::Wait { wanted, why } => {
                 line(&wanted.program, wanted.place(), None, Now::NoPlace(why.clone()))
             }
-            Step::Load { .. } | Step::Map { .. } => continue,
+            DeployStep::Load { .. } | DeployStep::Map { .. } => continue,
         });
     }
     Ok(out)
 }
 
 /// The same where it is not known what was wanted: what is attached is right, what is dead is not.
-pub fn compare_pins(state: &State) -> Vec<Line> {
+pub fn compare_pins(state: &DeployState) -> Vec<StatusLine> {
     let line = |a: &super::state::Actual| {
         let now = match a.condition {
             Condition::Alive => Now::Attached,
             Condition::Dead(why) => Now::Dead(why.into()),
             Condition::Gone => Now::Missing("no hook keeps the program any more".into()),
         };
-        Line { program: a.program.clone(), place: a.place.clone(), link: a.link, now }
+        StatusLine { program: a.program.clone(), place: a.place.clone(), link: a.link, now }
     };
     state.attached.iter().map(line).collect()
 }

@@ -1,6 +1,6 @@
 //! From what is wanted and what is to the steps between: pure, printed, and tested as text.
 //!
-//! Wanted and actual meet by their [`HookKey`], never by a name:
+//! WantedHook and actual meet by their [`HookKey`], never by a name:
 //!
 //! ```text
 //!   wanted ∖ actual    attach                       the place has nothing of ours
@@ -16,21 +16,21 @@ use std::fmt;
 
 use super::error::{DeployError, Result};
 use super::hook::{HookKey, MapKey, may_be_same};
-use super::request::{Rest, Wanted};
-use super::state::{Actual, Condition, Neighbour, State};
+use super::request::{Rest, WantedHook};
+use super::state::{Actual, Condition, DeployState, Neighbour};
 use crate::links::{Anchor, AttachedMode, Place, Share, Target, Via, XdpMode};
 
 /// What is wanted, with its places looked up.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct Wishes {
     /// Programs and places.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<WantedHook>,
     /// struct_ops tables to be put to use, by name.
     pub tables: Vec<String>,
     /// What becomes of other hooks.
     pub rest: Rest,
     /// Where hooks that stay may be made again, if what they were at is gone: what was wanted before.
-    pub before: Vec<Wanted>,
+    pub before: Vec<WantedHook>,
     /// The programs that there will be.
     pub programs: Programs,
     /// Maps, and what becomes of each.
@@ -69,7 +69,7 @@ pub enum Fate {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum DeployStep {
     /// Load the object.
     Load {
         /// How many programs.
@@ -90,7 +90,7 @@ pub enum Step {
     /// Attach a program.
     Attach {
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// What it takes the place of afterwards; empty if that is nothing.
         instead: String,
     },
@@ -108,7 +108,7 @@ pub enum Step {
         /// What is there.
         actual: Actual,
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// Why it cannot stay.
         why: String,
     },
@@ -132,16 +132,19 @@ pub enum Step {
     /// The place is not there; nothing can be done now.
     Wait {
         /// What is wanted.
-        wanted: Wanted,
+        wanted: WantedHook,
         /// What is missing.
         why: String,
     },
 }
 
-impl Step {
+impl DeployStep {
     /// True if it changes something.
     pub fn acts(&self) -> bool {
-        !matches!(self, Step::Keep { .. } | Step::Wait { .. } | Step::Map { fate: Fate::Kept, .. })
+        !matches!(
+            self,
+            DeployStep::Keep { .. } | DeployStep::Wait { .. } | DeployStep::Map { fate: Fate::Kept, .. }
+        )
     }
 }
 
@@ -150,12 +153,14 @@ impl Step {
 /// # Errors
 /// What cannot be done in one step and would leave a hook empty without need; a hook that stays and whose program has no
 /// successor.
-pub fn diff(wish: &Wish, state: &State) -> Result<Vec<Step>> {
+pub fn diff(wish: &Wishes, state: &DeployState) -> Result<Vec<DeployStep>> {
     let mut out = Vec::new();
     if let Programs::New(names) = &wish.programs {
-        out.push(Step::Load { programs: names.len() });
+        out.push(DeployStep::Load { programs: names.len() });
     }
-    out.extend(wish.maps.iter().map(|(name, fate)| Step::Map { name: name.clone(), fate: fate.clone() }));
+    out.extend(
+        wish.maps.iter().map(|(name, fate)| DeployStep::Map { name: name.clone(), fate: fate.clone() }),
+    );
     let mut left: Vec<&Actual> = state.attached.iter().collect();
     // First those with a program of the same name: of several in one list, each gets its own.
     let mut found: Vec<Option<&Actual>> = vec![None; wish.wanted.len()];
@@ -171,11 +176,11 @@ pub fn diff(wish: &Wish, state: &State) -> Result<Vec<Step>> {
     for (wanted, found) in wish.wanted.iter().zip(found) {
         let step = of_wanted(wish, state, wanted, found)?;
         // What is attached beside the old takes its place when the old one goes.
-        late.extend(found.filter(|_| matches!(step, Step::Attach { .. })).cloned());
+        late.extend(found.filter(|_| matches!(step, DeployStep::Attach { .. })).cloned());
         out.push(step);
     }
     tables(wish, &mut left, &mut out)?;
-    out.extend(late.into_iter().map(|actual| Step::Detach { actual }));
+    out.extend(late.into_iter().map(|actual| DeployStep::Detach { actual }));
     for actual in left {
         out.extend(of_rest(wish, state, actual)?);
     }
@@ -183,13 +188,13 @@ pub fn diff(wish: &Wish, state: &State) -> Result<Vec<Step>> {
 }
 
 /// True if the attachment stands where it is wanted, and what it stands at stays.
-fn is_there(wish: &Wish, wanted: &Wanted, actual: &Actual) -> bool {
+fn is_there(wish: &Wishes, wanted: &WantedHook, actual: &Actual) -> bool {
     let (Some(key), Some(there)) = (&wanted.key, &actual.key) else { return false };
     actual.is_alive() && may_be_same(key, there) && stays(wish, there)
 }
 
 /// A map of sockets that is made anew takes its hooks with it.
-fn stays(wish: &Wish, key: &HookKey) -> bool {
+fn stays(wish: &Wishes, key: &HookKey) -> bool {
     match key {
         HookKey::Sockmap { map: MapKey::Own(name), .. } => {
             wish.programs == Programs::Same
@@ -199,16 +204,21 @@ fn stays(wish: &Wish, key: &HookKey) -> bool {
     }
 }
 
-fn of_wanted(wish: &Wish, state: &State, wanted: &Wanted, found: Option<&Actual>) -> Result<Step> {
+fn of_wanted(
+    wish: &Wishes,
+    state: &DeployState,
+    wanted: &WantedHook,
+    found: Option<&Actual>,
+) -> Result<DeployStep> {
     if let (None, Some(why), false) = (&wanted.key, &wanted.absent, wanted.by_section) {
-        return Ok(Step::Wait { wanted: wanted.clone(), why: why.clone() });
+        return Ok(DeployStep::Wait { wanted: wanted.clone(), why: why.clone() });
     }
-    let attach = |instead: String| Step::Attach { wanted: wanted.clone(), instead };
+    let attach = |instead: String| DeployStep::Attach { wanted: wanted.clone(), instead };
     let Some(actual) = found else { return Ok(attach(dead_at(state, wanted))) };
     let single = actual.key.as_ref().is_some_and(HookKey::is_single);
     match differs(wanted, actual) {
         Some(why) if single && can_go_back(actual) => {
-            Ok(Step::Again { actual: actual.clone(), wanted: wanted.clone(), why })
+            Ok(DeployStep::Again { actual: actual.clone(), wanted: wanted.clone(), why })
         }
         // The kernel takes no program beside one that shares the hook in another way.
         Some(why) if single || why.starts_with(SHARED) => {
@@ -217,11 +227,11 @@ fn of_wanted(wish: &Wish, state: &State, wanted: &Wanted, found: Option<&Actual>
         // In a list the new one is put beside the old, which then goes.
         Some(why) => Ok(attach(why)),
         None if wish.programs == Programs::Same && actual.program == wanted.program => {
-            Ok(Step::Keep { actual: actual.clone() })
+            Ok(DeployStep::Keep { actual: actual.clone() })
         }
         None if actual.can_update => {
             let (program, place) = (wanted.program.clone(), wanted.place());
-            Ok(Step::Update { actual: actual.clone(), program, place })
+            Ok(DeployStep::Update { actual: actual.clone(), program, place })
         }
         None => Ok(attach("beside the old one, which then goes".into())),
     }
@@ -233,7 +243,7 @@ fn can_go_back(actual: &Actual) -> bool {
 }
 
 /// What stood at this place before it went, in words.
-fn dead_at(state: &State, wanted: &Wanted) -> String {
+fn dead_at(state: &DeployState, wanted: &WantedHook) -> String {
     let pin = wanted.pin();
     let left = state.attached.iter().find(|a| !a.is_alive() && a.pin.starts_with(&pin));
     match left.map(|a| &a.condition) {
@@ -247,7 +257,7 @@ fn dead_at(state: &State, wanted: &Wanted) -> String {
 const SHARED: &str = "the hook is shared as";
 
 /// In what way an attachment runs otherwise than wanted.
-fn differs(wanted: &Wanted, actual: &Actual) -> Option<String> {
+fn differs(wanted: &WantedHook, actual: &Actual) -> Option<String> {
     let (via, order) = match &wanted.target {
         Target::Xdp(xdp) => return mode_differs(xdp.mode, Via::Link, actual),
         Target::XdpNetlink(xdp) => return mode_differs(xdp.mode, Via::Direct, actual),
@@ -311,17 +321,17 @@ fn place_differs(wanted: &Place, actual: &Actual) -> Option<String> {
 }
 
 /// struct_ops tables: a table behind a link is replaced, one without cannot be.
-fn tables(wish: &Wish, left: &mut Vec<&Actual>, out: &mut Vec<Step>) -> Result<()> {
+fn tables(wish: &Wishes, left: &mut Vec<&Actual>, out: &mut Vec<DeployStep>) -> Result<()> {
     let is_new = matches!(wish.programs, Programs::New(_));
     for map in &wish.tables {
         let key = HookKey::StructOps { map: map.clone() };
         let at = left.iter().position(|a| a.is_alive() && a.key.as_ref() == Some(&key));
         match at.map(|at| left.remove(at)) {
-            None => out.push(Step::Table { map: map.clone() }),
-            Some(actual) if !is_new => out.push(Step::Keep { actual: actual.clone() }),
+            None => out.push(DeployStep::Table { map: map.clone() }),
+            Some(actual) if !is_new => out.push(DeployStep::Keep { actual: actual.clone() }),
             Some(actual) if actual.link.is_some() => {
                 let (program, place) = (map.clone(), actual.place.clone());
-                out.push(Step::Update { actual: actual.clone(), program, place });
+                out.push(DeployStep::Update { actual: actual.clone(), program, place });
             }
             Some(actual) => return Err(not_in_one_step(actual)),
         }
@@ -341,7 +351,7 @@ fn not_in_one_step(actual: &Actual) -> DeployError {
 }
 
 /// What becomes of an attachment that nothing wished for.
-fn of_rest(wish: &Wish, state: &State, actual: &Actual) -> Result<Option<Step>> {
+fn of_rest(wish: &Wishes, state: &DeployState, actual: &Actual) -> Result<Option<DeployStep>> {
     let why = match &actual.condition {
         Condition::Dead(why) => Some((*why).to_string()),
         Condition::Gone => Some("no hook keeps the program any more".to_string()),
@@ -354,12 +364,12 @@ fn of_rest(wish: &Wish, state: &State, actual: &Actual) -> Result<Option<Step>> 
             {
                 stay(wish, actual).map(Some)
             }
-            _ => Ok(Some(Step::Detach { actual: actual.clone() })),
+            _ => Ok(Some(DeployStep::Detach { actual: actual.clone() })),
         };
     };
     // It was meant to stay: where it was wanted before, it is made again.
     let again = wish.before.iter().find(|w| wish.rest == Rest::Stay && actual.pin.starts_with(&w.pin()));
-    let is_there = |w: &Wanted| {
+    let is_there = |w: &WantedHook| {
         state
             .attached
             .iter()
@@ -367,54 +377,56 @@ fn of_rest(wish: &Wish, state: &State, actual: &Actual) -> Result<Option<Step>> 
     };
     if let Some(wanted) = again.filter(|w| !is_there(w)) {
         return match (&wanted.key, &wanted.absent) {
-            (None, Some(absent)) => Ok(Some(Step::Wait { wanted: wanted.clone(), why: absent.clone() })),
-            _ => Ok(Some(Step::Attach {
+            (None, Some(absent)) => {
+                Ok(Some(DeployStep::Wait { wanted: wanted.clone(), why: absent.clone() }))
+            }
+            _ => Ok(Some(DeployStep::Attach {
                 wanted: wanted.clone(),
                 instead: format!("the old one is dead: {why}"),
             })),
         };
     }
-    Ok(Some(Step::Clear { actual: actual.clone(), why }))
+    Ok(Some(DeployStep::Clear { actual: actual.clone(), why }))
 }
 
 /// The hook stays as it is, with the new program of the old one's name.
-fn stay(wish: &Wish, actual: &Actual) -> Result<Step> {
-    let Programs::New(names) = &wish.programs else { return Ok(Step::Keep { actual: actual.clone() }) };
+fn stay(wish: &Wishes, actual: &Actual) -> Result<DeployStep> {
+    let Programs::New(names) = &wish.programs else { return Ok(DeployStep::Keep { actual: actual.clone() }) };
     if !names.contains(&actual.program) {
         let (program, place) = (actual.program.clone(), actual.place.clone());
         return Err(DeployError::NoSuccessor { program, place });
     }
     if !actual.can_update {
         let same =
-            |w: &&Wanted| w.key.as_ref().zip(actual.key.as_ref()).is_some_and(|(w, a)| may_be_same(w, a));
+            |w: &&WantedHook| w.key.as_ref().zip(actual.key.as_ref()).is_some_and(|(w, a)| may_be_same(w, a));
         let instead = "beside the old one, which then goes".to_string();
         return Ok(match wish.before.iter().find(same) {
-            Some(wanted) => Step::Attach { wanted: wanted.clone(), instead },
-            None => Step::Detach { actual: actual.clone() },
+            Some(wanted) => DeployStep::Attach { wanted: wanted.clone(), instead },
+            None => DeployStep::Detach { actual: actual.clone() },
         });
     }
     let (program, place) = (actual.program.clone(), actual.place.clone());
-    Ok(Step::Update { actual: actual.clone(), program, place })
+    Ok(DeployStep::Update { actual: actual.clone(), program, place })
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for DeployStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Load { programs: 1 } => f.write_str("load 1 program"),
-            Step::Load { programs } => write!(f, "load {programs} programs"),
-            Step::Map { name, fate } => write!(f, "map {name}: {fate}"),
-            Step::Keep { actual } => write!(f, "keep {} at {}", actual.program, actual.place),
-            Step::Attach { wanted, instead } => {
+            DeployStep::Load { programs: 1 } => f.write_str("load 1 program"),
+            DeployStep::Load { programs } => write!(f, "load {programs} programs"),
+            DeployStep::Map { name, fate } => write!(f, "map {name}: {fate}"),
+            DeployStep::Keep { actual } => write!(f, "keep {} at {}", actual.program, actual.place),
+            DeployStep::Attach { wanted, instead } => {
                 write!(f, "attach {} to {}", wanted.program, wanted.place())?;
                 if instead.is_empty() { Ok(()) } else { write!(f, " ({instead})") }
             }
-            Step::Update { actual, program, place } if actual.program == *program => {
+            DeployStep::Update { actual, program, place } if actual.program == *program => {
                 write!(f, "put the new {program} in the place of the old one: {place}")
             }
-            Step::Update { actual, program, place } => {
+            DeployStep::Update { actual, program, place } => {
                 write!(f, "put {program} in the place of {}: {place}", actual.program)
             }
-            Step::Again { wanted, why, .. } => {
+            DeployStep::Again { wanted, why, .. } => {
                 let place = wanted.place();
                 write!(
                     f,
@@ -422,10 +434,10 @@ impl fmt::Display for Step {
                     wanted.program
                 )
             }
-            Step::Detach { actual } => write!(f, "detach {} from {}", actual.program, actual.place),
-            Step::Clear { actual, why } => write!(f, "remove what is left of {} ({why})", actual.pin),
-            Step::Table { map } => write!(f, "register struct_ops {map}"),
-            Step::Wait { wanted, why } => {
+            DeployStep::Detach { actual } => write!(f, "detach {} from {}", actual.program, actual.place),
+            DeployStep::Clear { actual, why } => write!(f, "remove what is left of {} ({why})", actual.pin),
+            DeployStep::Table { map } => write!(f, "register struct_ops {map}"),
+            DeployStep::Wait { wanted, why } => {
                 write!(f, "wait with {} for {} ({why})", wanted.program, wanted.place())
             }
         }

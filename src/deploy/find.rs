@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::error::Result;
-use super::store::{Part, Store};
+use super::store::{PinPart, Store};
 
 /// What the words of a selector say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ fn tag(hex: &str) -> Option<[u8; 8]> {
 }
 
 /// The pins of this name in a part of what is deployed: under one name, or under all.
-pub fn pinned(store: &Store, part: Part, load: Option<&str>, name: &str) -> Result<Vec<PathBuf>> {
+pub fn pinned(store: &Store, part: PinPart, load: Option<&str>, name: &str) -> Result<Vec<PathBuf>> {
     let entries = match load {
         Some(load) => vec![store.existing(load)?],
         None => store.entries()?,

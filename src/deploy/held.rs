@@ -1,9 +1,11 @@
 //! What is attached without pins, while it lasts: whether it still is, and how it is made again.
 
+use super::attach::attach;
+use super::decide::within;
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
-use super::request::{Loading, Request, Wanted, resolve};
-use super::run::{Deployed, Made, attach, within};
+use super::made::{Deployed, Made};
+use super::request::{Loading, Request, WantedHook, resolve};
 use super::state::dead;
 use crate::links::inventory::{Look, survey};
 use crate::links::{Inventory, Lifetime, Scope};
@@ -81,7 +83,7 @@ impl Deployed {
         let made = &self.made;
         let new = within(request.netns.as_ref(), || {
             let wanted = resolve(&request.wishes, &loading.programs(), true)?;
-            let is_missing = |w: &&Wanted| {
+            let is_missing = |w: &&WantedHook| {
                 w.key.as_ref().is_some_and(|key| !key.is_traced())
                     && !made.iter().any(|m| m.program == w.program && m.key == w.key)
             };

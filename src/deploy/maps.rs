@@ -7,19 +7,24 @@
 //! are dropped, integers are widened. It is done after the new maps are made and before a program sees them. What the
 //! old programs write while that goes on, into elements that were copied already, is lost.
 
-use super::diff::{Fate, Step};
+use super::diff::{DeployStep, Fate};
 use super::error::{DeployError, Result};
 use super::layout::{Copying, Leaf, leaves};
 use super::request::Maps;
-use super::state::State;
-use super::store::{Entry, Part};
+use super::state::DeployState;
+use super::store::{LoadEntry, PinPart};
 use crate::error::Error;
 use crate::loader::{Loaded, MapPlan, Plan};
 use crate::maps::{ElemFlags, Map};
 use crate::uapi::MapType;
 
 /// Decides what becomes of each map; those that are kept are looked up by their pins when the plan is run.
-pub(super) fn fates(plan: &mut Plan, state: &State, entry: &Entry, policy: Maps) -> Vec<(String, Fate)> {
+pub(super) fn fates(
+    plan: &mut Plan,
+    state: &DeployState,
+    entry: &LoadEntry,
+    policy: Maps,
+) -> Vec<(String, Fate)> {
     if state.maps.is_empty() {
         return Vec::new();
     }
@@ -36,7 +41,7 @@ pub(super) fn fates(plan: &mut Plan, state: &State, entry: &Entry, policy: Maps)
             Some(old) => fate(map, types.as_deref(), old, policy),
         };
         if fate == Fate::Kept && map.pin.is_none() {
-            map.pin = Some(entry.path(Part::Maps, &map.name));
+            map.pin = Some(entry.path(PinPart::Maps, &map.name));
         }
         out.push((map.name.clone(), fate));
     }
@@ -142,10 +147,10 @@ pub struct Migrated {
 }
 
 /// Copies the elements of all maps that are to be migrated.
-pub(super) fn migrate(steps: &[Step], state: &State, loaded: &Loaded) -> Result<Vec<Migrated>> {
+pub(super) fn migrate(steps: &[DeployStep], state: &DeployState, loaded: &Loaded) -> Result<Vec<Migrated>> {
     let mut out = Vec::new();
     for step in steps {
-        let Step::Map { name, fate: Fate::Migrated(_) } = step else { continue };
+        let DeployStep::Map { name, fate: Fate::Migrated(_) } = step else { continue };
         let pin = name.replace('.', "_");
         let old = state.maps.iter().find(|(n, _)| *n == pin).map(|(_, map)| map);
         if let (Some(old), Some(new)) = (old, loaded.map(name)) {

@@ -18,14 +18,14 @@
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
 use super::remove::remove_entry;
-use super::store::{Entry, Part, rename, unpin};
+use super::store::{LoadEntry, PinPart, rename, unpin};
 use crate::links::inventory::{Look, survey};
 use crate::links::{Hook, Link, Scope};
 use crate::maps::Map;
 use crate::progs::Program;
 
 /// Gives the new one the name of the old, with the links that were kept, and removes the rest of the old.
-pub(super) fn settle(old: &Entry, new: &Entry) -> Result<()> {
+pub(super) fn settle(old: &LoadEntry, new: &LoadEntry) -> Result<()> {
     if !old.exists()? {
         return new.rename_to(old);
     }
@@ -34,28 +34,28 @@ pub(super) fn settle(old: &Entry, new: &Entry) -> Result<()> {
     finish(old, &out, new)
 }
 
-fn finish(name: &Entry, out: &Entry, new: &Entry) -> Result<()> {
+fn finish(name: &LoadEntry, out: &LoadEntry, new: &LoadEntry) -> Result<()> {
     let (programs, maps) = (program_ids(new)?, map_ids(new)?);
-    for (pin, path) in out.pins(Part::Links)? {
+    for (pin, path) in out.pins(PinPart::Links)? {
         let link = Link::open_pin(&path).and_then(|l| l.info()).map_err(DeployError::open("link", &path))?;
         let is_kept = match link.hook {
             Hook::StructOps { map_id } => maps.contains(&map_id),
             _ => programs.contains(&link.prog_id),
         };
         if is_kept {
-            let taken = |pin: &str| new.path(Part::Links, pin).exists();
+            let taken = |pin: &str| new.path(PinPart::Links, pin).exists();
             let free = unique(&pin, taken);
-            rename(&path, &new.pin(Part::Links, &free)?)?;
+            rename(&path, &new.pin(PinPart::Links, &free)?)?;
         }
     }
-    for (pin, path) in new.pins(Part::Before)? {
+    for (pin, path) in new.pins(PinPart::Before)? {
         // The hook has the new program: of the old one there is nothing to be taken away.
-        if new.path(Part::Linkless, &pin).exists() {
-            unpin(&out.path(Part::Linkless, &pin))?;
+        if new.path(PinPart::Linkless, &pin).exists() {
+            unpin(&out.path(PinPart::Linkless, &pin))?;
         }
         unpin(&path)?;
     }
-    let _ = std::fs::remove_dir(new.dir.join(Part::Before.dir()));
+    let _ = std::fs::remove_dir(new.dir.join(PinPart::Before.dir()));
     new.rename_to(name)?;
     remove_entry(out).map(drop)
 }
@@ -66,26 +66,26 @@ pub(super) fn unique(pin: &str, is_taken: impl Fn(&str) -> bool) -> String {
     std::iter::once(pin.to_string()).chain(others).find(|name| !is_taken(name)).unwrap_or_default()
 }
 
-fn program_ids(entry: &Entry) -> Result<Vec<u32>> {
+fn program_ids(entry: &LoadEntry) -> Result<Vec<u32>> {
     let id = |(_, path): (String, std::path::PathBuf)| {
         let info = Program::open_pin(&path).and_then(|p| p.info());
         info.map(|i| i.id).map_err(DeployError::open("program", &path))
     };
-    entry.pins(Part::Programs)?.into_iter().map(id).collect()
+    entry.pins(PinPart::Programs)?.into_iter().map(id).collect()
 }
 
-fn map_ids(entry: &Entry) -> Result<Vec<u32>> {
+fn map_ids(entry: &LoadEntry) -> Result<Vec<u32>> {
     let id = |(_, path): (String, std::path::PathBuf)| {
         Map::open_pin(&path).map(|m| m.info().id).map_err(DeployError::open("map", &path))
     };
-    entry.pins(Part::Maps)?.into_iter().map(id).collect()
+    entry.pins(PinPart::Maps)?.into_iter().map(id).collect()
 }
 
 /// Puts right what a replacement left that was killed: it is undone, or done to the end.
 ///
 /// # Errors
 /// Something could not be read, renamed or removed.
-pub fn mend(entry: &Entry) -> Result<()> {
+pub fn mend(entry: &LoadEntry) -> Result<()> {
     let (new, out) = (entry.successor(), entry.outgoing());
     match (entry.exists()?, new.exists()?, out.exists()?) {
         (false, true, true) => finish(entry, &out, &new),
@@ -101,14 +101,14 @@ pub fn mend(entry: &Entry) -> Result<()> {
 }
 
 /// Puts the old programs back behind hooks that have the new ones already.
-fn give_back(old: &Entry, new: &Entry) -> Result<()> {
+fn give_back(old: &LoadEntry, new: &LoadEntry) -> Result<()> {
     let doing = |pin: &str| format!("put the program of before back behind {pin}");
-    let before = new.pins(Part::Before)?;
+    let before = new.pins(PinPart::Before)?;
     let mut linkless = Vec::new();
     for (pin, path) in before {
         let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
         let own = program.info().map_err(DeployError::open("program", &path))?.id;
-        let link = old.path(Part::Links, &pin);
+        let link = old.path(PinPart::Links, &pin);
         if link.exists() {
             let link = Link::open_pin(&link).map_err(DeployError::open("link", &link))?;
             let info = link.info().map_err(DeployError::sys(doing(&pin)))?;
@@ -124,7 +124,7 @@ fn give_back(old: &Entry, new: &Entry) -> Result<()> {
     }
     let all = survey(&Look { scope: Scope::Everywhere, cgroups: true, maps: true, holders: false });
     for (pin, program) in linkless {
-        let path = new.path(Part::Linkless, &pin);
+        let path = new.path(PinPart::Linkless, &pin);
         let Ok(now) = Program::open_pin(&path).and_then(|p| p.info()) else { continue };
         for found in all.attachments.iter().filter(|a| a.prog_id == now.id && a.by.link_id().is_none()) {
             let link = all.open(found).map_err(DeployError::sys(doing(&pin)))?;

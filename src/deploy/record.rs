@@ -10,11 +10,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 
 use super::error::{DeployError, Result};
-use super::store::Entry;
+use super::store::LoadEntry;
 
 /// Text that says how an object was deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct LoadRecord {
     /// A hash of the object's bytes: [`digest`].
     pub digest: String,
     /// The request, in the words of whoever made it.
@@ -25,10 +25,10 @@ const NAME: &str = "record";
 /// The longest text of one symbolic link, in bytes.
 const LONGEST: usize = 4000;
 
-impl Record {
+impl LoadRecord {
     /// Writes it down. A kernel that has no symbolic links in a bpffs, or a policy that forbids them, leaves the entry
     /// without a record; it can still be unloaded.
-    pub(super) fn write(&self, entry: &Entry) {
+    pub(super) fn write(&self, entry: &LoadEntry) {
         let whole = format!("{}\n{}", self.digest, self.text);
         let mut rest = whole.as_str();
         let mut number = 0;
@@ -47,7 +47,7 @@ impl Record {
     }
 
     /// Reads it; `None` if there is none.
-    pub fn read(entry: &Entry) -> Result<Option<Record>> {
+    pub fn read(entry: &LoadEntry) -> Result<Option<LoadRecord>> {
         let mut whole = String::new();
         for number in 0.. {
             let path = entry.dir.join(name(number));
@@ -58,11 +58,11 @@ impl Record {
             }
         }
         let split = whole.split_once('\n');
-        Ok(split.map(|(digest, text)| Record { digest: digest.into(), text: text.into() }))
+        Ok(split.map(|(digest, text)| LoadRecord { digest: digest.into(), text: text.into() }))
     }
 
     /// Removes it.
-    pub(super) fn remove(entry: &Entry) -> Result<()> {
+    pub(super) fn remove(entry: &LoadEntry) -> Result<()> {
         for number in 0.. {
             let path = entry.dir.join(name(number));
             match fs::remove_file(&path) {

@@ -4,8 +4,8 @@
 //! and only what was let go of loses its pin: a detach that fails leaves its pin, so that it can be tried again.
 
 use super::error::{DeployError, Result};
-use super::record::Record;
-use super::store::{Entry, Part, Pin, Store, unpin};
+use super::record::LoadRecord;
+use super::store::{LoadEntry, Pin, PinPart, Store, unpin};
 use super::struct_ops;
 use crate::links::inventory::{Look, survey};
 use crate::links::{Link, Scope};
@@ -36,17 +36,17 @@ struct Contents {
 }
 
 impl Contents {
-    fn read(entry: &Entry) -> Result<Contents> {
-        let links = entry.pins(Part::Links)?.into_iter().map(|pin| {
+    fn read(entry: &LoadEntry) -> Result<Contents> {
+        let links = entry.pins(PinPart::Links)?.into_iter().map(|pin| {
             let link = Link::open_pin(&pin.1).map_err(DeployError::open("link", &pin.1))?;
             Ok((pin, link))
         });
-        let linkless = entry.pins(Part::Linkless)?.into_iter().map(|pin| {
+        let linkless = entry.pins(PinPart::Linkless)?.into_iter().map(|pin| {
             let program = Program::open_pin(&pin.1).and_then(|p| p.info());
             let id = program.map_err(DeployError::open("program", &pin.1))?.id;
             Ok((pin, id))
         });
-        let maps = entry.pins(Part::Maps)?.into_iter().map(|pin| {
+        let maps = entry.pins(PinPart::Maps)?.into_iter().map(|pin| {
             let map = Map::open_pin(&pin.1).map_err(DeployError::open("map", &pin.1))?;
             Ok((pin, map))
         });
@@ -54,8 +54,8 @@ impl Contents {
             links: links.collect::<Result<_>>()?,
             linkless: linkless.collect::<Result<_>>()?,
             maps: maps.collect::<Result<_>>()?,
-            programs: entry.pins(Part::Programs)?,
-            before: entry.pins(Part::Before)?,
+            programs: entry.pins(PinPart::Programs)?,
+            before: entry.pins(PinPart::Before)?,
         })
     }
 }
@@ -65,13 +65,13 @@ impl Contents {
 ///
 /// # Errors
 /// The first failure. If something could not be read, nothing was removed.
-pub fn remove(store: &Store, entry: &Entry) -> Result<Removed> {
+pub fn remove(store: &Store, entry: &LoadEntry) -> Result<Removed> {
     let removed = remove_entry(entry)?;
     store.tidy();
     Ok(removed)
 }
 
-pub(super) fn remove_entry(entry: &Entry) -> Result<Removed> {
+pub(super) fn remove_entry(entry: &LoadEntry) -> Result<Removed> {
     let contents = Contents::read(entry)?;
     let mut removed = Removed::default();
     let mut first = None;
@@ -110,7 +110,7 @@ pub(super) fn remove_entry(entry: &Entry) -> Result<Removed> {
         unpin(&path)?;
         removed.maps.push(name);
     }
-    Record::remove(entry)?;
+    LoadRecord::remove(entry)?;
     entry.remove_dirs()?;
     Ok(removed)
 }

@@ -4,23 +4,24 @@
 //! Each step is whole by itself: a link is pinned where the pin of the dead one was, a program that a hook keeps is
 //! written down before. Killed anywhere, the next command sees what is and makes the steps that are left.
 
-use super::diff::Step;
+use super::attach::{Taken, attach, take_away};
+use super::diff::DeployStep;
 use super::error::{DeployError, Result};
 use super::hook::ProgramFacts;
+use super::made::{Decision, Deployed, Made};
 use super::mend::{self, unique};
-use super::record::Record;
+use super::record::LoadRecord;
 use super::remove::end;
-use super::request::{Loading, Request, Wanted};
-use super::run::{Decision, Deployed, Made, Taken, attach, take_away};
+use super::request::{Loading, Request, WantedHook};
 use super::state::Actual;
-use super::store::{Entry, Part, unpin};
+use super::store::{LoadEntry, PinPart, unpin};
 use crate::links::inventory::{Look, survey};
 use crate::links::{Lifetime, Link, Scope};
 use crate::progs::Program;
 
 /// Makes the steps. If one fails, those that were made are undone, and nothing was detached yet.
 pub(super) fn run(
-    entry: &Entry,
+    entry: &LoadEntry,
     request: &Request,
     loading: &Loading,
     decision: Decision,
@@ -52,7 +53,7 @@ pub(super) fn run(
         }
     }
     if decision.state.record.as_ref() != Some(&request.record) {
-        Record::remove(entry)?;
+        LoadRecord::remove(entry)?;
         request.record.write(entry);
     }
     Ok(Deployed { decision, loaded: None, made, failed, replaced: true, migrated: Vec::new() })
@@ -69,7 +70,7 @@ enum Back {
 }
 
 struct Work<'a> {
-    entry: &'a Entry,
+    entry: &'a LoadEntry,
     loading: &'a Loading,
     programs: Vec<ProgramFacts>,
     decision: &'a Decision,
@@ -82,12 +83,12 @@ impl Work<'_> {
     fn all(&mut self) -> Result<()> {
         for step in &self.decision.steps {
             match step {
-                Step::Attach { wanted, .. } => match self.attach(wanted) {
+                DeployStep::Attach { wanted, .. } => match self.attach(wanted) {
                     Err(e) if wanted.by_section => self.failed.push((wanted.program.clone(), e)),
                     other => other?,
                 },
-                Step::Update { actual, program, place } => self.update(actual, program, place)?,
-                Step::Again { actual, wanted, .. } => {
+                DeployStep::Update { actual, program, place } => self.update(actual, program, place)?,
+                DeployStep::Again { actual, wanted, .. } => {
                     let taken = take_away(self.entry, actual, wanted)?;
                     self.undo.push(Back::Taken { taken, pin: actual.pin.clone() });
                     self.clear(actual)?;
@@ -99,8 +100,8 @@ impl Work<'_> {
         // Only now, when all that is new stands, something is let go of.
         for step in &self.decision.steps {
             match step {
-                Step::Detach { actual } => self.detach(actual)?,
-                Step::Clear { actual, .. } if !self.is_reused(actual) => self.clear(actual)?,
+                DeployStep::Detach { actual } => self.detach(actual)?,
+                DeployStep::Clear { actual, .. } if !self.is_reused(actual) => self.clear(actual)?,
                 _ => {}
             }
         }
@@ -113,7 +114,7 @@ impl Work<'_> {
         self.made.iter().any(|m| m.pin == actual.pin && m.is_linkless() == actual.link.is_none())
     }
 
-    fn attach(&mut self, wanted: &Wanted) -> Result<()> {
+    fn attach(&mut self, wanted: &WantedHook) -> Result<()> {
         let program = program(self.entry, &self.programs, &wanted.program)?;
         let maps: Vec<crate::Map> = self.decision.state.maps.iter().map(|(_, m)| m.clone()).collect();
         // The pin of what is dead is free; that of what lives is not.
@@ -122,11 +123,11 @@ impl Work<'_> {
             self.clear(dead)?;
         }
         let entry = self.entry;
-        let taken = |pin: &str| entry.path(Part::Links, pin).exists();
+        let taken = |pin: &str| entry.path(PinPart::Links, pin).exists();
         let made = attach(Some(entry), &self.loading.kernel, &maps, &program, wanted, taken)?;
         let linked = !made.is_linkless();
         if let Some(link) = made.link.as_ref().filter(|_| linked) {
-            let path = entry.pin(Part::Links, &made.pin)?;
+            let path = entry.pin(PinPart::Links, &made.pin)?;
             link.pin(&path).map_err(DeployError::sys(format!("pin the link of {}", made.place)))?;
         }
         self.undo.push(Back::Attached { pin: made.pin.clone(), linked });
@@ -140,10 +141,10 @@ impl Work<'_> {
         let open = |id| Program::open_id(id).map_err(DeployError::sys("open the program that is attached"));
         let before = open(actual.prog_id)?;
         let link = if actual.link.is_some() {
-            let path = self.entry.path(Part::Links, &actual.pin);
+            let path = self.entry.path(PinPart::Links, &actual.pin);
             Link::open_pin(&path).map_err(DeployError::open("link", &path))?
         } else {
-            let pin = unique(&actual.pin, |pin| self.entry.path(Part::Linkless, pin).exists());
+            let pin = unique(&actual.pin, |pin| self.entry.path(PinPart::Linkless, pin).exists());
             self.entry.note_linkless(&pin, &after)?;
             let all = survey(&Look { scope: Scope::Everywhere, cgroups: true, maps: true, holders: false });
             let found = actual.key.as_ref().and_then(|key| mend::at(&all, actual.prog_id, key, &[]).pop());
@@ -166,7 +167,7 @@ impl Work<'_> {
     fn detach(&self, actual: &Actual) -> Result<()> {
         let doing = || format!("detach {}", actual.place);
         if actual.link.is_some() {
-            let path = self.entry.path(Part::Links, &actual.pin);
+            let path = self.entry.path(PinPart::Links, &actual.pin);
             let link = Link::open_pin(&path).map_err(DeployError::open("link", &path))?;
             end(link).map_err(DeployError::sys(doing()))?;
         } else if let Some(key) = &actual.key {
@@ -181,7 +182,7 @@ impl Work<'_> {
     /// Takes the pin of an attachment away, or the record of one without a link.
     fn clear(&self, actual: &Actual) -> Result<()> {
         match actual.link {
-            Some(_) => unpin(&self.entry.path(Part::Links, &actual.pin)),
+            Some(_) => unpin(&self.entry.path(PinPart::Links, &actual.pin)),
             None => self.entry.forget_linkless(&actual.pin),
         }
     }
@@ -190,7 +191,7 @@ impl Work<'_> {
     fn back(self) {
         for back in self.undo.into_iter().rev() {
             match back {
-                Back::Attached { pin, linked: true } => drop(unpin(&self.entry.path(Part::Links, &pin))),
+                Back::Attached { pin, linked: true } => drop(unpin(&self.entry.path(PinPart::Links, &pin))),
                 Back::Attached { pin, linked: false } => drop(self.entry.forget_linkless(&pin)),
                 Back::Updated { link, before } => {
                     let _ = link.update(&before, None);
@@ -207,8 +208,8 @@ impl Work<'_> {
 }
 
 /// A program of the entry, with what its section says of its hook.
-fn program(entry: &Entry, facts: &[ProgramFacts], name: &str) -> Result<Program> {
-    let path = entry.path(Part::Programs, name);
+fn program(entry: &LoadEntry, facts: &[ProgramFacts], name: &str) -> Result<Program> {
+    let path = entry.path(PinPart::Programs, name);
     let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
     Ok(match facts.iter().find(|p| p.name == name) {
         Some(facts) => program.planned(&facts.name, facts.attach_type, &facts.section),

@@ -6,14 +6,14 @@
 //! ```text
 //!   eth0   eth*   @default   ifindex:7        Wish: program, target as it was said
 //!        └──── resolve, now ────┘
-//!   XDP on eth0 = interface 2 of namespace 4026531840     Wanted: program, target with one name, HookKey
+//!   XDP on eth0 = interface 2 of namespace 4026531840     WantedHook: program, target with one name, HookKey
 //! ```
 
 use std::path::PathBuf;
 
 use super::error::{DeployError, Result};
 use super::hook::{Here, HookKey, ProgramFacts};
-use super::record::Record;
+use super::record::LoadRecord;
 use super::target;
 use crate::elf::{MapOrigin, Object, ProgDef};
 use crate::kernel::Kernel;
@@ -42,7 +42,7 @@ pub struct Request {
     /// What was wished for before, for hooks that stay and whose place is gone.
     pub before: Vec<Wish>,
     /// What to write down beside the pins.
-    pub record: Record,
+    pub record: LoadRecord,
 }
 
 impl Request {
@@ -58,7 +58,7 @@ impl Request {
             strict: false,
             wait: false,
             before: Vec::new(),
-            record: Record::default(),
+            record: LoadRecord::default(),
         }
     }
 
@@ -104,7 +104,7 @@ pub enum Rest {
 
 /// A wish whose place was looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedHook {
     /// The program.
     pub program: String,
     /// Where, with one name of one interface.
@@ -117,7 +117,7 @@ pub struct Wanted {
     pub by_section: bool,
 }
 
-impl Wanted {
+impl WantedHook {
     /// The hook, for people.
     pub fn place(&self) -> String {
         target::words(&self.program, &self.target)
@@ -176,15 +176,15 @@ impl Loading {
 ///
 /// # Errors
 /// A place is not there, or it is none.
-pub fn resolve(wishes: &[Wish], programs: &[ProgramFacts], wait: bool) -> Result<Vec<Wanted>> {
+pub fn resolve(wishes: &[Wish], programs: &[ProgramFacts], wait: bool) -> Result<Vec<WantedHook>> {
     if wishes.is_empty() {
         return Ok(Vec::new());
     }
     let here = Here::look()?;
-    let mut out: Vec<Wanted> = Vec::new();
+    let mut out: Vec<WantedHook> = Vec::new();
     for wish in wishes {
         let Some(program) = programs.iter().find(|p| p.name == wish.program) else { continue };
-        let with = |target, key, absent| Wanted {
+        let with = |target, key, absent| WantedHook {
             program: wish.program.clone(),
             target,
             key,
@@ -204,7 +204,7 @@ pub fn resolve(wishes: &[Wish], programs: &[ProgramFacts], wait: bool) -> Result
                 Err(e) if wish.by_section || e.may_come() && wait => with(target, None, Some(e.to_string())),
                 Err(e) => return Err(e),
             };
-            let is_there = |w: &Wanted| w.program == one.program && w.key.is_some() && w.key == one.key;
+            let is_there = |w: &WantedHook| w.program == one.program && w.key.is_some() && w.key == one.key;
             if one.key.as_ref().is_some_and(HookKey::is_traced) || !out.iter().any(is_there) {
                 out.push(one);
             }

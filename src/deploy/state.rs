@@ -14,8 +14,8 @@ use std::collections::HashMap;
 
 use super::error::{DeployError, Result};
 use super::hook::HookKey;
-use super::record::Record;
-use super::store::{Entry, Part};
+use super::record::LoadRecord;
+use super::store::{LoadEntry, PinPart};
 use super::struct_ops;
 use super::target::can_update;
 use crate::links::inventory::{By, Look, survey};
@@ -25,9 +25,9 @@ use crate::progs::Program;
 
 /// What is deployed under a name.
 #[derive(Debug, Clone, Default)]
-pub struct State {
+pub struct DeployState {
     /// What was wanted, if it was written down.
-    pub record: Option<Record>,
+    pub record: Option<LoadRecord>,
     /// Programs: name and id.
     pub programs: Vec<(String, u32)>,
     /// Maps: name, without what a bpffs does not take, and the map.
@@ -130,7 +130,7 @@ pub fn dead(hook: &Hook) -> Option<&'static str> {
 /// The pins of an entry, opened.
 #[derive(Debug, Default)]
 struct Opened {
-    record: Option<Record>,
+    record: Option<LoadRecord>,
     programs: Vec<(String, u32)>,
     maps: Vec<(String, Map)>,
     links: Vec<(String, LinkInfo)>,
@@ -138,22 +138,22 @@ struct Opened {
 }
 
 impl Opened {
-    fn read(entry: &Entry) -> Result<Opened> {
-        let mut out = Opened { record: Record::read(entry)?, ..Opened::default() };
-        for (name, path) in entry.pins(Part::Programs)? {
+    fn read(entry: &LoadEntry) -> Result<Opened> {
+        let mut out = Opened { record: LoadRecord::read(entry)?, ..Opened::default() };
+        for (name, path) in entry.pins(PinPart::Programs)? {
             let program = Program::open_pin(&path).map_err(DeployError::open("program", &path))?;
             let info = program.info().map_err(DeployError::open("program", &path))?;
             out.programs.push((info.name, info.id));
             let _ = name;
         }
-        for (name, path) in entry.pins(Part::Maps)? {
+        for (name, path) in entry.pins(PinPart::Maps)? {
             out.maps.push((name, Map::open_pin(&path).map_err(DeployError::open("map", &path))?));
         }
-        for (name, path) in entry.pins(Part::Links)? {
+        for (name, path) in entry.pins(PinPart::Links)? {
             let link = Link::open_pin(&path).and_then(|l| l.info());
             out.links.push((name, link.map_err(DeployError::open("link", &path))?));
         }
-        for (name, path) in entry.pins(Part::Linkless)? {
+        for (name, path) in entry.pins(PinPart::Linkless)? {
             let program = Program::open_pin(&path).and_then(|p| p.info());
             let info = program.map_err(DeployError::open("program", &path))?;
             out.linkless.push((name, info.id, info.name));
@@ -201,7 +201,7 @@ impl Opened {
 ///
 /// # Errors
 /// Something could not be read; nothing is known then.
-pub fn states(entries: &[Entry], expected: &[NetNs]) -> Result<Vec<State>> {
+pub fn states(entries: &[LoadEntry], expected: &[NetNs]) -> Result<Vec<DeployState>> {
     let opened = entries.iter().map(Opened::read).collect::<Result<Vec<_>>>()?;
     let linkless = opened.iter().any(|o| !o.linkless.is_empty());
     let all = if opened.iter().any(Opened::needs_interfaces) || !expected.is_empty() {
@@ -227,12 +227,12 @@ pub fn states(entries: &[Entry], expected: &[NetNs]) -> Result<Vec<State>> {
 ///
 /// # Errors
 /// As for [`states`].
-pub fn state(entry: &Entry, expected: &[NetNs]) -> Result<State> {
+pub fn state(entry: &LoadEntry, expected: &[NetNs]) -> Result<DeployState> {
     Ok(states(std::slice::from_ref(entry), expected)?.pop().unwrap_or_default())
 }
 
 impl Opened {
-    fn state(self, all: &Inventory) -> Result<State> {
+    fn state(self, all: &Inventory) -> Result<DeployState> {
         let own = self.own_maps();
         let mut attached = Vec::new();
         for (pin, info) in &self.links {
@@ -247,11 +247,11 @@ impl Opened {
             let name = self.linkless.iter().find(|(_, i, _)| *i == id).map_or("", |(_, _, name)| name);
             attached.extend(without_link(id, name, pins, all, &own));
         }
-        attached.extend(struct_ops::registered(&self.maps)?);
+        attached.extend(registered(&self.maps));
         attached.sort_by(|a, b| a.pin.cmp(&b.pin));
         let ours = |id: u32| self.programs.iter().any(|(_, own)| *own == id);
         let others = all.attachments.iter().filter(|a| !ours(a.prog_id)).filter_map(Other::of).collect();
-        Ok(State { record: self.record, programs: self.programs, maps: self.maps, attached, others })
+        Ok(DeployState { record: self.record, programs: self.programs, maps: self.maps, attached, others })
     }
 
     fn link(
@@ -405,4 +405,23 @@ fn neighbours(found: &Attachment, all: &Inventory) -> (Vec<Neighbour>, Vec<Neigh
     };
     let (before, rest) = list.split_at(at);
     (before.iter().map(one).collect(), rest.iter().skip(1).map(one).collect())
+}
+
+/// The tables among these maps that are registered without a link.
+fn registered(maps: &[(String, Map)]) -> Vec<Actual> {
+    let one = |map: &Map| Actual {
+        pin: struct_ops::pin_name(map.name()),
+        link: None,
+        program: map.name().into(),
+        prog_id: 0,
+        key: Some(HookKey::StructOps { map: map.name().into() }),
+        place: format!("struct_ops {}, registered", map.name()),
+        condition: Condition::Alive,
+        can_update: false,
+        mode: None,
+        share: None,
+        before: Vec::new(),
+        after: Vec::new(),
+    };
+    maps.iter().map(|(_, map)| map).filter(|map| struct_ops::is_registered(map)).map(one).collect()
 }

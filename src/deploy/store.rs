@@ -33,7 +33,7 @@ pub struct Store {
 
 /// The directory of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LoadEntry {
     /// The name.
     pub name: String,
     /// The directory.
@@ -42,7 +42,7 @@ pub struct Entry {
 
 /// A part of an entry: a directory of pins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum PinPart {
     /// Programs.
     Programs,
     /// Maps.
@@ -55,18 +55,19 @@ pub enum Part {
     Before,
 }
 
-impl Part {
+impl PinPart {
     /// All parts, in the order in which they are removed.
-    pub const ALL: [Part; 5] = [Part::Links, Part::Linkless, Part::Before, Part::Programs, Part::Maps];
+    pub const ALL: [PinPart; 5] =
+        [PinPart::Links, PinPart::Linkless, PinPart::Before, PinPart::Programs, PinPart::Maps];
 
     /// The name of its directory.
     pub fn dir(self) -> &'static str {
         match self {
-            Part::Programs => "progs",
-            Part::Maps => "maps",
-            Part::Links => "links",
-            Part::Linkless => "direct",
-            Part::Before => "before",
+            PinPart::Programs => "progs",
+            PinPart::Maps => "maps",
+            PinPart::Links => "links",
+            PinPart::Linkless => "direct",
+            PinPart::Before => "before",
         }
     }
 }
@@ -101,9 +102,9 @@ impl Store {
     }
 
     /// All entries that are whole, sorted by name.
-    pub fn entries(&self) -> Result<Vec<Entry>> {
+    pub fn entries(&self) -> Result<Vec<LoadEntry>> {
         let all = list(&self.root)?.into_iter().filter(|(name, _)| !name.contains(UNFINISHED));
-        Ok(all.map(|(name, dir)| Entry { name, dir }).collect())
+        Ok(all.map(|(name, dir)| LoadEntry { name, dir }).collect())
     }
 
     /// The names that are deployed.
@@ -112,21 +113,21 @@ impl Store {
     }
 
     /// What interrupted replacements left.
-    pub fn unfinished(&self) -> Result<Vec<Entry>> {
+    pub fn unfinished(&self) -> Result<Vec<LoadEntry>> {
         let all = list(&self.root)?.into_iter().filter(|(name, _)| name.contains(UNFINISHED));
-        Ok(all.map(|(name, dir)| Entry { name, dir }).collect())
+        Ok(all.map(|(name, dir)| LoadEntry { name, dir }).collect())
     }
 
     /// The entry of this name, whether it exists or not.
-    pub fn entry(&self, name: &str) -> Result<Entry> {
+    pub fn entry(&self, name: &str) -> Result<LoadEntry> {
         if name.is_empty() || name.contains(['.', '/', '\0', UNFINISHED]) || name.len() > 200 {
             return Err(DeployError::BadName { name: name.into() });
         }
-        Ok(Entry { name: name.into(), dir: self.root.join(name) })
+        Ok(LoadEntry { name: name.into(), dir: self.root.join(name) })
     }
 
     /// The entry of this name, which has to exist.
-    pub fn existing(&self, name: &str) -> Result<Entry> {
+    pub fn existing(&self, name: &str) -> Result<LoadEntry> {
         let entry = self.entry(name)?;
         if entry.exists()? {
             return Ok(entry);
@@ -181,7 +182,7 @@ fn list(dir: &Path) -> Result<Vec<Pin>> {
     Ok(out)
 }
 
-impl Entry {
+impl LoadEntry {
     /// True if its directory is there.
     pub fn exists(&self) -> Result<bool> {
         match fs::symlink_metadata(&self.dir) {
@@ -203,53 +204,53 @@ impl Entry {
     }
 
     /// The entry that is to replace this one.
-    pub(super) fn successor(&self) -> Entry {
+    pub(super) fn successor(&self) -> LoadEntry {
         self.called(format!("{}{UNFINISHED}", self.name))
     }
 
     /// This one, when it has been replaced.
-    pub(super) fn outgoing(&self) -> Entry {
+    pub(super) fn outgoing(&self) -> LoadEntry {
         self.called(format!("{}{UNFINISHED}old", self.name))
     }
 
-    fn called(&self, name: String) -> Entry {
-        Entry { dir: self.dir.with_file_name(&name), name }
+    fn called(&self, name: String) -> LoadEntry {
+        LoadEntry { dir: self.dir.with_file_name(&name), name }
     }
 
     /// The pins of one part.
-    pub fn pins(&self, part: Part) -> Result<Vec<Pin>> {
+    pub fn pins(&self, part: PinPart) -> Result<Vec<Pin>> {
         list(&self.dir.join(part.dir()))
     }
 
     /// The path of a pin, whether it exists or not. bpffs takes no dots in names, so `.rodata` and `eth0.5` get an
     /// underscore.
-    pub fn path(&self, part: Part, name: &str) -> PathBuf {
+    pub fn path(&self, part: PinPart, name: &str) -> PathBuf {
         self.dir.join(part.dir()).join(name.replace(['.', '/'], "_"))
     }
 
     /// The path for a new pin, in a directory that exists.
-    pub(super) fn pin(&self, part: Part, name: &str) -> Result<PathBuf> {
+    pub(super) fn pin(&self, part: PinPart, name: &str) -> Result<PathBuf> {
         make_dir(&self.dir.join(part.dir()), true)?;
         Ok(self.path(part, name))
     }
 
     /// Writes down that a hook is about to keep a program by itself.
     pub(super) fn note_linkless(&self, name: &str, program: &Program) -> Result<()> {
-        let path = self.pin(Part::Linkless, name)?;
+        let path = self.pin(PinPart::Linkless, name)?;
         program.pin(&path).map_err(DeployError::sys(format!("record that `{}` is attached", program.name())))
     }
 
     /// It does not, or not any more.
     pub(super) fn forget_linkless(&self, name: &str) -> Result<()> {
-        unpin(&self.path(Part::Linkless, name))?;
+        unpin(&self.path(PinPart::Linkless, name))?;
         // Only if it was the last.
-        let _ = fs::remove_dir(self.dir.join(Part::Linkless.dir()));
+        let _ = fs::remove_dir(self.dir.join(PinPart::Linkless.dir()));
         Ok(())
     }
 
     /// Removes the directories, which have no pins any more.
     pub(super) fn remove_dirs(&self) -> Result<()> {
-        for dir in Part::ALL.map(|part| self.dir.join(part.dir())).iter().chain([&self.dir]) {
+        for dir in PinPart::ALL.map(|part| self.dir.join(part.dir())).iter().chain([&self.dir]) {
             match fs::remove_dir(dir) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 other => other.map_err(DeployError::io(format!("remove the directory {}", dir.display())))?,
@@ -259,7 +260,7 @@ impl Entry {
     }
 
     /// Gives it the name of another one.
-    pub(super) fn rename_to(&self, other: &Entry) -> Result<()> {
+    pub(super) fn rename_to(&self, other: &LoadEntry) -> Result<()> {
         rename(&self.dir, &other.dir)
     }
 }

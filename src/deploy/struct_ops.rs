@@ -5,16 +5,11 @@
 //! is to delete the map's only element.
 
 use super::error::{DeployError, Result};
-use super::hook::HookKey;
-use super::run::Made;
-use super::state::{Actual, Condition};
-use super::store::{Entry, Part};
-use crate::error::Error;
-use crate::links::{Lifetime, Link, struct_ops};
+use super::store::{LoadEntry, PinPart};
+use crate::links::struct_ops;
 use crate::loader::{Loaded, Plan};
 use crate::maps::{Map, StructOps, StructOpsState};
 use crate::sys::map::flags;
-use crate::sys::{Errno, SysError};
 use crate::uapi::MapType;
 
 /// The maps of a loaded object that can be attached.
@@ -42,55 +37,9 @@ pub(super) fn pin_name(map: &str) -> String {
     format!("struct_ops_{map}").replace('.', "_")
 }
 
-/// Puts a table of a new object behind the link of an old one's, in one step.
-pub(super) fn replace(link: Link, pin: &str, map: &str, loaded: &Loaded) -> Result<Made> {
-    let Some(found) = tables(loaded).find(|m| m.name() == map) else {
-        return Err(DeployError::NoSuccessor { program: map.into(), place: pin.into() });
-    };
-    let value = loaded.struct_ops_value(map).unwrap_or_default();
-    link.update_map(found, value).map_err(DeployError::sys(format!("replace the table behind {pin}")))?;
-    let key = HookKey::StructOps { map: map.into() };
-    Ok(Made {
-        link: Some(link),
-        program: map.into(),
-        place: format!("struct_ops {map}"),
-        pin: pin.into(),
-        key: Some(key),
-        kept: true,
-    })
-}
-
-/// Attaches a table. What the kernel may keep without a link is written down in `entry` before.
-pub(super) fn attach(entry: Option<&Entry>, loaded: &Loaded, map: &Map) -> Result<Made> {
-    let name = map.name().to_string();
-    let value = loaded.struct_ops_value(&name).unwrap_or_default();
-    if let Some(entry) = entry {
-        pin(entry, map)?;
-    }
-    let link = struct_ops::register(map, value).map_err(|e| explain(&name, e))?;
-    let place = match link.lifetime() {
-        Lifetime::Link => format!("struct_ops {name}"),
-        _ => format!("struct_ops {name}, registered"),
-    };
-    let key = Some(HookKey::StructOps { map: name.clone() });
-    Ok(Made { link: Some(link), pin: pin_name(&name), program: name, place, key, kept: false })
-}
-
-fn explain(name: &str, e: SysError) -> DeployError {
-    let why = match e.errno {
-        Errno::EEXIST => ": a table of that name is registered",
-        Errno::EINVAL => {
-            ": the kernel's own check of the table refuses it: a function that it must have is missing, or a value is wrong"
-        }
-        Errno::EBUSY => ": it is registered already",
-        _ => "",
-    };
-    DeployError::Lib(Error::sys(format!("register the struct_ops map `{name}`{why}"), e))
-}
-
 /// Pins a map, if that is not done.
-pub(super) fn pin(entry: &Entry, map: &Map) -> Result<()> {
-    let path = entry.pin(Part::Maps, map.name())?;
+pub(super) fn pin(entry: &LoadEntry, map: &Map) -> Result<()> {
+    let path = entry.pin(PinPart::Maps, map.name())?;
     if path.exists() {
         return Ok(());
     }
@@ -107,28 +56,10 @@ pub(super) fn unregister(map: &Map) -> Result<bool> {
     Ok(true)
 }
 
-fn is_registered(map: &Map) -> bool {
+/// True for a table that is in use without a link.
+pub(super) fn is_registered(map: &Map) -> bool {
     if map.info().map_type != MapType::StructOps || map.info().flags & flags::LINK != 0 {
         return false;
     }
     StructOps::try_from(map.clone()).ok().and_then(|ops| ops.state().ok()) == Some(StructOpsState::InUse)
-}
-
-/// The tables among these maps that are registered without a link.
-pub(super) fn registered(maps: &[(String, Map)]) -> Result<Vec<Actual>> {
-    let one = |map: &Map| Actual {
-        pin: pin_name(map.name()),
-        link: None,
-        program: map.name().into(),
-        prog_id: 0,
-        key: Some(HookKey::StructOps { map: map.name().into() }),
-        place: format!("struct_ops {}, registered", map.name()),
-        condition: Condition::Alive,
-        can_update: false,
-        mode: None,
-        share: None,
-        before: Vec::new(),
-        after: Vec::new(),
-    };
-    Ok(maps.iter().map(|(_, map)| map).filter(|map| is_registered(map)).map(one).collect())
 }

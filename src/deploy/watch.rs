@@ -18,10 +18,10 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
+use super::decide::within;
 use super::error::{DeployError, Result};
 use super::request::Request;
-use super::run::within;
-use super::store::{Entry, Part};
+use super::store::{LoadEntry, PinPart};
 use crate::links::{Hook, Link, NetNs, Target, cgroup};
 use crate::sys::netlink::Netlink;
 
@@ -49,7 +49,7 @@ impl Watch {
     ///
     /// # Errors
     /// No socket or inotify instance can be had.
-    pub fn new<'r>(all: impl IntoIterator<Item = (Option<&'r Entry>, &'r Request)>) -> Result<Watch> {
+    pub fn new<'r>(all: impl IntoIterator<Item = (Option<&'r LoadEntry>, &'r Request)>) -> Result<Watch> {
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
         let inotify =
             Inotify::init(flags).map_err(|e| DeployError::io("make an inotify instance")(e.into()))?;
@@ -61,7 +61,9 @@ impl Watch {
                 out.listen(&netns, &mut dirs)?;
             }
             if let Some(entry) = entry {
-                dirs.extend([Part::Links, Part::Linkless, Part::Programs].map(|p| entry.dir.join(p.dir())));
+                dirs.extend(
+                    [PinPart::Links, PinPart::Linkless, PinPart::Programs].map(|p| entry.dir.join(p.dir())),
+                );
                 dirs.insert(entry.dir.clone());
                 dirs.extend(entry.dir.parent().map(Path::to_path_buf));
             }
@@ -142,10 +144,10 @@ pub type Pulse = Vec<(PathBuf, Option<(u32, Hook)>)>;
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn pulse<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Result<Pulse> {
+pub fn pulse<'e>(entries: impl IntoIterator<Item = &'e LoadEntry>) -> Result<Pulse> {
     let mut out = Pulse::new();
     for entry in entries {
-        for (_, path) in entry.pins(Part::Links)? {
+        for (_, path) in entry.pins(PinPart::Links)? {
             let info = Link::open_pin(&path).and_then(|l| l.info()).ok();
             out.push((path, info.map(|i| (i.prog_id, still(i.hook)))));
         }

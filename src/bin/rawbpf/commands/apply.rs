@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, Decision, Entry, How, State, Step, Store};
+use rawbpf::deploy::{self, Decision, DeployState, DeployStep, How, LoadEntry, Store};
 use serde::Serialize;
 
 use crate::file::applied::{self, Part};
@@ -120,9 +120,9 @@ pub(crate) fn all(
 }
 
 /// The states of all that is deployed of these, read at once; none if one of them cannot be, to be told object by object.
-fn states(store: &Store, parts: &[Part], dry_run: bool) -> Vec<(String, State)> {
+fn states(store: &Store, parts: &[Part], dry_run: bool) -> Vec<(String, DeployState)> {
     let wanted = parts.iter().filter_map(|p| p.named.as_ref().ok());
-    let entries: Vec<Entry> = wanted
+    let entries: Vec<LoadEntry> = wanted
         .clone()
         .filter_map(|w| store.entry(&w.request.name).ok())
         .filter(|e| dry_run || deploy::mend(e).is_ok())
@@ -134,14 +134,14 @@ fn states(store: &Store, parts: &[Part], dry_run: bool) -> Vec<(String, State)> 
 }
 
 /// One object.
-fn one(store: &Store, wanted: &Wanted, state: Option<State>, dry_run: bool) -> Result<Row, CliError> {
+fn one(store: &Store, wanted: &Wanted, state: Option<DeployState>, dry_run: bool) -> Result<Row, CliError> {
     let (request, loading) = (&wanted.request, &wanted.loading);
     let entry = store.entry(&request.name)?;
     let decide = || {
         let state = match state {
             Some(state) => state,
             None if entry.exists()? => deploy::state(&entry, request.netns.as_slice())?,
-            None => State::default(),
+            None => DeployState::default(),
         };
         deploy::decide_from(Some(&entry), request, loading, How::Apply, state)
     };
@@ -170,7 +170,7 @@ impl Row {
 
     fn of(name: &str, decision: &Decision) -> Row {
         let steps = &decision.steps;
-        let waits = |s: &&Step| matches!(s, Step::Wait { .. });
+        let waits = |s: &&DeployStep| matches!(s, DeployStep::Wait { .. });
         Row {
             changed: decision.acts(),
             steps: steps.iter().filter(|s| decision.acts() && !waits(s)).map(ToString::to_string).collect(),

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, Entry, dead};
+use rawbpf::deploy::{self, LoadEntry, dead};
 use rawbpf::links::inventory::Pins;
 use rawbpf::links::{self, LeftProbe, Scope, inventory as take_inventory};
 use rawbpf::{maps, progs};
@@ -167,7 +167,7 @@ impl Garbage {
         Ok(())
     }
 
-    fn remove(&mut self, leftovers: &[Entry]) {
+    fn remove(&mut self, leftovers: &[LoadEntry]) {
         for row in &mut self.dead {
             let Some(path) = &row.path else { continue };
             let done = match leftovers.iter().find(|e| e.dir == *path) {
@@ -183,7 +183,7 @@ impl Garbage {
 }
 
 /// Undoes the replacement that left it, or goes on with it: a hook that has its program already is not let go of.
-fn mend(left: &Entry) -> Result<(), CliError> {
+fn mend(left: &LoadEntry) -> Result<(), CliError> {
     let name = left.name.split('~').next().unwrap_or_default();
     let entry = bpffs::store().entry(name)?;
     Ok(deploy::mend(&entry)?)

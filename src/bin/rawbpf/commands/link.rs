@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use rawbpf::Link;
-use rawbpf::deploy::{Part, Selector, pinned};
+use rawbpf::deploy::{PinPart, Selector, pinned};
 use rawbpf::links::inventory::{By, Problem};
 use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
 use rawbpf::sys::Errno;
@@ -273,13 +273,13 @@ fn open(path: &Path) -> Result<Link, CliError> {
 /// The path of the only pin of this name.
 fn by_name(load: Option<&str>, name: &str) -> Result<PathBuf, CliError> {
     let store = bpffs::store();
-    let found = pinned(&store, Part::Links, load, name)?;
+    let found = pinned(&store, PinPart::Links, load, name)?;
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => {
             let mut all = Vec::new();
             for entry in store.entries()? {
-                all.extend(entry.pins(Part::Links)?);
+                all.extend(entry.pins(PinPart::Links)?);
             }
             let known: Vec<&str> = all.iter().map(|(pin, _)| pin.as_str()).collect();
             let near =

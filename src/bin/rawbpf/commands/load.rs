@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, How, Maps, Record, Watch, Woken};
+use rawbpf::deploy::{self, How, LoadRecord, Maps, Watch, Woken};
 
 use crate::keep::bpffs;
 use crate::keep::report::report;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &LoadArgs, out: &Output) -> Result<(), CliError> {
     deploy::mend(&entry)?;
     let how = if args.replace { How::Replace } else { How::Fresh };
     if args.replace && entry.exists()? {
-        let record = Record::read(&entry)?;
+        let record = LoadRecord::read(&entry)?;
         wanted.keep_hooks(&args.object, &args.how, record.as_ref())?;
     }
     let Wanted { request, loading } = wanted;

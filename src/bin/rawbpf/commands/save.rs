@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::Record;
+use rawbpf::deploy::LoadRecord;
 use serde::Serialize;
 
 use crate::keep::bpffs;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &SaveArgs, out: &Output) -> Result<(), CliError> {
     };
     let mut saved = Saved { objects: Vec::new(), unknown: Vec::new() };
     for entry in entries {
-        match Record::read(&entry)? {
+        match LoadRecord::read(&entry)? {
             Some(record) => saved.objects.push(Object { name: entry.name, text: record.text }),
             None => saved.unknown.push(entry.name),
         }

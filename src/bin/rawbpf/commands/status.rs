@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, Entry, Line, Programs, Request, State, Wishes, compare, compare_pins};
+use rawbpf::deploy::{
+    self, DeployState, LoadEntry, Programs, Request, StatusLine, Wishes, compare, compare_pins,
+};
 use rawbpf::links::NetNs;
 use serde::Serialize;
 
@@ -58,8 +60,8 @@ pub(crate) fn run(args: &StatusArgs, out: &Output) -> Result<(), CliError> {
     if report.right { Ok(()) } else { Err(CliError::Reported(1)) }
 }
 
-fn look(entries: &[Entry]) -> Result<Vec<Load>, CliError> {
-    let records = entries.iter().map(|e| deploy::Record::read(e).map(|r| r.as_ref().and_then(recorded)));
+fn look(entries: &[LoadEntry]) -> Result<Vec<Load>, CliError> {
+    let records = entries.iter().map(|e| deploy::LoadRecord::read(e).map(|r| r.as_ref().and_then(recorded)));
     let records = records.collect::<Result<Vec<_>, _>>()?;
     let netns: Vec<NetNs> = records.iter().flatten().filter_map(|(_, how)| how.net.netns.clone()).collect();
     let states = deploy::states(entries, &netns)?;
@@ -68,9 +70,9 @@ fn look(entries: &[Entry]) -> Result<Vec<Load>, CliError> {
 }
 
 fn load(
-    entry: &Entry,
+    entry: &LoadEntry,
     recorded: Option<(crate::file::object::ObjectPart, LoadOptions)>,
-    state: &State,
+    state: &DeployState,
 ) -> Result<Load, CliError> {
     let mut notes = Vec::new();
     let object = recorded.as_ref().map(|(part, _)| part.path.get_ref().clone());
@@ -95,12 +97,12 @@ fn load(
 
 /// What is wanted by the record, beside what is.
 fn wanted(
-    entry: &Entry,
+    entry: &LoadEntry,
     path: &std::path::Path,
     how: &LoadOptions,
-    state: &State,
+    state: &DeployState,
     notes: &mut Vec<String>,
-) -> Result<Vec<Line>, CliError> {
+) -> Result<Vec<StatusLine>, CliError> {
     let object = how.overrides.object(path)?;
     let wanted = request::of(object, &entry.name, how)?;
     let now = record(&entry.name, path, how)?;
@@ -115,9 +117,10 @@ fn wanted(
         compare(&wish, state)
     })?;
     // A program that its section alone names, and that could not be attached when it was loaded, is none that is missed.
-    let by_section = |line: &Line| wishes.iter().any(|w| w.by_section && w.program == line.program);
-    let tried = |line: &Line| line.link.is_some() || line.now.is_right() || how.strict || !by_section(line);
-    let (missed, idle): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(tried);
+    let by_section = |line: &StatusLine| wishes.iter().any(|w| w.by_section && w.program == line.program);
+    let tried =
+        |line: &StatusLine| line.link.is_some() || line.now.is_right() || how.strict || !by_section(line);
+    let (missed, idle): (Vec<StatusLine>, Vec<StatusLine>) = lines.into_iter().partition(tried);
     notes.extend(
         idle.iter().map(|l| format!("{} is not attached where its section says ({})", l.program, l.place)),
     );
@@ -125,7 +128,7 @@ fn wanted(
 }
 
 impl Row {
-    fn of(line: &Line) -> Row {
+    fn of(line: &StatusLine) -> Row {
         Row {
             program: line.program.clone(),
             place: line.place.clone(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use nix::sys::signal::Signal;
-use rawbpf::deploy::{self, Entry, Pulse, Request, Store, Watch, Woken, pulse};
+use rawbpf::deploy::{self, LoadEntry, Pulse, Request, Store, Watch, Woken, pulse};
 
 use super::apply::{self, ApplyArgs};
 use crate::file::applied::{self, Part};
@@ -117,7 +117,7 @@ impl Keeper<'_> {
 
     /// Waits for a signal, or until something may be otherwise (`None`).
     fn wait(&self, signals: &Stop) -> Result<Option<Signal>, CliError> {
-        let wanted: Vec<(Entry, &Request)> = self.wanted().collect();
+        let wanted: Vec<(LoadEntry, &Request)> = self.wanted().collect();
         let watch = Watch::new(wanted.iter().map(|(entry, request)| (Some(entry), *request)))?;
         let before = self.pulse()?;
         loop {
@@ -136,13 +136,13 @@ impl Keeper<'_> {
         }
     }
 
-    fn wanted(&self) -> impl Iterator<Item = (Entry, &Request)> {
+    fn wanted(&self) -> impl Iterator<Item = (LoadEntry, &Request)> {
         let wanted = self.parts.iter().filter_map(|p| p.named.as_ref().ok());
         wanted.filter_map(|w| Some((self.store.entry(&w.request.name).ok()?, &w.request)))
     }
 
     fn pulse(&self) -> Result<Pulse, CliError> {
-        let entries: Vec<Entry> = self.wanted().map(|(entry, _)| entry).collect();
+        let entries: Vec<LoadEntry> = self.wanted().map(|(entry, _)| entry).collect();
         Ok(pulse(&entries)?)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rawbpf::deploy::{Record, digest};
+use rawbpf::deploy::{LoadRecord, digest};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -72,7 +72,7 @@ impl ObjectPart {
 }
 
 /// What is written down beside the pins: the `[[object]]` that would make it again.
-pub(crate) fn record(name: &str, path: &std::path::Path, how: &LoadOptions) -> Result<Record, CliError> {
+pub(crate) fn record(name: &str, path: &std::path::Path, how: &LoadOptions) -> Result<LoadRecord, CliError> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let mut bytes = std::fs::read(path).map_err(CliError::io(format!("read {}", path.display())))?;
     bytes.extend(keys::of_loading(how).bytes());
@@ -83,11 +83,11 @@ pub(crate) fn record(name: &str, path: &std::path::Path, how: &LoadOptions) -> R
     if !load.is_empty() {
         text.push_str(&format!("load = {{ {} }}\n", load.join(", ")));
     }
-    Ok(Record { digest: digest(&bytes), text })
+    Ok(LoadRecord { digest: digest(&bytes), text })
 }
 
 /// The options that a record has; `None` if it was not written by this command.
-pub(crate) fn recorded(record: &Record) -> Option<(ObjectPart, LoadOptions)> {
+pub(crate) fn recorded(record: &LoadRecord) -> Option<(ObjectPart, LoadOptions)> {
     let source = Source::new("record".as_ref(), record.text.clone());
     let part: ObjectPart = toml::from_str(source.text()).ok()?;
     let how = part.options(&source).ok()?;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rawbpf::deploy::{DeployError, Deployed, Fate, Made, Part, Step, table_programs, tables};
+use rawbpf::deploy::{DeployError, DeployStep, Deployed, Fate, Made, PinPart, table_programs, tables};
 use rawbpf::uapi::MapType;
 use rawbpf::{Loaded, Map, Program, Target};
 use serde::Serialize;
@@ -144,7 +144,7 @@ fn not_attached(done: &Deployed, loaded: &Loaded, how: &LoadOptions, links: &[Li
     let steps = &done.decision.steps;
     let waits = |name: &str| {
         steps.iter().find_map(|step| match step {
-            Step::Wait { wanted, why } if wanted.program == name => Some(format!("waits: {why}")),
+            DeployStep::Wait { wanted, why } if wanted.program == name => Some(format!("waits: {why}")),
             _ => None,
         })
     };
@@ -165,7 +165,7 @@ fn not_attached(done: &Deployed, loaded: &Loaded, how: &LoadOptions, links: &[Li
     });
     // What runs at one place and waits for another is said, too.
     let waiting = steps.iter().filter_map(|step| match step {
-        Step::Wait { wanted, why } if is_attached(&wanted.program) => {
+        DeployStep::Wait { wanted, why } if is_attached(&wanted.program) => {
             Some((wanted.program.clone(), format!("waits for {}: {why}", wanted.place())))
         }
         _ => None,
@@ -195,7 +195,7 @@ fn see(name: &str, loaded: &Loaded) -> Option<String> {
     let map = found.or_else(|| loaded.maps().find(can_dump))?;
     let others = bpffs::store().entries().unwrap_or_default();
     let pin = map.name().replace('.', "_");
-    let twice = others.iter().any(|e| e.name != name && e.path(Part::Maps, &pin).exists());
+    let twice = others.iter().any(|e| e.name != name && e.path(PinPart::Maps, &pin).exists());
     let word = if twice { format!("{name}/{}", map.name()) } else { map.name().to_string() };
     let verb = if is_ring(&map) { "events" } else { "map dump" };
     Some(format!("rawbpf {verb} {word}"))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rawbpf::deploy::{Part, Selector, pinned};
+use rawbpf::deploy::{PinPart, Selector, pinned};
 use rawbpf::maps::{self, Map};
 use rawbpf::sys::Errno;
 
@@ -30,7 +30,7 @@ pub(crate) fn find(words: &[String]) -> Result<Map, CliError> {
         }),
         Some(Selector::Path(path)) => by_path(Path::new(&path)),
         Some(Selector::In { load, name }) => {
-            match pinned(&bpffs::store(), Part::Maps, Some(&load), &name)?.as_slice() {
+            match pinned(&bpffs::store(), PinPart::Maps, Some(&load), &name)?.as_slice() {
                 [path, ..] => by_path(path),
                 [] => {
                     let wanted = format!("`{name}` under the name `{load}`");
@@ -50,7 +50,7 @@ fn by_path(path: &Path) -> Result<Map, CliError> {
 
 fn by_name(name: &str) -> Result<Map, CliError> {
     let mut found = Vec::new();
-    for path in pinned(&bpffs::store(), Part::Maps, None, name)? {
+    for path in pinned(&bpffs::store(), PinPart::Maps, None, name)? {
         found.push((Some(path.display().to_string()), by_path(&path)?));
     }
     if found.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rawbpf::deploy::{Loading, Maps, Record, Request, Rest, Wish, is_traced};
+use rawbpf::deploy::{LoadRecord, Loading, Maps, Request, Rest, Wish, is_traced};
 use rawbpf::{Object, Target};
 
 use crate::file::keys;
@@ -54,7 +54,7 @@ impl Wanted {
         &mut self,
         path: &Path,
         how: &LoadOptions,
-        old: Option<&Record>,
+        old: Option<&LoadRecord>,
     ) -> Result<(), CliError> {
         if !self.request.wishes.iter().all(|w| is_traced(&w.target)) {
             return Ok(());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::Part;
+use rawbpf::deploy::PinPart;
 use rawbpf::maps::Map;
 use serde::Serialize;
 
@@ -157,7 +157,7 @@ impl Report for MapList {
 /// The pins of maps that rawbpf made: path and id.
 fn pins() -> Vec<(String, u32)> {
     let entries = bpffs::store().entries().unwrap_or_default();
-    let paths = entries.iter().flat_map(|e| e.pins(Part::Maps).unwrap_or_default());
+    let paths = entries.iter().flat_map(|e| e.pins(PinPart::Maps).unwrap_or_default());
     let id = |path: &Path| Map::open_pin(path).ok().map(|m| m.info().id);
     paths.filter_map(|(_, path)| Some((path.display().to_string(), id(&path)?))).collect()
 }
