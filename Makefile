@@ -1,6 +1,6 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
 .PHONY: help build static test test-gen test-deploy demo bpf rejected bench ci check deps install \
-        test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
+        test-sound test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
 OUT := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -75,6 +75,9 @@ test-gen: ## A program whose build.rs makes code of an object; run as root it lo
 
 test-deploy: static ## The static command in an empty root, with the mounts and capabilities of deploy/daemonset.yaml
 	RAWBPF_STATIC=$(STATIC) cargo test --all-features --test it deploy::
+
+test-sound: deps ## Memory: under AddressSanitizer, under valgrind, on 32 bit (PART='asan valgrind i686 wide long guest')
+	@tests/sound/run $(PART)
 
 ci: deps check test test-gen static test-deploy test-kernels ## What CI runs
 

@@ -2,7 +2,7 @@
 //!
 //! Each line gives the first run, which is what a program that asks once pays, and the best of many.
 
-use rawbpf::btf::{Btf, BtfKind, CDump, FindScope, KindSet, Wanted, decode, dump_c};
+use rawbpf::btf::{Btf, BtfKind, CDump, FindScope, KindSet, TypeQuery, decode, dump_c};
 use std::hint::black_box;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -64,7 +64,7 @@ fn main() {
     time("find one function", 30, || btf.find("tcp_connect", BtfKind::Func));
     time("find one name of any kind", 30, || btf.find("tcp_sock", KindSet::ANY));
     time("find one struct, after some searches", 30, || btf.find("task_struct", composite));
-    let wanted = NAMES.map(|n| Wanted::essential(n, composite));
+    let wanted = NAMES.map(|n| TypeQuery::essential(n, composite));
     time("find the CO-RE candidates of 20 structs", 30, || btf.find_many(FindScope::All, &wanted));
     time("read and check every type", 10, || btf.check());
     time("find a member: task_struct, thread_info.flags", 1000, || btf.field(task, "thread_info.flags"));

@@ -39,7 +39,7 @@ const VARIANTS: [(&str, &[&str]); 2] = [
 /// Bytes sent and received by each TCP connection
 #[derive(Parser)]
 struct Args {
-    /// Seconds between two looks
+    /// Seconds between two updates
     #[arg(long, default_value_t = 1.0)]
     interval: f64,
     /// How many connections to show

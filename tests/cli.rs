@@ -227,7 +227,7 @@ fn names_that_cannot_be() {
             assert!(said.contains("cannot be a name"), "{said}");
         }
         let said = rawbpf_fails(2, &["map", "dump", "id", "x"]);
-        assert!(said.contains("names no map") && said.contains("`id N`"), "{said}");
+        assert!(said.contains("is not a selector of a map") && said.contains("`id N`"), "{said}");
     });
 }
 

@@ -16,6 +16,7 @@ need gcc gcc
 need bpf-gcc gcc-bpf
 need promtool prometheus
 need capsh libcap2-bin
+need valgrind valgrind
 need systemd-analyze systemd
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 [ -e /usr/include/linux/bpf.h ] || missing="$missing linux-libc-dev"

@@ -1,12 +1,12 @@
 //! Each system call of the commands that change what stays: it fails once, and the process is killed before it once.
 //!
 //! ```text
-//!   strace --inject=CALL:error=EPERM:when=N     status 0: it is done; else the old state, and the cause by name
+//!   strace --inject=CALL:error=EPERM:when=N     status 0: it is done; else the old state or the new, and the cause by name
 //!   strace --inject=CALL:signal=KILL:when=N     the next command goes on or back
 //! ```
 //!
-//! `INJECT=all` tries every call with both errors, which takes minutes; without it, every call with one of the two, and
-//! kills before those calls that change something.
+//! `INJECT=all` tries every call with both errors, which takes minutes; without it, each of the first and the last with one
+//! of the two, and kills before those calls that change something.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,6 @@ const CALLS: &[&str] = &[
     "bind",
     "setns",
     "fcntl",
-    "mmap",
 ];
 
 /// The calls before which it is killed when time is short.
@@ -145,8 +144,9 @@ impl Verb {
             (None | Some(101), _) => Err(format!("it crashed: {}\n{said}", out.status)),
             // What an unload could not take away is there for the next.
             (_, Verb::Unload) => named(&said),
-            _ if now != *before => Err(format!("it failed, and {before:?} became {now:?}\n{said}")),
-            _ => named(&said),
+            // The old state or the new one, and nothing between.
+            _ if now == *before || is_attached && now.pinned != before.pinned => named(&said),
+            _ => Err(format!("it failed, and {before:?} became {now:?}\n{said}")),
         }
     }
 }
@@ -195,7 +195,9 @@ fn inject(verb: Verb, way: Way, all: bool, log: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut tried = 0;
     for (call, count) in &counts {
-        for n in 1..=*count {
+        // What looks through the whole machine asks the same again and again.
+        let shortened = |n: &u32| all || *n <= 24 || *n + 24 > *count;
+        for n in (1..=*count).filter(shortened) {
             let errors: &[&str] = match (all, n % 2) {
                 (true, _) => &["EPERM", "ENOMEM"],
                 (false, 0) => &["EPERM"],
@@ -238,7 +240,9 @@ fn goes_on(verb: Verb, way: Way) -> Result<(), String> {
     let is_right = match (next, out.status.code()) {
         (Verb::Unload, Some(0)) => now.hook.is_none() && !now.directory,
         // Nothing of it is there.
-        (Verb::Unload, Some(5)) => now.hook.is_none() && !now.directory && said.contains("is not loaded"),
+        (Verb::Unload, Some(5)) => {
+            now.hook.is_none() && !now.directory && said.contains("nothing is loaded under the name")
+        }
         (_, Some(0)) => now.hook.is_some() && now.hook == now.pinned,
         _ => false,
     };

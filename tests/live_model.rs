@@ -90,11 +90,19 @@ impl Way {
                 let link = json("ip", &["-j", "link", "show", "dev", "v0"]);
                 id(&link[0]["xdp"]["prog"]["id"]).into_iter().collect()
             }
+            // Debian's bpftool is older than tcx: a packet tells whether the program runs.
             Way::Tcx => {
-                let net = json("bpftool", &["-j", "net", "show", "dev", "v0"]);
-                let list = net[0]["tc"].as_array().cloned().unwrap_or_default();
-                let at = |row: &&Value| row["kind"] == "tcx/ingress";
-                list.iter().filter(at).filter_map(|row| id(&row["prog_id"])).collect()
+                let count = || {
+                    let path = "/sys/fs/bpf/rawbpf/model/maps/tc_count_map";
+                    json("bpftool", &["-j", "map", "dump", "pinned", path]).to_string()
+                };
+                let before = count();
+                for end in ["v0", "v1"] {
+                    run("ip", &["link", "set", end, "up"]);
+                }
+                send_into("v1");
+                let runs = before != "null" && count() != before;
+                pinned("model", self).filter(|_| runs).into_iter().collect()
             }
             Way::Clsact => {
                 let list = json("tc", &["-j", "filter", "show", "dev", "v0", "ingress"]);
@@ -131,6 +139,18 @@ fn json(program: &str, args: &[&str]) -> Value {
 fn pinned(name: &str, way: Way) -> Option<u64> {
     let path = format!("/sys/fs/bpf/rawbpf/{name}/progs/{}", way.program());
     json("bpftool", &["-j", "prog", "show", "pinned", &path])["id"].as_u64()
+}
+
+/// Sends a frame out of an interface, which comes in at its peer.
+fn send_into(interface: &str) {
+    let Ok(index) = nix::net::if_::if_nametoindex(interface) else { return };
+    // An interface that was just set up may drop the first frame.
+    for _ in 0..3 {
+        if crate::live_net::world::send_out_of(index).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Runs the command, at most for a while; killed after `kill`, if that is given. Its status and what it said.

@@ -58,7 +58,7 @@ fn a_program_is_found_by_whatever_names_it() {
         assert!(
             rawbpf_fails(5, &["prog", "show", "tag", "0000000000000000"]).contains("no program with tag")
         );
-        assert!(rawbpf_fails(2, &["prog", "show", "tag", "ab"]).contains("names no program"));
+        assert!(rawbpf_fails(2, &["prog", "show", "tag", "ab"]).contains("is not a selector of a program"));
     });
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rawbpf::elf::{MapDecl, Object, Ty};
 use rawbpf::insn::prelude::*;
-use rawbpf::loader::{FdOf, Step};
+use rawbpf::loader::{FdOf, PlanStep};
 use rawbpf::uapi::{MapType, Release};
 use rawbpf::{Kernel, Options, Plan};
 
@@ -20,7 +20,7 @@ fn show(plan: &Plan) -> String {
     };
     for step in &plan.steps {
         match *step {
-            Step::MapCreate(ix) => {
+            PlanStep::MapCreate(ix) => {
                 let m = &plan.maps[ix.0];
                 let sizes = format!("key {} value {} max {}", m.key_size, m.value_size, m.max_entries);
                 let types = format!("types {} {}", m.key_type, m.value_type);
@@ -29,7 +29,7 @@ fn show(plan: &Plan) -> String {
                     m.name, m.kernel_name, m.map_type, m.flags
                 ));
             }
-            Step::ProgLoad(n) => {
+            PlanStep::ProgLoad(n) => {
                 let p = &plan.programs[n];
                 let records = format!("func_info {} line_info {}", p.func_info.len(), p.line_info.len());
                 line(format!(
@@ -48,21 +48,21 @@ fn show(plan: &Plan) -> String {
                     line(format!("  {at}: {poison:?}"));
                 }
             }
-            Step::MapFill(ix) => line(format!(
+            PlanStep::MapFill(ix) => line(format!(
                 "fill {} ({} bytes)",
                 plan.maps[ix.0].name,
                 plan.maps[ix.0].contents.as_ref().map_or(0, Vec::len)
             )),
-            Step::MapFreeze(ix) => line(format!("freeze {}", plan.maps[ix.0].name)),
-            Step::MapSlots(ix) | Step::ProgSlots(ix) => {
+            PlanStep::MapFreeze(ix) => line(format!("freeze {}", plan.maps[ix.0].name)),
+            PlanStep::MapSlots(ix) | PlanStep::ProgSlots(ix) => {
                 line(format!("elements of {}: {:?}", plan.maps[ix.0].name, plan.maps[ix.0].slots))
             }
-            Step::ProgBindMap(n, ix) => {
+            PlanStep::ProgBindMap(n, ix) => {
                 line(format!("bind {} to {}", plan.maps[ix.0].name, plan.programs[n].name))
             }
-            Step::StructOpsFill(ix) => line(format!("callbacks of {}", plan.maps[ix.0].name)),
-            Step::BtfLoad => line("BTF".into()),
-            Step::RaiseMemlock => line("raise the memory limit".into()),
+            PlanStep::StructOpsFill(ix) => line(format!("callbacks of {}", plan.maps[ix.0].name)),
+            PlanStep::BtfLoad => line("BTF".into()),
+            PlanStep::RaiseMemlock => line("raise the memory limit".into()),
         }
     }
     out

@@ -24,22 +24,23 @@ const KEPT: usize = 1024;
 
 /// A name to look for, as an argument of [`Btf::find_many`].
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'n> {
+#[doc(alias = "Wanted")]
+pub struct TypeQuery<'n> {
     name: &'n [u8],
     kinds: KindSet,
     flavours: bool,
 }
 
-impl<'n> Wanted<'n> {
+impl<'n> TypeQuery<'n> {
     /// The types of exactly this name.
-    pub fn named(name: &'n str, kinds: impl Into<KindSet>) -> Wanted<'n> {
-        Wanted { name: name.as_bytes(), kinds: kinds.into(), flavours: false }
+    pub fn named(name: &'n str, kinds: impl Into<KindSet>) -> TypeQuery<'n> {
+        TypeQuery { name: name.as_bytes(), kinds: kinds.into(), flavours: false }
     }
 
     /// The types whose [essential name](super::essential_name) is that of `name`: a flavour on either
     /// side does not count. These are the candidates of CO-RE.
-    pub fn essential(name: &'n str, kinds: impl Into<KindSet>) -> Wanted<'n> {
-        Wanted { name: essential(name.as_bytes()), kinds: kinds.into(), flavours: true }
+    pub fn essential(name: &'n str, kinds: impl Into<KindSet>) -> TypeQuery<'n> {
+        TypeQuery { name: essential(name.as_bytes()), kinds: kinds.into(), flavours: true }
     }
 
     /// The same, to be kept.
@@ -89,18 +90,18 @@ impl Btf {
     /// # Errors
     /// Nothing was found and there are types that cannot be read.
     pub fn find_all(&self, name: &str, kinds: impl Into<KindSet>) -> Result<Vec<TypeId>, BtfError> {
-        let found = self.find_many(FindScope::All, &[Wanted::named(name, kinds)])?;
+        let found = self.find_many(FindScope::All, &[TypeQuery::named(name, kinds)])?;
         Ok(found.into_iter().flatten().collect())
     }
 
     /// The first type of this name and kind that the base does not have.
     pub(crate) fn find_own(&self, name: &str, kind: BtfKind) -> Option<TypeId> {
-        self.find_many(FindScope::Own, &[Wanted::named(name, kind)]).ok()?.into_iter().flatten().next()
+        self.find_many(FindScope::Own, &[TypeQuery::named(name, kind)]).ok()?.into_iter().flatten().next()
     }
 
     /// Looks up in one pass what of these is not known yet, and remembers it: whoever asks for it from then on, also for
     /// another object, is answered without a pass.
-    pub(crate) fn prefetch_types(&self, wanted: &[Wanted<'_>]) {
+    pub(crate) fn prefetch_types(&self, wanted: &[TypeQuery<'_>]) {
         let unknown: Vec<_> = {
             let answers = self.answers();
             wanted.iter().filter(|want| !answers.contains_key(&want.question())).copied().collect()
@@ -114,12 +115,12 @@ impl Btf {
             if answers.len() > KEPT {
                 answers.clear();
             }
-            answers.extend(unknown.iter().map(Wanted::question).zip(found));
+            answers.extend(unknown.iter().map(TypeQuery::question).zip(found));
         }
     }
 
     /// The answers to all of these, if each was expected.
-    fn known(&self, wanted: &[Wanted<'_>]) -> Option<Vec<Vec<TypeId>>> {
+    fn known(&self, wanted: &[TypeQuery<'_>]) -> Option<Vec<Vec<TypeId>>> {
         let answers = self.answers();
         if answers.is_empty() {
             return None;
@@ -139,7 +140,11 @@ impl Btf {
     ///
     /// # Errors
     /// A name was not found and there are types that cannot be read.
-    pub fn find_many(&self, scope: FindScope, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<TypeId>>, BtfError> {
+    pub fn find_many(
+        &self,
+        scope: FindScope,
+        wanted: &[TypeQuery<'_>],
+    ) -> Result<Vec<Vec<TypeId>>, BtfError> {
         if let (FindScope::All, Some(known)) = (scope, self.known(wanted)) {
             return Ok(known);
         }
@@ -151,7 +156,7 @@ impl Btf {
         }
     }
 
-    fn search(&self, scope: FindScope, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+    fn search(&self, scope: FindScope, wanted: &[TypeQuery<'_>], found: &mut [Vec<TypeId>]) {
         if let (FindScope::All, Some(base)) = (scope, self.base()) {
             base.search(scope, wanted, found);
         }
@@ -166,7 +171,7 @@ impl Btf {
     }
 
     /// Compares each own type with each wanted name: for an object's types, a filter would cost more than it saves.
-    fn compare_each(&self, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+    fn compare_each(&self, wanted: &[TypeQuery<'_>], found: &mut [Vec<TypeId>]) {
         for id in (self.first_id().0..self.type_count()).map(TypeId) {
             let Some(head) = self.head(id) else { return };
             for (want, list) in wanted.iter().zip(found.iter_mut()) {
@@ -180,7 +185,7 @@ impl Btf {
     }
 
     /// The pass over the own types.
-    fn pass<const LITTLE: bool>(&self, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+    fn pass<const LITTLE: bool>(&self, wanted: &[TypeQuery<'_>], found: &mut [Vec<TypeId>]) {
         let filter = Filter::new(wanted);
         let (types, strings) = (self.own_types(), self.own_strings());
         let (first_id, first_str) = (self.first_id().0, self.first_str().0);
@@ -246,7 +251,7 @@ impl Btf {
         name.map_or(&[], Name::as_bytes)
     }
 
-    fn search_sorted(&self, first: u32, wanted: &[Wanted<'_>], found: &mut [Vec<TypeId>]) {
+    fn search_sorted(&self, first: u32, wanted: &[TypeQuery<'_>], found: &mut [Vec<TypeId>]) {
         for (want, list) in wanted.iter().zip(found) {
             // `name`, then, with other names in between, `name___flavour`.
             let flavoured = [want.name, b"___"].concat();
@@ -327,7 +332,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(wanted: &[Wanted<'_>]) -> Filter {
+    fn new(wanted: &[TypeQuery<'_>]) -> Filter {
         let mut filter = Filter { kinds: [false; 256], buckets: vec![Vec::new(); 256] };
         for (nth, want) in wanted.iter().enumerate().filter(|(_, want)| !want.name.is_empty()) {
             for (kind, slot) in (0..=u8::MAX).zip(&mut filter.kinds) {

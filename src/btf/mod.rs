@@ -81,7 +81,7 @@ pub use error::BtfError;
 pub use ext::{
     BtfExt, BtfExtBuilder, CoreRelo, CoreReloKind, ExtRecord, ExtSection, ExtSections, FuncInfo, LineInfo,
 };
-pub use find::{FindScope, Wanted};
+pub use find::{FindScope, TypeQuery};
 pub use kind::{BtfKind, FuncLinkage, IntEncoding, KindSet, VarLinkage};
 pub use list::{
     Element, Enumerator, Enumerators, List, ListIter, Member, Members, Param, Params, Secinfo, Secinfos,

@@ -17,7 +17,7 @@
 //! pointed to may have grown.
 
 use super::build::BtfBuilder;
-use super::find::{FindScope, Wanted};
+use super::find::{FindScope, TypeQuery};
 use super::resolve::MAX_CHAIN;
 use super::types::{FwdKind, Kind, Type};
 use super::{Btf, BtfError, BtfKind, KindSet, StrOff, TypeId};
@@ -96,7 +96,7 @@ impl Map {
         let embedded = embedded(split)?;
         let names: Vec<_> = types.iter().map(|ty| ty.name.to_str()).collect();
         let wanted: Vec<_> =
-            names.iter().zip(&types).map(|(name, ty)| Wanted::named(name, counterparts(ty))).collect();
+            names.iter().zip(&types).map(|(name, ty)| TypeQuery::named(name, counterparts(ty))).collect();
         let found = base.find_many(FindScope::All, &wanted)?;
         let mut map = Map {
             ids: vec![TypeId::VOID],

@@ -21,10 +21,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
-
 use super::error::{DeployError, Result};
 use crate::progs::Program;
+use crate::sys;
 
 /// The directory of all names.
 #[derive(Debug, Clone)]
@@ -82,7 +81,8 @@ const UNFINISHED: char = '~';
 /// Held by whoever changes what is deployed.
 #[derive(Debug)]
 pub struct Lock {
-    _dir: Flock<File>,
+    /// The lock goes with the descriptor; nothing is asked of the kernel that could fail.
+    _dir: File,
 }
 
 impl Store {
@@ -148,10 +148,9 @@ impl Store {
                 other => other.map_err(DeployError::io(doing()))?,
             };
             let inode = dir.metadata().map_err(DeployError::io(doing()))?.ino();
-            let lock = Flock::lock(dir, FlockArg::LockExclusive)
-                .map_err(|(_, e)| DeployError::io(doing())(e.into()))?;
+            sys::lock_exclusive(&dir).map_err(DeployError::sys(doing()))?;
             if fs::metadata(&self.root).is_ok_and(|m| m.ino() == inode) {
-                return Ok(Lock { _dir: lock });
+                return Ok(Lock { _dir: dir });
             }
         }
     }

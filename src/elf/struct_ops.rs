@@ -152,8 +152,8 @@ fn callback(
         let inside = |slot: u64| (start..start.saturating_add(p.func.insns.len() as u64)).contains(&slot);
         Some(p.func.section.as_str()) == section && slot.is_some_and(inside)
     });
-    let program =
-        program.ok_or_else(|| format!("member `{}` is set to something that is no program", member.name))?;
+    let program = program
+        .ok_or_else(|| format!("member `{}` is set to something that is not a program", member.name))?;
     let def = object.programs.get(program).ok_or("no such program")?;
     if def.prog_type != Some(ProgType::StructOps) {
         return Err(format!(

@@ -88,12 +88,12 @@ static TABLE: &[Row] = &[
     row(
         Some(Cmd::ObjGet),
         Errno::EACCES,
-        "this file is no pin (pins are files of a bpffs, as under /sys/fs/bpf), or it takes root",
+        "this file is not a pin (pins are files of a bpffs, as under /sys/fs/bpf), or it takes root",
     ),
     row(
         Some(Cmd::ObjGet),
         Errno::EINVAL,
-        "what is pinned there is no map: only maps can be opened for reading alone",
+        "what is pinned there is not a map: only maps can be opened for reading alone",
     ),
     step(Cmd::ProgGetFdById, Errno::ENOENT, "it is gone by now", NextStep::List(ObjectKind::Prog)),
     step(Cmd::MapGetFdById, Errno::ENOENT, "it is gone by now", NextStep::List(ObjectKind::Map)),

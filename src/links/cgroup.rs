@@ -21,6 +21,7 @@
 //! A link always means `Multi`. An attempt that the flags forbid is refused with `EPERM`, which looks like a missing
 //! privilege and is none; so the groups above are asked for the one that forbids it.
 
+pub use super::cgroup_dir::{directory, mount_point};
 use std::fmt;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -28,15 +29,21 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::direct::{Direct, How, Spot};
+use super::hook_kind::{HookKind, call_by};
 use super::info::{self, Hook};
 use super::order::{Order, REPLACE, RawOrder, Via};
 use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra, TargetFd};
 use crate::sys::{self, Errno, HookPrograms, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs =
+    &[("cgroup", "a cgroup has to be named"), ("sockops", "a cgroup has to be named")];
 
 /// The cgroup whose members a program is to watch over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,8 +158,22 @@ impl Cgroup {
         let order = Order::default();
         Cgroup { path: path.into(), attach_type: None, via: Via::Auto, share: Share::Multi, order }
     }
+}
 
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+impl HookKind for Cgroup {
+    fn words(&self) -> String {
+        format!("cgroup {}", self.path.display())
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        call_by(self.via)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
         let mut out = vec![("target_fd", format!("cgroup {}", self.path.display()))];
         if let Some(attach_type) = self.attach_type {
             out.push(("attach_type", format!("{attach_type:?}")));
@@ -219,31 +240,6 @@ fn types() -> String {
     out.sort();
     out.dedup();
     out.join(", ")
-}
-
-/// Where cgroup2 is mounted: `/sys/fs/cgroup`, or below it beside the older hierarchies.
-pub fn mount_point() -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
-    let cgroup2 = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let path = words.nth(1)?;
-        (words.next()? == "cgroup2").then(|| path.replace("\\040", " "))
-    });
-    cgroup2.map(PathBuf::from)
-}
-
-/// The directory of a cgroup, as it may be named: by itself, by its path below the cgroup2 mount, or as
-/// /proc/PID/cgroup prints it (`0::/user.slice`, `/user.slice`).
-pub fn directory(path: &Path) -> PathBuf {
-    let text = path.to_string_lossy();
-    let named = text.strip_prefix("0::").map(Path::new);
-    let Some(mount) = mount_point() else { return path.into() };
-    let below = |path: &Path| mount.join(path.strip_prefix("/").unwrap_or(path));
-    match named {
-        Some(named) => below(named),
-        None if path.is_absolute() && (path.exists() || !below(path).exists()) => path.into(),
-        None => below(path),
-    }
 }
 
 /// The cgroup and the hook in it that a target means for a program of this type, whose section says `attach_type`: the

@@ -15,6 +15,14 @@ pub enum AttachError {
         /// Those that are there.
         known: String,
     },
+    /// The interfaces of this network namespace cannot be listed.
+    #[error("cannot list the network interfaces, to find `{name}`")]
+    Interfaces {
+        /// The name that was looked for.
+        name: String,
+        /// Why not.
+        source: crate::sys::netlink::NetlinkError,
+    },
     /// The program is of another kind.
     #[error("program `{program}` is of type {found}; a {hook} hook takes {wanted}")]
     WrongType {

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 
+use super::hook_kind::HookKind;
 use super::remedy::Remedy;
 use super::{AttachError, Hook, IterOver, Link, refusal};
 use crate::kernel::{Kernel, release_text};
@@ -67,6 +68,16 @@ impl fmt::Display for Iter {
             Iter::Thread(tid) => write!(f, "iterator over thread {tid}"),
             Iter::Cgroup(path, _) => write!(f, "iterator over cgroup {}", path.display()),
         }
+    }
+}
+
+impl HookKind for Iter {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
     }
 }
 

@@ -19,6 +19,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::{fmt, fs};
 
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::tracefs::{self, WrittenProbe};
 use super::{AttachError, Link, perf_link, refusal};
@@ -80,7 +81,7 @@ impl Kprobe {
         let (function, offset) = match text.split_once('+') {
             None => (text, 0),
             Some((function, offset)) => {
-                let value = number(offset).ok_or_else(|| format!("the offset `{offset}` is no number"))?;
+                let value = number(offset).ok_or_else(|| format!("the offset `{offset}` is not a number"))?;
                 (function, value)
             }
         };
@@ -137,6 +138,29 @@ impl fmt::Display for Ksyscall {
 /// What the kernel must have been configured with.
 const OPTIONS: &[&str] = &["KPROBES", "KPROBE_EVENTS", "BPF_EVENTS"];
 
+impl HookKind for Kprobe {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+}
+
+impl FromSection for Kprobe {
+    const SYNTAX: &'static str = "write kprobe/[MODULE:]FUNCTION[+OFFSET]";
+
+    fn from_section(name: &SectionName<'_>) -> Result<Kprobe, String> {
+        Kprobe::parse(name.rest, name.is_exit())
+    }
+}
+
 /// Attaches a program to a function of the kernel.
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Kprobe) -> Result<Link, AttachError> {
     refusal::check_type(program, "kprobe", ProgType::Kprobe)?;
@@ -162,6 +186,30 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Kprobe) -> Resu
         Some(note) => link.noting(note),
         None => link,
     })
+}
+
+impl HookKind for Ksyscall {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach_syscall(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+}
+
+impl FromSection for Ksyscall {
+    const OBJECT: &'static str = "system call";
+    const SYNTAX: &'static str = "write ksyscall/NAME";
+
+    fn from_section(name: &SectionName<'_>) -> Result<Ksyscall, String> {
+        Ok(Ksyscall { name: name.rest.into(), exit: name.is_exit(), cookie: 0 })
+    }
 }
 
 /// Attaches a program to a system call.
@@ -225,7 +273,7 @@ pub(super) fn pmu(name: &str) -> Option<(u32, u64)> {
     Some((kind, 1u64.checked_shl(bit)?))
 }
 
-/// A kprobe is of all processes, so one CPU stands for all.
+/// A kprobe sees all processes, so one CPU stands for all.
 fn perf_open(event: &PerfAttr<'_>) -> Result<OwnedFd, SysError> {
     sys::perf_event_open(event, -1, 0)
 }

@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::functions::{self, Traceable};
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::{AttachError, Link, SkippedFunction, kprobe, refusal};
 use crate::kernel::Kernel;
@@ -55,6 +56,16 @@ pub enum MultiKind {
     Session,
 }
 
+impl MultiKind {
+    pub(super) fn of_section(name: &SectionName<'_>) -> MultiKind {
+        match name.is_exit() {
+            _ if name.base.contains(".session") => MultiKind::Session,
+            true => MultiKind::Exit,
+            false => MultiKind::Entry,
+        }
+    }
+}
+
 impl fmt::Display for KprobeMulti {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
@@ -72,6 +83,30 @@ impl fmt::Display for KprobeMulti {
 
 /// What the kernel must have been configured with.
 const OPTIONS: &[&str] = &["KPROBES", "FPROBE", "BPF_EVENTS"];
+
+impl HookKind for KprobeMulti {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookies = vec![cookie];
+        true
+    }
+}
+
+impl FromSection for KprobeMulti {
+    const SYNTAX: &'static str = "write kprobe.multi/PATTERN, with * and ?";
+
+    fn from_section(name: &SectionName<'_>) -> Result<KprobeMulti, String> {
+        let functions = Functions::Pattern(name.rest.into());
+        Ok(KprobeMulti { functions, kind: MultiKind::of_section(name), cookies: Vec::new() })
+    }
+}
 
 /// Attaches a program to many functions.
 pub(super) fn attach(kernel: &Kernel, program: &Program, multi: &KprobeMulti) -> Result<Link, AttachError> {

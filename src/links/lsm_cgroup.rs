@@ -4,12 +4,16 @@ use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 
+use super::hook_kind::{HookKind, Needs};
 use super::{AttachError, Link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, SysError};
 use crate::uapi::{AttachType, ProgType};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: Needs = &[("lsm_cgroup", "a cgroup has to be named")];
 
 /// A cgroup whose processes an LSM program (`SEC("lsm_cgroup/...")`) is for. Linux 6.0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,16 @@ pub struct LsmCgroup {
 impl fmt::Display for LsmCgroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lsm_cgroup of {}", self.cgroup.display())
+    }
+}
+
+impl HookKind for LsmCgroup {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
     }
 }
 

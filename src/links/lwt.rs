@@ -19,13 +19,18 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use super::hook_kind::HookKind;
 use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, Undo, xdp};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::netlink::{ACK, DUMP, Message, Netlink, NetlinkError, attributes, number};
 use crate::sys::{Errno, SysError};
 use crate::uapi::{ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs = &[("lwt", "a route has to be named")];
 
 /// The route whose packets a program is to see, in the main table of the current network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +78,6 @@ fn direction(prog_type: ProgType) -> Option<u16> {
 }
 
 impl Route {
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![("route", self.to_string())]
-    }
-
     /// `struct rtmsg`, and the attributes that name the route.
     fn message(&self, kind: u16, flags: u16, ifindex: u32) -> Message {
         const MAIN_TABLE: u8 = 254;
@@ -172,6 +173,24 @@ pub(super) struct OurRoute {
     netlink: Mutex<Netlink>,
     route: Route,
     ifindex: u32,
+}
+
+impl HookKind for Route {
+    fn words(&self) -> String {
+        format!("route {self}")
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        "RTM_NEWROUTE"
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![("route", self.to_string())]
+    }
 }
 
 /// Adds a route whose packets the program sees.

@@ -15,14 +15,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::hook_kind::HookKind;
 use super::info::Hook;
 use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, LinkExtra};
 use crate::sys::{self, Errno};
 use crate::uapi::{AttachType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs =
+    &[("netfilter", "a protocol family and a hook have to be named")];
 
 /// Where a netfilter program is to run, in the network namespace of the calling thread. Linux 6.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,18 +101,6 @@ named! {
     }
 }
 
-impl Netfilter {
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("attach_type", format!("{:?}", AttachType::Netfilter)),
-            ("netfilter.pf", self.family.number().to_string()),
-            ("netfilter.hooknum", self.hook.number().to_string()),
-            ("netfilter.priority", self.priority.to_string()),
-            ("netfilter.flags", u32::from(self.defragment).to_string()),
-        ]
-    }
-}
-
 impl fmt::Display for Netfilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.family.name(), self.hook.name(), self.priority)?;
@@ -157,6 +151,26 @@ static NEEDS: Needs = Needs {
     config: "CONFIG_NETFILTER_BPF_LINK",
     caps: &[Cap::NetAdmin],
 };
+
+impl HookKind for Netfilter {
+    fn words(&self) -> String {
+        format!("netfilter {self}")
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("attach_type", format!("{:?}", AttachType::Netfilter)),
+            ("netfilter.pf", self.family.number().to_string()),
+            ("netfilter.hooknum", self.hook.number().to_string()),
+            ("netfilter.priority", self.priority.to_string()),
+            ("netfilter.flags", u32::from(self.defragment).to_string()),
+        ]
+    }
+}
 
 /// Attaches a netfilter program.
 pub(super) fn attach(program: &Program, spot: &Netfilter) -> Result<Link, AttachError> {

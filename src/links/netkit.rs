@@ -13,15 +13,20 @@
 
 use std::fmt;
 
+use super::hook_kind::{HookKind, call_by};
 use super::interface::Interface;
 use super::mprog::List;
 use super::order::{Order, Via};
 use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, xdp};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::Errno;
 use crate::uapi::{AttachType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs = &[("netkit", "an interface has to be named")];
 
 /// Where a netkit program is to run. Linux 6.7.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +58,6 @@ impl Netkit {
         let order = Order::default();
         Netkit { interface: interface.into(), end, order, via: Via::Auto, replace: None }
     }
-
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("target_ifindex", format!("index of {}", self.interface)),
-            ("attach_type", format!("{:?}", self.end.attach_type())),
-        ]
-    }
 }
 
 impl NetkitEnd {
@@ -83,6 +81,27 @@ impl fmt::Display for NetkitEnd {
 
 static NEEDS: Needs =
     Needs { what: "netkit", since: Release(6, 7, 0), config: "CONFIG_NETKIT", caps: &[Cap::NetAdmin] };
+
+impl HookKind for Netkit {
+    fn words(&self) -> String {
+        format!("netkit {} of {}", self.end, self.interface)
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        call_by(self.via)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("target_ifindex", format!("index of {}", self.interface)),
+            ("attach_type", format!("{:?}", self.end.attach_type())),
+        ]
+    }
+}
 
 /// Attaches a netkit program.
 pub(super) fn attach(program: &Program, netkit: &Netkit) -> Result<Link, AttachError> {

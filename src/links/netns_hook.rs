@@ -10,15 +10,23 @@
 use std::os::fd::AsFd;
 
 use super::direct::{Direct, How, Spot};
+use super::hook_kind::{HookKind, call_by};
 use super::netns::{Home, NetNs, OpenNetNs};
 use super::order::Via;
 use super::refusal::{Attempt, Needs, describe_program};
 use super::{AttachError, Link};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs = &[
+    ("sk_lookup", "a network namespace has to be named"),
+    ("flow_dissector", "a network namespace has to be named"),
+];
 
 /// The network namespace whose packets or connections a program is to see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,8 +55,20 @@ static FLOW_DISSECTOR: Needs = Needs {
 static SK_LOOKUP: Needs =
     Needs { what: "socket lookup by a program", since: Release(5, 9, 0), config: "", caps: &[Cap::NetAdmin] };
 
-impl NetnsHook {
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+impl HookKind for NetnsHook {
+    fn words(&self) -> String {
+        format!("network namespace {}", self.netns)
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        call_by(self.via)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("target_fd", format!("network namespace {}", self.netns))]
     }
 }

@@ -13,12 +13,17 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 
+use super::hook_kind::{HookKind, Needs};
 use super::nearest::nearest;
 use super::{AttachError, Link, perf_link, refusal};
 use crate::kernel::Kernel;
 use crate::progs::Program;
 use crate::sys::{self, Errno, Sampling, SysError, perf_type};
 use crate::uapi::ProgType;
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: Needs =
+    &[("perf_event", "an event has to be named; write perf_event/EVENT[,freq=HZ|,period=N]")];
 
 /// A counter. Linux 4.9; cookies since 5.15.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +136,26 @@ impl fmt::Display for PerfEvent {
         }
         self.cpu.map_or(Ok(()), |cpu| write!(f, ",cpu={cpu}"))?;
         self.pid.map_or(Ok(()), |pid| write!(f, " in process {pid}"))
+    }
+}
+
+impl HookKind for PerfEvent {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+
+    fn set_pid(&mut self, pid: u32) -> bool {
+        self.pid = Some(pid);
+        true
     }
 }
 

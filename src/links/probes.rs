@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use super::exe::{CodeFile, Exe};
 use super::functions::glob;
 use super::{tracefs, usdt};
-use crate::btf::{Btf, BtfKind, FindScope, Kind, TypeId, Wanted};
+use crate::btf::{Btf, BtfKind, FindScope, Kind, TypeId, TypeQuery};
 use crate::kernel::Kernel;
 
 /// A function of the kernel.
@@ -170,7 +170,8 @@ pub fn tracepoints(kernel: &Kernel, pattern: &str) -> Option<Vec<TracepointEntry
 /// Says what raw tracepoints get: all of them are looked up in one pass over the types.
 fn add_raw(btf: &Btf, list: &mut [TracepointEntry]) {
     let names: Vec<String> = list.iter().map(|t| format!("btf_trace_{}", t.name)).collect();
-    let wanted: Vec<Wanted<'_>> = names.iter().map(|name| Wanted::named(name, BtfKind::Typedef)).collect();
+    let wanted: Vec<TypeQuery<'_>> =
+        names.iter().map(|name| TypeQuery::named(name, BtfKind::Typedef)).collect();
     let found = btf.find_many(FindScope::All, &wanted).unwrap_or_default();
     for (entry, ids) in list.iter_mut().zip(found) {
         entry.raw = ids.first().and_then(|id| raw_arguments(btf, *id));

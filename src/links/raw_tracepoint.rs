@@ -6,6 +6,7 @@
 use std::ffi::CString;
 use std::fmt;
 
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::{AttachError, Link, refusal, tracefs};
 use crate::btf::{BtfKind, KindSet};
@@ -26,6 +27,30 @@ pub struct RawTracepoint {
 impl fmt::Display for RawTracepoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "raw_tracepoint/{}", self.name)
+    }
+}
+
+impl HookKind for RawTracepoint {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+}
+
+impl FromSection for RawTracepoint {
+    const OBJECT: &'static str = "tracepoint";
+    const SYNTAX: &'static str = "write raw_tracepoint/NAME";
+
+    fn from_section(name: &SectionName<'_>) -> Result<RawTracepoint, String> {
+        Ok(RawTracepoint { name: name.rest.into(), cookie: 0 })
     }
 }
 

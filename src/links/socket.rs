@@ -15,6 +15,10 @@ use crate::progs::Program;
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{ProgType, Release};
 
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs =
+    &[("sk_reuseport", "a socket has to be given"), ("socket", "a socket has to be given")];
+
 static FILTER: Needs = Needs { what: "a socket filter", since: Release(3, 19, 0), config: "", caps: &[] };
 static REUSEPORT: Needs =
     Needs { what: "a program for a group of sockets", since: Release(4, 5, 0), config: "", caps: &[] };

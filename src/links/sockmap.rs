@@ -18,16 +18,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::direct::{Direct, How, Spot};
+use super::hook_kind::{HookKind, call_by};
 use super::info::Hook;
 use super::order::Via;
 use super::refusal::{Attempt, Needs, describe_program, link_at};
 use super::{AttachError, Link};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::maps::Map;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::{self, Errno, ObjectKind, SysError};
 use crate::uapi::{AttachType, MapType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs =
+    &[("sk_skb", "a sockmap has to be named"), ("sk_msg", "a sockmap has to be named")];
 
 /// The sockets that a program is to watch over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +129,22 @@ impl Sockmap {
     pub fn new(map: MapRef) -> Sockmap {
         Sockmap { map, attach_type: None, via: Via::Auto }
     }
+}
 
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+impl HookKind for Sockmap {
+    fn words(&self) -> String {
+        self.map.to_string()
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        call_by(self.via)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("target_fd", self.map.to_string())]
     }
 }

@@ -11,12 +11,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use super::hook_kind::Needs;
 use super::{Link, Undo};
 use crate::maps::Map;
 use crate::sys::attr::{Fd, LinkCreate};
 use crate::sys::map::{MapFd, flags};
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::AttachType;
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: Needs = &[("struct_ops", "its struct_ops map is what is attached")];
 
 /// The only element.
 const KEY: [u8; 4] = [0; 4];

@@ -13,13 +13,19 @@
 
 use std::fmt;
 
+use super::hook_kind::{HookKind, call_by};
 use super::mprog::List;
 use super::order::{Order, Via};
 use super::refusal::{Attempt, Needs};
 use super::{AttachError, Link, clsact, xdp};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::uapi::{AttachType, ProgType, Release};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: super::hook_kind::Needs =
+    &[("tc", "an interface has to be named"), ("classifier", "an interface has to be named")];
 
 /// Where a tc program is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,17 +77,6 @@ impl Tc {
             replace: None,
         }
     }
-
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut out = vec![
-            ("target_ifindex", format!("index of {}", self.interface)),
-            ("attach_type", format!("{:?}", self.direction.attach_type())),
-        ];
-        if self.order != Order::default() {
-            out.push(("tcx.order", self.order.place.to_string()));
-        }
-        out
-    }
 }
 
 impl Direction {
@@ -106,6 +101,31 @@ impl fmt::Display for Direction {
 /// What tcx needs.
 pub(super) static TCX: Needs =
     Needs { what: "tcx", since: Release(6, 6, 0), config: "CONFIG_NET_XGRESS", caps: &[Cap::NetAdmin] };
+
+impl HookKind for Tc {
+    fn words(&self) -> String {
+        format!("tc {} of {}", self.direction, self.interface)
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        if self.hook == TcHook::Clsact { "RTM_NEWTFILTER" } else { call_by(self.via) }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut out = vec![
+            ("target_ifindex", format!("index of {}", self.interface)),
+            ("attach_type", format!("{:?}", self.direction.attach_type())),
+        ];
+        if self.order != Order::default() {
+            out.push(("tcx.order", self.order.place.to_string()));
+        }
+        out
+    }
+}
 
 /// Attaches a tc program.
 pub(super) fn attach(program: &Program, tc: &Tc) -> Result<Link, AttachError> {

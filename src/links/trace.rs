@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use super::hook_kind::HookKind;
 use super::{AttachError, Link, refusal};
 use crate::btf::BtfKind;
 use crate::kernel::Kernel;
@@ -32,6 +33,21 @@ impl fmt::Display for Trace {
             Some((id, function)) => write!(f, "function `{function}` of program {id}"),
             None => f.write_str("the function that it was loaded for"),
         }
+    }
+}
+
+impl HookKind for Trace {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::{AttachError, Link, perf_link, refusal, tracefs};
 use crate::kernel::Kernel;
@@ -26,6 +27,35 @@ pub struct Tracepoint {
 impl fmt::Display for Tracepoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tracepoint/{}/{}", self.category, self.name)
+    }
+}
+
+impl HookKind for Tracepoint {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+}
+
+impl FromSection for Tracepoint {
+    const OBJECT: &'static str = "tracepoint";
+    const SYNTAX: &'static str = "write tracepoint/CATEGORY/NAME";
+
+    fn from_section(name: &SectionName<'_>) -> Result<Tracepoint, String> {
+        match name.rest.split_once('/') {
+            Some((category, name)) if !category.is_empty() && !name.is_empty() => {
+                Ok(Tracepoint { category: category.into(), name: name.into(), cookie: 0 })
+            }
+            _ => Err(Self::SYNTAX.into()),
+        }
     }
 }
 
@@ -58,7 +88,7 @@ pub(super) fn attach(kernel: &Kernel, program: &Program, point: &Tracepoint) -> 
         }
     };
     let id = tracefs::event_id(&root, &point.category, &point.name).map_err(refused)?;
-    // A tracepoint is of all processes, so one CPU stands for all.
+    // A tracepoint sees all processes, so one CPU stands for all.
     let event = PerfAttr::counter(perf_type::TRACEPOINT, id, Sampling::Period(1));
     let event = sys::perf_event_open(&event, -1, 0).map_err(refused)?;
     perf_link::attach(program, vec![event], point.cookie).map_err(refused)

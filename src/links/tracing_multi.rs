@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::{AttachError, Link, functions, refusal};
 use crate::btf::{Btf, BtfKind, Kind, KindSet, TypeId};
 use crate::kernel::Kernel;
@@ -26,6 +27,29 @@ pub struct TracingMulti {
 impl fmt::Display for TracingMulti {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "multi/{}", self.pattern)
+    }
+}
+
+impl HookKind for TracingMulti {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+}
+
+impl FromSection for TracingMulti {
+    const SYNTAX: &'static str = "write fentry.multi/[MODULE:]PATTERN, with * and ?";
+
+    fn from_section(name: &SectionName<'_>) -> Result<TracingMulti, String> {
+        Ok(TracingMulti { pattern: name.rest.into(), cookie: 0 })
     }
 }
 

@@ -19,6 +19,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::exe::{CodeFile, Exe, Place};
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::kprobe::{ProbeVia, attach_written, number, pmu};
 use super::nearest::nearest;
 use super::tracefs::{self, WrittenProbe};
@@ -111,6 +112,35 @@ impl fmt::Display for Uprobe {
 
 /// What the kernel must have been configured with.
 const OPTIONS: &[&str] = &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"];
+
+impl HookKind for Uprobe {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+
+    fn set_pid(&mut self, pid: u32) -> bool {
+        self.pid = Some(pid);
+        true
+    }
+}
+
+impl FromSection for Uprobe {
+    const OBJECT: &'static str = "file and function";
+    const SYNTAX: &'static str = "write uprobe/FILE:FUNCTION[+OFFSET]";
+
+    fn from_section(name: &SectionName<'_>) -> Result<Uprobe, String> {
+        Uprobe::parse(name.rest, name.is_exit())
+    }
+}
 
 /// Attaches a program to a function of user space.
 pub(super) fn attach(kernel: &Kernel, program: &Program, probe: &Uprobe) -> Result<Link, AttachError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::exe::CodeFile;
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::uprobe::{About, c_path};
 use super::{AttachError, Link, MultiKind, functions, refusal};
@@ -70,6 +71,41 @@ pub(super) struct Site {
     pub(super) ref_ctr_offset: u64,
     pub(super) cookie: u64,
     pub(super) name: String,
+}
+
+impl HookKind for UprobeMulti {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookies = vec![cookie];
+        true
+    }
+
+    fn set_pid(&mut self, pid: u32) -> bool {
+        self.pid = Some(pid);
+        true
+    }
+}
+
+impl FromSection for UprobeMulti {
+    const OBJECT: &'static str = "file and function";
+    const SYNTAX: &'static str = "write uprobe.multi/FILE:PATTERN, with * and ?";
+
+    fn from_section(name: &SectionName<'_>) -> Result<UprobeMulti, String> {
+        match name.rest.rsplit_once(':') {
+            Some((file, pattern)) if !file.is_empty() && !pattern.is_empty() => {
+                let kind = MultiKind::of_section(name);
+                Ok(UprobeMulti::new(file, Spots::Pattern(pattern.into()), kind))
+            }
+            _ => Err(Self::SYNTAX.into()),
+        }
+    }
 }
 
 /// Attaches a program to many functions of a file.

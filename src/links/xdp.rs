@@ -6,21 +6,30 @@
 //! packets do not fit a page, receive offloads that are on, channels that are missing. So when the kernel says
 //! no, the same question is put again over netlink, where the answer comes with a sentence.
 
-use super::xdp_mode::XdpMode;
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::hook_kind::{HookKind, Needs};
 use super::interface::{Interface, interfaces};
 use super::refusal::{describe_program, lacking};
 use super::remedy::Remedy;
 use super::xdp_features::{XdpFeatures, features as xdp_features};
+use super::xdp_mode::XdpMode;
 use super::xdp_netlink::set;
 use super::{AttachError, Link};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::attr::{Fd, LinkCreate, TargetFd};
 use crate::sys::netlink::Netlink;
 use crate::sys::{self, Errno, SysError};
 use crate::uapi::{AttachType, ProgType};
+
+/// What its programs need, by how their section names begin.
+pub(super) const SECTION_NEEDS: Needs = &[
+    ("xdp/", "it runs from a devmap or cpumap, whose elements name it"),
+    ("xdp.frags/", "it runs from a devmap or cpumap, whose elements name it"),
+    ("xdp", "an interface has to be named"),
+];
 
 /// Where an XDP program is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +40,16 @@ pub struct Xdp {
     pub mode: XdpMode,
 }
 
-impl Xdp {
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+impl HookKind for Xdp {
+    fn words(&self) -> String {
+        format!("XDP on {}", self.interface)
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
         vec![
             ("target_ifindex", format!("index of {}", self.interface)),
             ("attach_type", format!("{:?}", AttachType::Xdp)),
@@ -84,7 +101,7 @@ fn create(program: &Program, ifindex: u32, mode: XdpMode) -> Result<Link, SysErr
 
 /// The interface of this name, or an error that lists those that are there.
 pub(super) fn find(name: &str) -> Result<Interface, AttachError> {
-    let all = interfaces().unwrap_or_default();
+    let all = interfaces().map_err(|source| AttachError::Interfaces { name: name.into(), source })?;
     let known = all.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
     all.into_iter()
         .find(|i| i.is_called(name))

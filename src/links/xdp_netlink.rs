@@ -6,11 +6,12 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
+use super::hook_kind::HookKind;
 use super::interface::Interface;
 use super::refusal::{Attempt, Needs, describe_program};
-use super::xdp;
 use super::xdp_mode::XdpMode;
-use super::{AttachError, Link, Undo};
+use super::{AttachError, Link, Undo, xdp};
+use crate::kernel::Kernel;
 use crate::kernel::policy::Cap;
 use crate::progs::Program;
 use crate::sys::netlink::{ACK, Message, Netlink, NetlinkError};
@@ -32,13 +33,6 @@ impl XdpNetlink {
     /// On an interface that has no program.
     pub fn new(interface: impl Into<String>, mode: XdpMode) -> XdpNetlink {
         XdpNetlink { interface: interface.into(), mode, replace: None }
-    }
-
-    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("ifindex", format!("index of {}", self.interface)),
-            ("IFLA_XDP_FLAGS", format!("{:#x}", self.mode.flags())),
-        ]
     }
 }
 
@@ -62,6 +56,27 @@ impl OurXdp {
     /// `netlink` was opened where the interface is: it stays in that network namespace.
     pub(super) fn new(netlink: Netlink, ifindex: u32, mode: XdpMode, program: OwnedFd) -> OurXdp {
         OurXdp { ifindex, mode, held: Mutex::new((netlink, program)) }
+    }
+}
+
+impl HookKind for XdpNetlink {
+    fn words(&self) -> String {
+        format!("XDP on {}", self.interface)
+    }
+
+    fn attach(&self, _kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(program, self)
+    }
+
+    fn call(&self) -> &'static str {
+        "RTM_SETLINK"
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("ifindex", format!("index of {}", self.interface)),
+            ("IFLA_XDP_FLAGS", format!("{:#x}", self.mode.flags())),
+        ]
     }
 }
 

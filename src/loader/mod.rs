@@ -49,7 +49,7 @@ pub use load_error::{LoadError, VerifierLog};
 pub use loaded::Loaded;
 pub use map_plan::MapPlan;
 pub use options::{Options, ProgTarget};
-pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, ProgPlan, SkippedProgram, Step};
+pub use plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanStep, ProgPlan, SkippedProgram};
 pub use plan_error::PlanError;
 pub use poison::Poison;
 pub use relocate::{CoreError, CoreFault, MinimalBtf, MinimalError, minimal_btf};

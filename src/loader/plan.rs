@@ -29,7 +29,7 @@ pub struct Plan {
     /// The programs that will not be, and why.
     pub skipped: Vec<SkippedProgram>,
     /// The calls, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// BPF token to make first.
     pub token: Option<TokenPlan>,
     /// Verifier log level of a first try.
@@ -60,7 +60,8 @@ pub struct BtfPlan {
 
 /// One call, or what belongs to one map or program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+#[doc(alias = "Step")]
+pub enum PlanStep {
     /// Raise `RLIMIT_MEMLOCK`: before Linux 5.11 map memory counts against it.
     RaiseMemlock,
     /// `BPF_BTF_LOAD`.

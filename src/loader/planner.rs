@@ -8,7 +8,7 @@ use super::info::{self, Records};
 use super::jump_table::{self, JumpTable};
 use super::map_plan::{self, MapPlan};
 use super::options::{Options, ProgTarget};
-use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, ProgPlan, SkippedProgram, Step};
+use super::plan::{BtfPlan, FdOf, PartPlan, Patch, Plan, PlanStep, ProgPlan, SkippedProgram};
 use super::plan_error::PlanError;
 use super::reloc;
 use super::relocate::Relocator;
@@ -16,7 +16,7 @@ use super::struct_ops::{self, Callbacks, StructOpsError};
 use super::subprog::{self, Assembled, Body};
 use super::target;
 use super::token;
-use crate::btf::Wanted;
+use crate::btf::TypeQuery;
 use crate::elf::{
     DataKind, FuncIx, Function, MapIx, MapOrigin, Object, ProgDef, ProgIx, RelocTarget, SlotTarget, section,
 };
@@ -76,7 +76,7 @@ impl Planner<'_> {
             let loaded = |ix| programs.iter().any(|p: &ProgPlan| p.ix == ix);
             let ops = maps.get(ix.0).and_then(|m| m.struct_ops.as_ref());
             if ops.is_some_and(|ops| struct_ops::is_complete(ops, loaded)) {
-                steps.push(Step::StructOpsFill(ix));
+                steps.push(PlanStep::StructOpsFill(ix));
             }
         }
         Ok(Plan {
@@ -94,12 +94,12 @@ impl Planner<'_> {
         })
     }
 
-    /// Has all that is wanted of the kernel's types by its name looked up in one pass over them.
+    /// Looks up every kernel type that is needed, by name, in one pass.
     fn prefetch_types(&self, chosen: &[ProgIx]) {
         let programs = chosen.iter().filter_map(|ix| self.object.programs.get(ix.0));
         let names: Vec<_> =
             programs.filter_map(target::name).chain(externs::typed_names(self.object)).collect();
-        let wanted: Vec<_> = names.iter().map(|(name, kind)| Wanted::named(name, *kind)).collect();
+        let wanted: Vec<_> = names.iter().map(|(name, kind)| TypeQuery::named(name, *kind)).collect();
         // Without a name there is no need of the kernel's types.
         if let Some(btf) = (!wanted.is_empty()).then(|| self.kernel.btf().ok()).flatten() {
             btf.prefetch_types(&wanted);
@@ -343,39 +343,39 @@ impl Planner<'_> {
             )
     }
 
-    fn steps(&self, has_btf: bool, maps: &[MapPlan], programs: &[ProgPlan]) -> Vec<Step> {
+    fn steps(&self, has_btf: bool, maps: &[MapPlan], programs: &[ProgPlan]) -> Vec<PlanStep> {
         let mut steps = Vec::new();
         // Also where nobody could ask: where much is locked already, the probe itself is refused.
         if self.kernel.has(Feature::MemcgAccount) != Answer::Yes {
-            steps.push(Step::RaiseMemlock);
+            steps.push(PlanStep::RaiseMemlock);
         }
         if has_btf {
-            steps.push(Step::BtfLoad);
+            steps.push(PlanStep::BtfLoad);
         }
         let created = || maps.iter().enumerate().filter(|(_, m)| m.create).map(|(i, m)| (MapIx(i), m));
         for (ix, map) in created() {
-            steps.push(Step::MapCreate(ix));
+            steps.push(PlanStep::MapCreate(ix));
             if map.contents.is_some() {
-                steps.push(Step::MapFill(ix));
+                steps.push(PlanStep::MapFill(ix));
             }
             if map.freeze {
-                steps.push(Step::MapFreeze(ix));
+                steps.push(PlanStep::MapFreeze(ix));
             }
         }
         // All maps exist now, so a map may refer to one that stands after it in the file.
         let has = |m: &MapPlan, program| {
             m.slots.iter().any(|(_, t)| matches!(t, SlotTarget::Program(_)) == program)
         };
-        steps.extend(created().filter(|(_, m)| has(m, false)).map(|(ix, _)| Step::MapSlots(ix)));
+        steps.extend(created().filter(|(_, m)| has(m, false)).map(|(ix, _)| PlanStep::MapSlots(ix)));
         let rodata: Vec<MapIx> = created().filter(|(_, m)| m.is_rodata()).map(|(ix, _)| ix).collect();
         let bind = !rodata.is_empty() && self.kernel.has(Feature::ProgBindMap).allows();
         for (i, _) in programs.iter().enumerate() {
-            steps.push(Step::ProgLoad(i));
+            steps.push(PlanStep::ProgLoad(i));
             if bind {
-                steps.extend(rodata.iter().map(|ix| Step::ProgBindMap(i, *ix)));
+                steps.extend(rodata.iter().map(|ix| PlanStep::ProgBindMap(i, *ix)));
             }
         }
-        steps.extend(created().filter(|(_, m)| has(m, true)).map(|(ix, _)| Step::ProgSlots(ix)));
+        steps.extend(created().filter(|(_, m)| has(m, true)).map(|(ix, _)| PlanStep::ProgSlots(ix)));
         steps
     }
 }

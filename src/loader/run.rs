@@ -15,7 +15,7 @@ use super::jump_table::JumpTable;
 use super::load_error::{LoadError, VerifierLog};
 use super::loaded::Loaded;
 use super::map_plan::MapPlan;
-use super::plan::{FdOf, Plan, ProgPlan, Step};
+use super::plan::{FdOf, Plan, PlanStep, ProgPlan};
 use super::poison::Poison;
 use crate::bytes::Endian;
 use crate::elf::{MapIx, Site};
@@ -89,24 +89,24 @@ struct Run<'p> {
 }
 
 impl Run<'_> {
-    fn step(&mut self, step: &Step) -> Result<(), LoadError> {
+    fn step(&mut self, step: &PlanStep) -> Result<(), LoadError> {
         match *step {
-            Step::RaiseMemlock => {
+            PlanStep::RaiseMemlock => {
                 raise_memlock();
                 Ok(())
             }
-            Step::BtfLoad => self.load_btf(),
-            Step::MapCreate(ix) => self.with_map(ix, Run::create),
-            Step::MapFill(ix) => self.with_map(ix, Run::fill),
-            Step::MapFreeze(ix) => self.with_map(ix, Run::freeze),
-            Step::MapSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, false)),
-            Step::ProgSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, true)),
-            Step::ProgLoad(n) => match self.plan.programs.get(n) {
+            PlanStep::BtfLoad => self.load_btf(),
+            PlanStep::MapCreate(ix) => self.with_map(ix, Run::create),
+            PlanStep::MapFill(ix) => self.with_map(ix, Run::fill),
+            PlanStep::MapFreeze(ix) => self.with_map(ix, Run::freeze),
+            PlanStep::MapSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, false)),
+            PlanStep::ProgSlots(ix) => self.with_map(ix, |run, ix, map| run.slots(ix, map, true)),
+            PlanStep::ProgLoad(n) => match self.plan.programs.get(n) {
                 Some(program) => self.load(program),
                 None => Ok(()),
             },
-            Step::ProgBindMap(n, ix) => self.bind(n, ix),
-            Step::StructOpsFill(ix) => self.with_map(ix, Run::fill_callbacks),
+            PlanStep::ProgBindMap(n, ix) => self.bind(n, ix),
+            PlanStep::StructOpsFill(ix) => self.with_map(ix, Run::fill_callbacks),
         }
     }
 

@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 
 use super::target::AttachTarget;
-use crate::btf::{Btf, BtfError, BtfKind, Kind, TypeId, Wanted, essential_name};
+use crate::btf::{Btf, BtfError, BtfKind, Kind, TypeId, TypeQuery, essential_name};
 use crate::elf::{MapDef, MapIx, MapOrigin, Object, ProgIx, StructOps};
 use crate::kernel::{Kernel, KernelError};
 use crate::uapi::{AttachType, ProgType};
@@ -202,7 +202,7 @@ fn find<'k>(map: &MapDef, name: &str, kernel: &'k Kernel) -> Result<Found<'k>, S
     let vmlinux = kernel
         .btf()
         .map_err(|source| StructOpsError::NoBtf { map: map.name.clone(), source: Box::new(source) })?;
-    vmlinux.prefetch_types(&[&wrapper, name].map(|name| Wanted::named(name, BtfKind::Struct)));
+    vmlinux.prefetch_types(&[&wrapper, name].map(|name| TypeQuery::named(name, BtfKind::Struct)));
     let here = vmlinux.find(&wrapper, BtfKind::Struct).ok().map(|id| (&**vmlinux, id, None));
     let found = here.or_else(|| {
         let mut modules = kernel.modules().iter();

@@ -1,8 +1,21 @@
 //! File descriptors that are safe to put into a `bpf_attr`.
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use super::errno::Errno;
+use super::errno::{Errno, SysError};
+
+/// `flock(LOCK_EX)`: waits until nobody else has the lock of this file or directory. It is let go when the last
+/// descriptor of this opening is closed, also by a kill.
+pub fn lock_exclusive(file: impl AsFd) -> Result<(), SysError> {
+    loop {
+        // SAFETY: a borrowed descriptor and a number; no memory.
+        match unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX) } {
+            0 => return Ok(()),
+            _ if Errno::last() == Errno::EINTR => {}
+            _ => return Err(SysError::other("flock", Errno::last())),
+        }
+    }
+}
 
 /// Takes ownership of a descriptor the kernel just returned, and moves it above 2.
 ///

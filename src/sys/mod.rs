@@ -66,6 +66,7 @@ pub use batch::{Batch, Partly};
 pub use cmd::*;
 pub use cpu::{cpu_limit, cpus_to_try, online_cpus, possible_cpu_list, possible_cpus};
 pub use errno::{Call, Errno, SysError};
+pub use fd::lock_exclusive;
 pub use link_info::*;
 pub(crate) use mmap::Mapping;
 pub use mmap::{SharedMapping, SharedU32};

@@ -1,7 +1,7 @@
 //! One line of a verifier log, as data. Nothing here fails: a line that is none of the known ones is a
 //! message.
 
-use super::value::State;
+use super::value::RegState;
 
 /// What a line of the log is.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +13,7 @@ pub enum Line<'a> {
         /// As the kernel writes it.
         text: &'a str,
         /// What the verifier knows after it (Linux 5.18; before, the line ends with the instruction).
-        after: State<'a>,
+        after: RegState<'a>,
     },
     /// `7: R0=inv(id=0) R10=fp0` and `from 3 to 9: R1=ctx()`: what the verifier knows before an instruction.
     State {
@@ -22,7 +22,7 @@ pub enum Line<'a> {
         /// The instruction that comes next, if the line says so.
         at: Option<u32>,
         /// What is known.
-        state: State<'a>,
+        state: RegState<'a>,
     },
     /// `; return *count; @ prog.bpf.c:12`: the source of the instructions that follow.
     Source {
@@ -96,7 +96,7 @@ fn branch(rest: &str) -> Option<Line<'_>> {
     let (from, rest) = rest.split_once(" to ")?;
     let (to, state) = rest.split_once(':')?;
     let at = to.split(' ').next()?.parse().ok()?;
-    Some(Line::State { from: Some(from.parse().ok()?), at: Some(at), state: State::parse(state) })
+    Some(Line::State { from: Some(from.parse().ok()?), at: Some(at), state: RegState::parse(state) })
 }
 
 /// `12: ` and an instruction or a state.
@@ -107,18 +107,18 @@ fn numbered(text: &str) -> Option<Line<'_>> {
     let Some((_, insn)) =
         rest.strip_prefix('(').and_then(|r| r.split_once(") ")).filter(|(op, _)| is_opcode(op))
     else {
-        return Some(Line::State { from: None, at: Some(at), state: State::parse(rest) });
+        return Some(Line::State { from: None, at: Some(at), state: RegState::parse(rest) });
     };
     let (insn, after) = match insn.split_once(';') {
-        Some((insn, after)) => (insn, State::parse(after)),
+        Some((insn, after)) => (insn, RegState::parse(after)),
         // A jump that was followed ends with where it led to: `goto pc+1 4: R0=0`.
         None => match [": R", ": frame"].iter().filter_map(|s| insn.find(s)).min() {
             Some(colon) => {
                 let (insn, after) = insn.split_at_checked(colon)?;
                 let insn = insn.trim_end_matches(|c: char| c.is_ascii_digit());
-                (insn, State::parse(after.get(1..).unwrap_or("")))
+                (insn, RegState::parse(after.get(1..).unwrap_or("")))
             }
-            None => (insn, State::default()),
+            None => (insn, RegState::default()),
         },
     };
     Some(Line::Insn { at, text: insn.trim_end(), after })
@@ -130,7 +130,7 @@ fn is_opcode(text: &str) -> bool {
 
 /// ` R1=ctx() R10=fp0` and ` frame1: R1=...` without a number in front, as at a call.
 fn bare_state(text: &str) -> Option<Line<'_>> {
-    let state = State::parse(text);
+    let state = RegState::parse(text);
     let starts = text.starts_with("frame") || text.starts_with('R') || text.starts_with("fp-");
     (starts && !state.is_empty()).then_some(Line::State { from: None, at: None, state })
 }

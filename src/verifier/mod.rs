@@ -54,4 +54,4 @@ pub use path::{Path, PathStep};
 pub use rules::{RULES, Rule};
 pub use screen::Screen;
 pub use trace::EventKind;
-pub use value::{Range, RegValue, State, StateSlot};
+pub use value::{Range, RegState, RegValue, StateSlot};

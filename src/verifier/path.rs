@@ -5,7 +5,7 @@
 //! came after that jump is then no part of the way, and is dropped here. Both are read by the same rule.
 
 use super::line::Line;
-use super::value::{RegValue, State, StateSlot};
+use super::value::{RegState, RegValue, StateSlot};
 
 /// An instruction on the way.
 #[derive(Debug, Clone)]
@@ -18,9 +18,9 @@ pub struct PathStep<'a> {
     /// How deep in calls.
     pub frame: u32,
     /// What the log says right before it.
-    before: Vec<State<'a>>,
+    before: Vec<RegState<'a>>,
     /// What the log says of it.
-    after: State<'a>,
+    after: RegState<'a>,
     /// The verifier has been back at this jump for its other branch.
     taken_twice: bool,
 }
@@ -81,7 +81,7 @@ impl<'a> Path<'a> {
     pub fn value_at(&self, step: usize, frame: u32, slot: StateSlot) -> Option<RegValue<'a>> {
         /// How far a value is looked for: beyond that it is not worth the time.
         const FAR: usize = 4096;
-        let of = |state: &State<'a>| {
+        let of = |state: &RegState<'a>| {
             (state.frame.unwrap_or(0) == frame)
                 .then(|| state.values.iter().find(|(s, _)| *s == slot).map(|(_, v)| *v))
                 .flatten()
@@ -99,7 +99,7 @@ impl<'a> Path<'a> {
     pub fn value_after(&self, step: usize, slot: StateSlot) -> Option<RegValue<'a>> {
         let s = self.steps.get(step)?;
         let next = self.steps.get(step.saturating_add(1)).filter(|n| n.frame == s.frame);
-        let of = |state: &State<'a>| state.values.iter().find(|(s, _)| *s == slot).map(|(_, v)| *v);
+        let of = |state: &RegState<'a>| state.values.iter().find(|(s, _)| *s == slot).map(|(_, v)| *v);
         of(&s.after).or_else(|| next.and_then(|n| n.before.iter().rev().find_map(of)))
     }
 }
@@ -115,7 +115,7 @@ enum Part {
 struct Reader<'a> {
     path: Path<'a>,
     frame: u32,
-    states: Vec<State<'a>>,
+    states: Vec<RegState<'a>>,
     part: Part,
 }
 
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn insn(&mut self, at: u32, text: &'a str, after: State<'a>) {
+    fn insn(&mut self, at: u32, text: &'a str, after: RegState<'a>) {
         let frame = self.frame;
         let told = (!after.is_empty()).then(|| after.frame.unwrap_or(0));
         self.frame = match told {

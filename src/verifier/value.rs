@@ -24,17 +24,18 @@ pub enum StateSlot {
 
 /// What a line says about registers and the stack; what it does not mention has not changed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct State<'a> {
+#[doc(alias = "State")]
+pub struct RegState<'a> {
     /// How deep in calls, 0 for the program itself; `None` if it does not say.
     pub frame: Option<u32>,
     /// What it mentions.
     pub values: Vec<(StateSlot, RegValue<'a>)>,
 }
 
-impl<'a> State<'a> {
+impl<'a> RegState<'a> {
     /// Reads as much as can be read.
-    pub fn parse(text: &'a str) -> State<'a> {
-        let mut out = State::default();
+    pub fn parse(text: &'a str) -> RegState<'a> {
+        let mut out = RegState::default();
         for word in Words(text) {
             if let Some(frame) = word.strip_prefix("frame").and_then(|w| w.strip_suffix(':')) {
                 out.frame = frame.parse().ok();

@@ -2,7 +2,7 @@
 
 use super::{small, vmlinux};
 use rawbpf::btf::{
-    Btf, BtfBuilder, BtfError, BtfKind, FindScope, IntEncoding, KindSet, NewMember, TypeId, Wanted,
+    Btf, BtfBuilder, BtfError, BtfKind, FindScope, IntEncoding, KindSet, NewMember, TypeId, TypeQuery,
     essential_name,
 };
 use rawbpf::bytes::Endian;
@@ -39,7 +39,7 @@ fn names_are_found_as_by_a_plain_search() {
 fn many_names_are_found_in_one_pass() {
     let Some(btf) = vmlinux() else { return };
     let names = ["task_struct", "file", "inode", "bpf_map", "no_such_name", "sock", "u8"];
-    let wanted = names.map(|n| Wanted::named(n, KindSet::ANY));
+    let wanted = names.map(|n| TypeQuery::named(n, KindSet::ANY));
     let found = btf.find_many(FindScope::All, &wanted).expect("the BTF is whole");
     for (name, found) in names.iter().zip(found) {
         assert_eq!(found, btf.find_all(name, KindSet::ANY).expect("the BTF is whole"), "{name}");
@@ -57,7 +57,7 @@ fn flavours_do_not_count() {
         let btf = Btf::parse(b.to_bytes().expect("it is small")).expect("what is built parses");
         for name in names {
             let want = plain(&btf, |n| essential_name(n) == essential_name(name), KindSet::ANY);
-            let found = btf.find_many(FindScope::All, &[Wanted::essential(name, BtfKind::Struct)]);
+            let found = btf.find_many(FindScope::All, &[TypeQuery::essential(name, BtfKind::Struct)]);
             assert_eq!(found.expect("the BTF is whole"), [want], "{name}");
         }
     }
@@ -91,7 +91,7 @@ fn same_answers(sorted: &Btf) {
         assert_eq!(sorted.find_all(name, KindSet::ANY).expect("the BTF is whole"), want, "{name}");
         let want = plain(sorted, |n| essential_name(n) == name, KindSet::ANY);
         let found =
-            sorted.find_many(FindScope::All, &[Wanted::essential(name, KindSet::ANY)]).expect("whole");
+            sorted.find_many(FindScope::All, &[TypeQuery::essential(name, KindSet::ANY)]).expect("whole");
         assert_eq!(found, [want], "{name}");
     }
 }
@@ -111,7 +111,7 @@ fn split_btf_goes_on_where_its_base_ends() {
     let split = Btf::parse_split(bytes, base.into()).expect("parses");
     assert_eq!(split.find_all("both", BtfKind::Struct), Ok(vec![TypeId(2), mine]));
     assert_eq!(
-        split.find_many(FindScope::Own, &[Wanted::named("both", BtfKind::Struct)]),
+        split.find_many(FindScope::Own, &[TypeQuery::named("both", BtfKind::Struct)]),
         Ok(vec![vec![mine]])
     );
     assert_eq!(split.find_all("int", KindSet::ANY), Ok(vec![int, shared]));

@@ -75,7 +75,7 @@ fn wrong_ones_are_errors() {
         ("0:99999999999", "malformed"),
         ("0:4", "at element 1, the struct has fewer members"),
         ("0:2:3", "at element 2, the array has fewer elements"),
-        ("0:1:0", "at element 2, the type is no struct, union or array"),
+        ("0:1:0", "at element 2, the type is not a struct, union or array"),
         ("0:3:1", "at element 2, the struct has fewer members"),
         (&nested, "it has more than 64 elements"),
         ("2147483647", "more than 4 GiB"),

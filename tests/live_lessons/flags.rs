@@ -175,7 +175,7 @@ fn verify_tells_what_was_accepted_before() {
     assert!(said.ends_with("endless: it was accepted in the baseline"), "{said}");
     fs::write(before.path(), "no report").expect("written");
     let said = rawbpf_fails(2, &[&only[..], &["--baseline", &path]].concat());
-    assert!(said.contains("no report of `rawbpf verify --json`"), "{said}");
+    assert!(said.contains("not a report of `rawbpf verify --json`"), "{said}");
 }
 
 #[test]

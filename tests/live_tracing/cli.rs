@@ -102,7 +102,8 @@ fn load_attaches_by_hand_and_says_what_it_left() {
         let output = at("uprobe/main");
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
         assert!(
-            text(&output).contains("--attach: `uprobe/main` is no hook: write uprobe/FILE:FUNCTION[+OFFSET]"),
+            text(&output)
+                .contains("--attach: `uprobe/main` is not a hook: write uprobe/FILE:FUNCTION[+OFFSET]"),
             "{}",
             text(&output)
         );

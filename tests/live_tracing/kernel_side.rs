@@ -126,7 +126,7 @@ fn a_kprobe_that_is_written_wrong() {
         ("kprobe/vfs_*", "`vfs_*` is a pattern; write kprobe.multi/vfs_*"),
         ("kretprobe/vfs_rea?", "`vfs_rea?` is a pattern; write kretprobe.multi/vfs_rea?"),
         ("kprobe/veth:", "`veth:` lacks the module or the function; write MODULE:FUNCTION"),
-        ("kprobe/vfs_read+x", "the offset `x` is no number"),
+        ("kprobe/vfs_read+x", "the offset `x` is not a number"),
         ("kretprobe/vfs_read+4", "a return has no offset"),
     ] {
         let e = Target::of_section(hook).expect_err("it is wrong");

@@ -32,7 +32,7 @@ pub enum BuildError {
         name: String,
     },
     /// A section name that says no program type.
-    #[error("program `{program}`: `{section}` is no section name that says a program type{near}")]
+    #[error("program `{program}`: `{section}` is not a section name that says a program type{near}")]
     Section {
         /// The program.
         program: String,

@@ -20,16 +20,16 @@ pub(in crate::links) struct Place {
 }
 
 /// A name with an optional version: `memcpy`, `memcpy@GLIBC_2.2.5`, `memcpy@@GLIBC_2.14`.
-struct Wanted<'n> {
+struct TypeQuery<'n> {
     name: &'n str,
     version: Option<&'n str>,
 }
 
-impl<'n> Wanted<'n> {
-    fn parse(text: &'n str) -> Wanted<'n> {
+impl<'n> TypeQuery<'n> {
+    fn parse(text: &'n str) -> TypeQuery<'n> {
         match text.split_once('@') {
-            Some((name, version)) => Wanted { name, version: Some(version.trim_start_matches('@')) },
-            None => Wanted { name: text, version: None },
+            Some((name, version)) => TypeQuery { name, version: Some(version.trim_start_matches('@')) },
+            None => TypeQuery { name: text, version: None },
         }
     }
 
@@ -80,7 +80,7 @@ fn is_function(sym: &Sym) -> bool {
 impl Exe {
     /// The places that a name means, best first: more than one if several functions have it.
     pub(in crate::links) fn find(&self, symbol: &str) -> Result<Vec<Place>, ExeError> {
-        let wanted = Wanted::parse(symbol);
+        let wanted = TypeQuery::parse(symbol);
         let mut found = Vec::new();
         for table in self.tables() {
             self.search(self, table, &wanted, &mut found)?;
@@ -110,7 +110,7 @@ impl Exe {
         &self,
         of: &Exe,
         table: &SectionHeader,
-        wanted: &Wanted<'_>,
+        wanted: &TypeQuery<'_>,
         found: &mut Vec<(u8, Place)>,
     ) -> Result<(), ExeError> {
         let Some(strings) = of.sections.get(table.sh_link as usize) else { return Ok(()) };

@@ -23,6 +23,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use super::exe::{CodeFile, Exe};
+use super::hook_kind::{FromSection, HookKind, SectionName};
 use super::nearest::nearest;
 use super::remedy::Remedy;
 use super::uprobe::{self, About};
@@ -77,6 +78,35 @@ impl fmt::Display for Usdt {
 
 /// What the kernel must have been configured with.
 const OPTIONS: &[&str] = &["UPROBES", "UPROBE_EVENTS", "BPF_EVENTS"];
+
+impl HookKind for Usdt {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+
+    fn attach(&self, kernel: &Kernel, program: &Program) -> Result<Link, AttachError> {
+        attach(kernel, program, self)
+    }
+
+    fn set_cookie(&mut self, cookie: u64) -> bool {
+        self.cookie = cookie;
+        true
+    }
+
+    fn set_pid(&mut self, pid: u32) -> bool {
+        self.pid = Some(pid);
+        true
+    }
+}
+
+impl FromSection for Usdt {
+    const OBJECT: &'static str = "file and probe";
+    const SYNTAX: &'static str = "write usdt/FILE:PROVIDER:NAME";
+
+    fn from_section(name: &SectionName<'_>) -> Result<Usdt, String> {
+        Usdt::parse(name.rest).ok_or_else(|| Self::SYNTAX.into())
+    }
+}
 
 /// Attaches a program to all places of a probe.
 pub(super) fn attach(kernel: &Kernel, program: &Program, usdt: &Usdt) -> Result<Link, AttachError> {

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use super::fault::{CoreFault, Side};
-use crate::btf::{Btf, BtfKind, FindScope, KindSet, Type, TypeId, Wanted};
+use crate::btf::{Btf, BtfKind, FindScope, KindSet, Type, TypeId, TypeQuery};
 use crate::kernel::Kernel;
 
 /// A type of the kernel.
@@ -157,7 +157,7 @@ fn find(btf: &Btf, scope: FindScope, types: &[Type<'_>]) -> Result<Vec<Vec<TypeI
     let wanted: Vec<_> = types
         .iter()
         .zip(&names)
-        .map(|(ty, name)| Wanted::essential(name, NAMED.union(same_sort(ty.tag()))))
+        .map(|(ty, name)| TypeQuery::essential(name, NAMED.union(same_sort(ty.tag()))))
         .collect();
     if scope == FindScope::All {
         btf.prefetch_types(&wanted);

@@ -1,4 +1,4 @@
-//! Why there is no number: the text that goes with a poisoned instruction.
+//! Why there is not a number: the text that goes with a poisoned instruction.
 //!
 //! It is read by somebody whose program was refused, with the verifier's `invalid func unknown#195896080`
 //! and nothing else. So it says what the program wanted, what this kernel has in its place, and what to

@@ -73,7 +73,7 @@ pub enum CoreFault {
         bits: u32,
     },
     /// A member with a width in bits that is neither integer nor enumeration.
-    #[error("the bitfield is no integer and no enumeration")]
+    #[error("the bitfield is neither an integer nor an enumeration")]
     BitfieldType,
     /// A question that makes sense for members only.
     #[error("it asks for the {what} of an array element, and only that of a struct's member can be told")]

@@ -202,7 +202,7 @@ impl<'b> Spec<'b> {
                 self.push_index(elem, index)?;
                 Ok(elem)
             }
-            _ => Err(bad("the type is no struct, union or array")),
+            _ => Err(bad("the type is not a struct, union or array")),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::ui::output::{Output, Report};
 pub(crate) struct DisasmArgs {
     /// The BPF object file
     pub(crate) object: PathBuf,
-    /// The whole object as text that `rawbpf asm` makes the same object of
+    /// Print the whole object as text, from which `rawbpf asm` makes the same object
     #[arg(long)]
     pub(crate) text: bool,
 }

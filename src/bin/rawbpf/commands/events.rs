@@ -26,13 +26,13 @@ pub(crate) struct EventsArgs {
     /// A ring buffer or a perf event array: NAME, `id N`, or the path of its pin
     #[arg(required_unless_present = "drops", num_args = 1..=2, value_name = "MAP")]
     map: Vec<String>,
-    /// The type of the events, as in `struct event` or `event`; found by itself if the object's types say
+    /// The type of the events, as in `struct event` or `event`; detected from the object's BTF
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) ty: Option<String>,
-    /// Stop after so many events
+    /// Stop after N events
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
-    /// Stop after so many seconds
+    /// Stop after SECONDS
     #[arg(long, value_name = "SECONDS")]
     pub(crate) seconds: Option<u64>,
     /// Print the bytes, whatever their type

@@ -23,13 +23,13 @@ use crate::values::json::plain;
 pub(crate) enum LinkCommand {
     /// List all links
     List(ScopeArgs),
-    /// Show one link with all that the kernel tells of it; without a selector, list all
+    /// Show everything the kernel reports about one link; without a selector, list all links
     Show(LinkShowArgs),
-    /// Detach a program by force, though others may hold the link
+    /// Detach a program by force, even if others hold the link
     Detach(LinkArgs),
-    /// Put another program behind a link, in one step
+    /// Replace the program behind a link, atomically
     Update(LinkUpdateArgs),
-    /// Give a link a name in a bpffs: it then stays when whoever holds it ends
+    /// Pin a link in a bpffs, so that it outlives the process that holds it
     Pin(LinkPinArgs),
 }
 

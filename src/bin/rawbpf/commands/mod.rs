@@ -72,7 +72,7 @@ use verify::VerifyArgs;
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Load an object, attach its programs, and keep both by pins
+    /// Load an object, attach its programs, and pin both
     Load(LoadArgs),
     /// Detach and remove what `load` made
     Unload(UnloadArgs),
@@ -86,11 +86,11 @@ pub(crate) enum Command {
     Inspect(ObjectArgs),
     /// Show every bpf(2) call that `load` would make; needs no privileges
     Plan(PlanArgs),
-    /// Load each program on its own, and say what the verifier makes of it; leaves nothing behind
+    /// Load each program separately and report what the verifier says; leaves nothing behind
     Verify(VerifyArgs),
-    /// Say what this machine allows for eBPF, and what an object needs; needs no privileges
+    /// Report what this machine allows for eBPF and what an object needs; needs no privileges
     Doctor(DoctorArgs),
-    /// Make an object file of assembly text
+    /// Assemble text into an object file
     Asm(AsmArgs),
     /// Show the instructions of an object file, with source lines
     Disasm(DisasmArgs),
@@ -112,7 +112,7 @@ pub(crate) enum Command {
     /// Show the types of the kernel, of programs and of files
     #[command(subcommand)]
     Btf(BtfCommand),
-    /// Make Rust code, or the least BTF, of object files
+    /// Generate Rust code, or minimal BTF, from object files
     #[command(subcommand)]
     Gen(GenCommand),
     /// Show the programs of cgroups
@@ -121,23 +121,23 @@ pub(crate) enum Command {
     /// Show sets of kernel callbacks that programs implement
     #[command(subcommand, name = "struct_ops")]
     StructOps(StructOpsCommand),
-    /// Show what is delegated by tokens, and try one
+    /// Show what tokens delegate, and try one
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Show what nothing needs any more, and remove what is dead
+    /// List unused objects; remove dead ones
     Gc(GcArgs),
-    /// Show what can be traced here, in names for SEC()
+    /// Show what can be traced here, as names for SEC()
     Probes(ProbesArgs),
-    /// List the names that a program's section may have, and what each means
+    /// List the section names that programs may have, and what each means
     Sections(SectionsArgs),
     /// Show what this kernel can do, and why not
     Feature(FeatureArgs),
     /// Show and manage links: attachments that are objects of their own
     #[command(subcommand)]
     Link(LinkCommand),
-    /// Show everything that is attached on this machine, however it was made
+    /// Show everything that is attached on this machine, by whatever means
     Attachments(AttachmentsArgs),
-    /// Print what an iterator prints: that of an object, or that behind a pinned link
+    /// Print the output of an iterator: one in an object, or one behind a pinned link
     Iter(IterArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),

@@ -13,10 +13,10 @@ use crate::ui::style::count;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TraceArgs {
-    /// Stop after so many lines
+    /// Stop after N lines
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
-    /// Stop after so many seconds
+    /// Stop after SECONDS
     #[arg(long, value_name = "SECONDS")]
     pub(crate) seconds: Option<u64>,
     /// Only what programs of this name print (the first 15 letters count)

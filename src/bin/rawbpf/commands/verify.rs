@@ -176,7 +176,7 @@ fn read_baseline(path: &Path) -> Result<Baseline, CliError> {
     let text = std::fs::read(path).map_err(CliError::io(format!("read the baseline {}", path.display())))?;
     serde_json::from_slice(&text).map_err(|e| {
         CliError::Option(format!(
-            "--baseline: {} is no report of `rawbpf verify --json`: {e}",
+            "--baseline: {} is not a report of `rawbpf verify --json`: {e}",
             path.display()
         ))
     })

@@ -155,7 +155,7 @@ fn text(value: &Value) -> Result<String, String> {
         Value::Integer(n) => Ok(n.to_string()),
         Value::Float(n) => Ok(n.to_string()),
         Value::Boolean(b) => Ok(b.to_string()),
-        other => Err(format!("{} is no value of an option", other.type_str())),
+        other => Err(format!("{} is not a value of an option", other.type_str())),
     }
 }
 

@@ -49,7 +49,7 @@ impl Overrides {
             let (name, value) = pair("--max-entries", arg, "MAP=N")?;
             let map = find_map(&mut object, "--max-entries", name, true)?;
             map.max_entries = number(value).ok_or_else(|| {
-                CliError::Option(format!("--max-entries: `{value}` is no number from 0 to {}", u32::MAX))
+                CliError::Option(format!("--max-entries: `{value}` is not a number from 0 to {}", u32::MAX))
             })?;
         }
         for arg in &self.maps {
@@ -139,7 +139,7 @@ fn set_types(object: &mut Object, types: &[String]) -> Result<(), CliError> {
     let unknown = |section: &str| {
         let near = rawbpf::elf::section::nearest(section, 3).join(", ");
         CliError::Option(format!(
-            "--type: `{section}` is no section name that says a program type (nearest: {near})"
+            "--type: `{section}` is not a section name that says a program type (nearest: {near})"
         ))
     };
     for arg in types {

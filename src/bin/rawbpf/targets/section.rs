@@ -53,17 +53,17 @@ pub(crate) fn targets(
             Ok(Some(target)) => target,
             Ok(None) => {
                 let why = Target::missing(hook);
-                return Err(CliError::Option(format!("--attach: `{hook}` is no hook of its own: {why}")));
+                return Err(CliError::Option(format!("--attach: `{hook}` is not a hook by itself: {why}")));
             }
             Err(HookError { why, .. }) => {
-                return Err(CliError::Option(format!("--attach: `{hook}` is no hook: {why}")));
+                return Err(CliError::Option(format!("--attach: `{hook}` is not a hook: {why}")));
             }
         };
         if how.cookie.is_some_and(|cookie| !target.set_cookie(cookie)) {
             return Err(CliError::Option(format!("--cookie: `{hook}` takes none")));
         }
         if how.pid.is_some_and(|pid| !target.set_pid(pid)) {
-            return Err(CliError::Option(format!("--pid: `{hook}` is of all processes")));
+            return Err(CliError::Option(format!("--pid does not apply to `{hook}`")));
         }
         out.push((program.to_string(), target));
     }
@@ -77,8 +77,7 @@ pub(crate) fn targets(
         }
     }
     if how.pid.is_some() && !limited {
-        let why =
-            "--pid: no hook of this object can be of one process: only uprobes, USDT and perf events can";
+        let why = "--pid: no hook of this object can be limited to one process: only uprobes, USDT and perf events can";
         return Err(CliError::Option(why.into()));
     }
     Ok(out)

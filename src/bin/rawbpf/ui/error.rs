@@ -36,8 +36,8 @@ pub(crate) enum CliError {
     /// A name that several objects have.
     #[error("{count} {what}s have the name `{name}`; say which by its id or path:\n{list}")]
     Ambiguous { what: &'static str, name: String, count: usize, list: String },
-    /// Words that are no selector.
-    #[error("`{words}` names no {what}; write a NAME, `id N`, or a path that begins with /")]
+    /// Words that are not a selector.
+    #[error("`{words}` is not a selector of a {what}; write a NAME, `id N`, or a path that begins with /")]
     BadSelector { what: &'static str, words: String },
     /// There is no bpffs.
     #[error(
@@ -56,7 +56,7 @@ pub(crate) enum CliError {
     /// The report says it all; this is the exit status.
     #[error("see the report")]
     Reported(u8),
-    /// A text that is no key or value of the map.
+    /// A text that is not a key or value of the map.
     #[error("the {what} cannot be read: {problem}")]
     Value { what: &'static str, problem: String },
     /// Events were lost, and that was to be an error.

@@ -22,7 +22,7 @@ use crate::ui::table::Table;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DoctorArgs {
-    /// Say what this object needs as well
+    /// Also report what this object needs
     pub(crate) object: Option<PathBuf>,
     /// The file that the setcap line is for; this command if not given
     #[arg(long = "for", value_name = "FILE")]

@@ -91,7 +91,7 @@ impl Cell {
         let (side, (ty, size)) = match half {
             "key" => (Side::Key, shape.key),
             "value" => (Side::Value, shape.value),
-            _ => return Err(format!("`{path}` is no path: it begins with `key` or `value`")),
+            _ => return Err(format!("`{path}` is not a path: it begins with `key` or `value`")),
         };
         let Some(btf) = shape.btf.as_ref().filter(|_| ty != TypeId(0)) else {
             return match (rest, size) {

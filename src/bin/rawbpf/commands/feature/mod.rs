@@ -111,7 +111,7 @@ pub(crate) fn run(args: &FeatureArgs, out: &Output) -> Result<(), CliError> {
         None => None,
         Some(name) => Some(ProgType::from_name(name).ok_or_else(|| {
             let all: Vec<_> = ProgType::ALL.iter().filter_map(|t| t.name()).collect();
-            CliError::Option(format!("`{name}` is no type of program; there are: {}", all.join(", ")))
+            CliError::Option(format!("`{name}` is not a program type; there are: {}", all.join(", ")))
         })?),
     };
     let kernel = Kernel::host();

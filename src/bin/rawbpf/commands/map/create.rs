@@ -95,7 +95,7 @@ pub(crate) fn run(args: &CreateArgs, out: &Output) -> Result<(), CliError> {
 fn map_type(name: &str) -> Result<MapType, CliError> {
     MapType::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = MapType::ALL.iter().filter_map(|t| t.name()).collect();
-        CliError::Option(format!("`{name}` is no type of map; there are: {}", names.join(", ")))
+        CliError::Option(format!("`{name}` is not a map type; there are: {}", names.join(", ")))
     })
 }
 

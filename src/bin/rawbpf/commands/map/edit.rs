@@ -36,10 +36,10 @@ pub(crate) struct SetArgs {
     /// The map, the key and the value
     #[arg(required = true, num_args = 3.., value_names = ["MAP", "KEY", "VALUE"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
-    /// Only if the key is not there
+    /// Only if the key does not exist
     #[arg(long, conflicts_with = "existing")]
     pub(crate) new: bool,
-    /// Only if the key is there
+    /// Only if the key exists
     #[arg(long)]
     pub(crate) existing: bool,
     /// Hold the value's lock while it is written
@@ -48,7 +48,7 @@ pub(crate) struct SetArgs {
     /// Write this CPU's value only (Linux 7.0)
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Option<u32>,
-    /// Change the members that are named, and keep the others as they are
+    /// Change only the named members, and keep the others
     #[arg(long)]
     pub(crate) merge: bool,
 }

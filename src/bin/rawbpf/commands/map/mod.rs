@@ -38,7 +38,7 @@ interface by its name, and behind that `program NAME` if one is to see the packe
 pub(crate) enum MapCommand {
     /// List all maps
     List,
-    /// Show all about one map
+    /// Show all details of one map
     Show(MapOnly),
     /// Print all elements of a map
     Dump(DumpArgs),
@@ -62,9 +62,9 @@ pub(crate) enum MapCommand {
     Create(CreateArgs),
     /// Pin a map
     Pin(PinArgs),
-    /// Forbid writes from user space, for ever
+    /// Forbid writes from user space, permanently
     Freeze(MapOnly),
-    /// Show elements as they change, with rates; of a ring buffer how full it is
+    /// Show elements as they change, with rates; for a ring buffer, how full it is
     Watch(WatchArgs),
     /// Write all elements as JSON lines
     Export(ExportArgs),

@@ -22,11 +22,10 @@ pub(crate) struct PushArgs {
     /// The map and the value
     #[arg(required = true, num_args = 2.., value_names = ["MAP", "VALUE"], allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
-    /// Drop the oldest value if it is full
+    /// If it is full, drop the oldest value
     #[arg(long)]
     pub(crate) over: bool,
-    /// User ring buffers: the type of the record, as in `struct order` or `order`; found by itself if the object's types
-    /// say
+    /// User ring buffers: the type of the record, as in `struct order` or `order`; detected from the object's BTF
     #[arg(long = "type", value_name = "TYPE", conflicts_with = "over")]
     pub(crate) ty: Option<String>,
 }

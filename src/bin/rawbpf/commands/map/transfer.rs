@@ -39,7 +39,7 @@ pub(crate) struct ImportArgs {
     /// File with the lines; standard input if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// Only keys that are not there
+    /// Only add keys that do not exist
     #[arg(long)]
     pub(crate) new: bool,
 }

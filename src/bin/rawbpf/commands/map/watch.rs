@@ -28,10 +28,10 @@ pub(crate) struct WatchArgs {
     /// Which map: NAME, `id N`, or the path of its pin
     #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
     pub(crate) map: Vec<String>,
-    /// Seconds between two looks
+    /// Seconds between two updates
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub(crate) interval: f64,
-    /// Stop after so many looks
+    /// Stop after N updates
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
 }
@@ -42,7 +42,7 @@ const MOST: usize = 10_000;
 pub(crate) fn run(args: &WatchArgs, out: &Output) -> Result<(), CliError> {
     let interval =
         Duration::try_from_secs_f64(args.interval).ok().filter(|i| !i.is_zero()).ok_or_else(|| {
-            CliError::Option(format!("{} is no number of seconds between two looks", args.interval))
+            CliError::Option(format!("{} is not a number of seconds between two updates", args.interval))
         })?;
     let map = map_select::find(&args.map)?;
     let stop = Stop::new()?;

@@ -27,7 +27,7 @@ pub(crate) struct PlanArgs {
 }
 
 fn release(text: &str) -> Result<rawbpf::uapi::Release, String> {
-    rawbpf::uapi::Release::parse(text).ok_or_else(|| format!("`{text}` is no release such as 5.15"))
+    rawbpf::uapi::Release::parse(text).ok_or_else(|| format!("`{text}` is not a release such as 5.15"))
 }
 
 pub(crate) fn run(args: &PlanArgs, out: &Output) -> Result<(), CliError> {

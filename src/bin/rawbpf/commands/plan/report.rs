@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rawbpf::bytes::Endian;
 use rawbpf::elf::MapIx;
-use rawbpf::loader::{FdOf, MapPlan, Plan, Poison, ProgPlan, Step};
+use rawbpf::loader::{FdOf, MapPlan, Plan, PlanStep, Poison, ProgPlan};
 use rawbpf::sys::map::flags;
 use rawbpf::uapi::ProgType;
 use serde::Serialize;
@@ -162,33 +162,33 @@ pub(super) fn describe(poison: &Poison) -> String {
 }
 
 /// The call that a step makes. The other steps belong to the one before.
-fn call(plan: &Plan, step: &Step) -> Option<Call> {
+fn call(plan: &Plan, step: &PlanStep) -> Option<Call> {
     let fields = |list: Vec<(&str, String)>| list.into_iter().map(|(n, v)| (n.to_string(), v)).collect();
     let named = |ix: &MapIx| format!("<{}>", map_name(plan, *ix));
     let (call, attributes) = match step {
-        Step::RaiseMemlock => ("setrlimit", vec![("RLIMIT_MEMLOCK", "unlimited".to_string())]),
-        Step::BtfLoad => {
+        PlanStep::RaiseMemlock => ("setrlimit", vec![("RLIMIT_MEMLOCK", "unlimited".to_string())]),
+        PlanStep::BtfLoad => {
             let size = plan.btf.as_ref().map_or(0, |b| b.bytes.len());
             ("BPF_BTF_LOAD", vec![("btf_size", size.to_string())])
         }
-        Step::MapCreate(ix) => ("BPF_MAP_CREATE", map_fields(plan.maps.get(ix.0)?)),
-        Step::MapFill(ix) => {
+        PlanStep::MapCreate(ix) => ("BPF_MAP_CREATE", map_fields(plan.maps.get(ix.0)?)),
+        PlanStep::MapFill(ix) => {
             let len = plan.maps.get(ix.0)?.contents.as_ref().map_or(0, Vec::len);
             (
                 "BPF_MAP_UPDATE_ELEM",
                 vec![("map_fd", named(ix)), ("key", "0".into()), ("value", format!("{len} bytes"))],
             )
         }
-        Step::MapFreeze(ix) => ("BPF_MAP_FREEZE", vec![("map_fd", named(ix))]),
-        Step::MapSlots(ix) | Step::ProgSlots(ix) => {
+        PlanStep::MapFreeze(ix) => ("BPF_MAP_FREEZE", vec![("map_fd", named(ix))]),
+        PlanStep::MapSlots(ix) | PlanStep::ProgSlots(ix) => {
             let n = plan.maps.get(ix.0)?.slots.len();
             ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", named(ix)), ("elements", n.to_string())])
         }
-        Step::StructOpsFill(ix) => {
+        PlanStep::StructOpsFill(ix) => {
             ("BPF_MAP_UPDATE_ELEM", vec![("map_fd", named(ix)), ("value", "callbacks".into())])
         }
-        Step::ProgLoad(n) => ("BPF_PROG_LOAD", program_fields(plan.programs.get(*n)?)),
-        Step::ProgBindMap(n, ix) => {
+        PlanStep::ProgLoad(n) => ("BPF_PROG_LOAD", program_fields(plan.programs.get(*n)?)),
+        PlanStep::ProgBindMap(n, ix) => {
             let program = format!("<{}>", plan.programs.get(*n)?.name);
             ("BPF_PROG_BIND_MAP", vec![("prog_fd", program), ("map_fd", named(ix))])
         }

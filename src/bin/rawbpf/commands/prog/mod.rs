@@ -29,7 +29,7 @@ PROG is a NAME (in full, or the 15 letters that the kernel keeps), `id N`, `tag 
 pub(crate) enum ProgCommand {
     /// List loaded programs
     List(ListArgs),
-    /// Show all about one program, or about all of them
+    /// Show all details of one program, or of all
     #[command(after_long_help = SELECTORS)]
     Show(ListArgs),
     /// Show the code of a program: as the verifier left it, or as the machine runs it
@@ -41,10 +41,10 @@ pub(crate) enum ProgCommand {
     /// Run a program on data of your own (BPF_PROG_TEST_RUN)
     #[command(after_long_help = SELECTORS)]
     Run(RunArgs),
-    /// Measure run time and runs for a while; statistics are on only so long
+    /// Measure run time and number of runs; statistics are enabled only meanwhile
     #[command(after_long_help = SELECTORS)]
     Stats(StatsArgs),
-    /// Show the programs that take the most CPU time, as it changes
+    /// Show the programs that use the most CPU time, continuously
     Top(TopArgs),
     /// Print what a program wrote to its streams (Linux 6.17); what is printed is gone from there
     #[command(after_long_help = SELECTORS)]

@@ -32,10 +32,10 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TopArgs {
-    /// Seconds between two looks
+    /// Seconds between two updates
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     pub(crate) interval: f64,
-    /// Stop after so many tables
+    /// Stop after N tables
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
     /// One table, then stop
@@ -99,7 +99,7 @@ fn seconds(value: f64) -> Result<Duration, CliError> {
     Duration::try_from_secs_f64(value)
         .ok()
         .filter(|time| !time.is_zero())
-        .ok_or_else(|| CliError::Option(format!("{value} is no number of seconds to measure")))
+        .ok_or_else(|| CliError::Option(format!("{value} is not a number of seconds to measure")))
 }
 
 pub(super) fn stats(args: &StatsArgs, out: &Output) -> Result<(), CliError> {

@@ -34,7 +34,7 @@ pub(crate) struct StreamArgs {
     /// Wait for more, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Wait for more, for so many seconds
+    /// Wait for more, for SECONDS
     #[arg(long, value_name = "SECONDS")]
     pub(crate) seconds: Option<u64>,
 }
