@@ -79,10 +79,11 @@ impl Act<'_> {
         if let Some(new) = self.entry {
             keep_before(new, &actual.pin, &before)?;
         }
-        let link = open()?;
-        link.update(after, Some(&before))
-            .map_err(DeployError::sys(format!("replace the program of {place}")))?;
-        undo.swapped.push((open()?, before));
+        // Both are opened before anything is changed: what cannot be undone is not done.
+        let (link, again) = (open()?, open()?);
+        undo.swapped.push((again, before));
+        let before = undo.swapped.last().map(|(_, before)| before);
+        link.update(after, before).map_err(DeployError::sys(format!("replace the program of {place}")))?;
         let key = actual.key.clone();
         let (program, place, pin) = (program.into(), place.into(), actual.pin.clone());
         self.made.push(Made { link: Some(link), program, place, pin, key, kept: true });

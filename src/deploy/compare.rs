@@ -22,15 +22,15 @@ pub struct StatusLine {
 pub enum Now {
     /// As wanted.
     Attached,
-    /// WantedHook, and not there: why, as far as it is known.
+    /// Wanted, and not there: why, as far as it is known.
     Missing(String),
     /// There, in another way than wanted.
     Otherwise(String),
-    /// WantedHook, and somebody else's program stands there.
+    /// Wanted, and somebody else's program stands there.
     Taken(String),
     /// There, and not wanted.
     Unwanted,
-    /// WantedHook, and the place is not there.
+    /// Wanted, and the place is not there.
     NoPlace(String),
     /// The link is left of something that is gone, and nothing of it is wanted.
     Dead(String),

@@ -1,6 +1,6 @@
 //! From what is wanted and what is to the steps between: pure, printed, and tested as text.
 //!
-//! WantedHook and actual meet by their [`HookKey`], never by a name:
+//! Wanted and actual meet by their [`HookKey`], never by a name:
 //!
 //! ```text
 //!   wanted ∖ actual    attach                       the place has nothing of ours

@@ -4,22 +4,21 @@
 //!
 //! ```text
 //!   Request ──resolve──► WantedHook ─┐
-//!   what is wanted        places │
-//!                                ├──diff──► [DeployStep] ──run──► what stays
-//!   pins ──state──► DeployState ───────┘  pure    printed         asked again, whether it is so
+//!   what is wanted        places     ├──diff──► steps ──run──► what stays
+//!   pins ──state──► DeployState ─────┘  pure    printed        asked again, whether it is so
 //!   and the kernel  what is
 //! ```
 //!
 //! * [`Request`]: an object under a name, and which program is to run where, as a user says it.
 //! * [`HookKey`]: which place that is, as the kernel says it: inode of a namespace and number of an interface, id of a
-//!   cgroup, id of a map. WantedHook and actual are compared by it. What a pin is called is for people.
+//!   cgroup, id of a map. Wanted and actual are compared by it. What a pin is called is for people.
 //! * [`DeployState`]: what is pinned, and whether it runs: alive, dead with its interface, gone without a trace.
 //! * [`diff`]: the steps between, as text and as values; touches nothing.
 //! * [`deploy`] makes them, in one of two ways. If programs are new, a directory is put together beside the old one and
 //!   both change places (`mend` says how a kill in the middle is mended). If only hooks are otherwise than wanted, they
 //!   are put right while programs and maps stay. Then the machine is asked: a success means attached now.
 //!
-//! DeployState is in the bpffs and nowhere else. Beside the pins stands a [`LoadRecord`] of what was wanted, so that what was
+//! All of it is in the bpffs and nowhere else. Beside the pins stands a [`LoadRecord`] of what was wanted, so that what was
 //! lost with an interface can be told, and made again.
 //!
 //! ```no_run

@@ -34,7 +34,8 @@ pub(super) fn replace(
     let built = build(old, &new, request, &loading.kernel, &decision, &loaded, &mut undo);
     let built = built.and_then(|built| {
         request.record.write(&new);
-        mend::settle(old, &new)?;
+        // What was begun is gone on with, once: the state in between is nobody's.
+        mend::settle(old, &new).or_else(|e| finished(old, &new, e))?;
         Ok(built)
     });
     match built {
@@ -52,6 +53,20 @@ pub(super) fn replace(
             Err(e)
         }
     }
+}
+
+/// After a failure between the renames: goes on from where it stands. The failure, if that fails too, or if the old one
+/// has its name still.
+fn finished(old: &LoadEntry, new: &LoadEntry, e: DeployError) -> Result<()> {
+    if !old.outgoing().exists()? {
+        return Err(e);
+    }
+    mend::mend(old).map_err(|_| e)?;
+    if new.exists()? || !old.exists()? {
+        let what = format!("the directory {}", old.dir.display());
+        return Err(DeployError::Unseen { what, why: "its replacement is not whole".into() });
+    }
+    Ok(())
 }
 
 pub(super) fn load(decision: &Decision) -> Result<Loaded> {

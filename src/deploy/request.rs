@@ -6,7 +6,7 @@
 //! ```text
 //!   eth0   eth*   @default   ifindex:7        Wish: program, target as it was said
 //!        └──── resolve, now ────┘
-//!   XDP on eth0 = interface 2 of namespace 4026531840     WantedHook: program, target with one name, HookKey
+//!   XDP on eth0 = interface 2 of namespace 4026531840     Wanted: program, target with one name, HookKey
 //! ```
 
 use std::path::PathBuf;

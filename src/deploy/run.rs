@@ -85,8 +85,9 @@ fn check(entry: &LoadEntry, done: &Deployed) -> Result<()> {
         }
         // Its pin is all that keeps it.
         let path = entry.path(PinPart::Links, &made.pin);
-        let pinned = Link::open_pin(&path).and_then(|l| l.info()).map(|l| l.id);
-        if pinned.ok() != Some(info.id) {
+        let pinned =
+            Link::open_pin(&path).and_then(|l| l.info()).map_err(DeployError::open("link", &path))?;
+        if pinned.id != info.id {
             let what = format!("`{}` at {}", made.program, made.place);
             return Err(DeployError::NotSo { what, why: format!("{} is not its pin", path.display()) });
         }
