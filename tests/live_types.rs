@@ -151,7 +151,7 @@ fn features_have_three_answers_and_reasons() {
     let missing = rawbpf_json(&["feature", "progs", "maps", "--missing"]);
     let none = missing["features"].as_array().expect("a list").iter().any(|r| r["answer"] == "yes");
     assert!(!none, "{missing}");
-    assert!(rawbpf_fails(2, &["feature", "--type", "nothing"]).contains("no type of program"));
+    assert!(rawbpf_fails(2, &["feature", "--type", "nothing"]).contains("not a program type"));
 }
 
 /// Nobody may ask without privileges, and that is no reason to say no.
