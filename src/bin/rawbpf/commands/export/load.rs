@@ -35,7 +35,15 @@ impl Held {
 impl Wanted {
     /// Reads the object; nothing is loaded yet.
     pub(super) fn read(source: &Source, part: &ObjectPart) -> Result<Wanted, CliError> {
-        part.read(source).map(Wanted)
+        let named = part.read(source)?;
+        if named.how.wait {
+            let at = part.load.iter().find(|(key, _)| key.get_ref() == "wait");
+            let span = at.map_or(part.path.span(), |(_, value)| value.span());
+            let problem = "when all is loaded, the rights that attaching takes are given up; let `rawbpf apply --watch` \
+                           attach what comes later, and name its maps by [[map]]";
+            return Err(source.at(span, problem));
+        }
+        Ok(Wanted(named))
     }
 
     pub(super) fn name(&self) -> &String {
