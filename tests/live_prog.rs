@@ -277,7 +277,7 @@ fn the_busiest_program_stands_on_top() {
         let lines: Vec<Json> =
             text.lines().map(|l| serde_json::from_str(l).expect("a document a line")).collect();
         assert_eq!(lines.len(), 2, "{text}");
-        assert!(rawbpf_fails(2, &["prog", "top", "--interval", "0"]).contains("no number of seconds"));
+        assert!(rawbpf_fails(2, &["prog", "top", "--interval", "0"]).contains("not a number of seconds"));
     });
 }
 

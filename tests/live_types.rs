@@ -51,7 +51,7 @@ fn roots_bring_only_what_they_need() {
     assert!(json["c"].as_str().expect("text").contains("V_SENT_BACK = 2"), "{json}");
     assert!(rawbpf_fails(5, &["btf", "dump", &file, "--root", "nothing"]).contains("no type `nothing`"));
     assert!(rawbpf_fails(5, &["btf", "dump", "no_such"]).contains("neither a module nor a file"));
-    assert!(rawbpf_fails(2, &["btf", "dump", "id", "x"]).contains("names no BTF object"));
+    assert!(rawbpf_fails(2, &["btf", "dump", "id", "x"]).contains("is not a selector of a BTF object"));
 }
 
 /// The header of tests/btf/c.rs, which holds it to clang's and bpftool's layout.
@@ -151,7 +151,7 @@ fn features_have_three_answers_and_reasons() {
     let missing = rawbpf_json(&["feature", "progs", "maps", "--missing"]);
     let none = missing["features"].as_array().expect("a list").iter().any(|r| r["answer"] == "yes");
     assert!(!none, "{missing}");
-    assert!(rawbpf_fails(2, &["feature", "--type", "nothing"]).contains("no type of program"));
+    assert!(rawbpf_fails(2, &["feature", "--type", "nothing"]).contains("not a program type"));
 }
 
 /// Nobody may ask without privileges, and that is no reason to say no.

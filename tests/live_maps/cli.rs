@@ -276,7 +276,7 @@ fn a_map_is_made_pinned_and_frozen() {
         assert_eq!(values, json!(vec![one; sys::possible_cpus().expect("sysfs tells")]));
         assert!(rawbpf_fails(2, &["map", "set", again, "1", "7", "--merge"]).contains("for each CPU"));
         let kind = rawbpf_fails(2, &["map", "create", path, "--type", "hsh"]);
-        assert!(kind.contains("no type of map") && kind.contains("lpm_trie"), "{kind}");
+        assert!(kind.contains("not a map type") && kind.contains("lpm_trie"), "{kind}");
         let queue = "/sys/fs/bpf/cli_queue";
         rawbpf_ok(&["map", "create", queue, "--type", "queue", "--value", "4", "--entries", "1"]);
         rawbpf_ok(&["map", "push", queue, "3"]);

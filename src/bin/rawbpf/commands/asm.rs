@@ -16,7 +16,7 @@ use crate::ui::style::count;
 pub(crate) struct AsmArgs {
     /// The assembly text
     pub(crate) source: PathBuf,
-    /// Where to write the object; beside the source, with extension .o, if not given
+    /// Where to write the object [default: beside the source, with extension .o]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }

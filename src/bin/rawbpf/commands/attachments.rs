@@ -18,7 +18,7 @@ use crate::ui::table::Table;
 pub(crate) struct AttachmentsArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
-    /// As a tree: by kind of hook and place, programs in the order in which they run
+    /// Print a tree: by kind of hook and place, programs in the order in which they run
     #[arg(long)]
     pub(crate) tree: bool,
 }

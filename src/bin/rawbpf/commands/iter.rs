@@ -16,7 +16,7 @@ use crate::ui::output::Output;
 pub(crate) struct IterArgs {
     /// An object file with an iterator, or the path of a pinned iterator link
     pub(crate) source: PathBuf,
-    /// Which program of the object; its only iterator if not given
+    /// Which program of the object [default: its only iterator]
     #[arg(long, value_name = "NAME")]
     pub(crate) program: Option<String>,
     /// Walk over the elements of this map: NAME, ID, or the path of its pin
@@ -31,7 +31,7 @@ pub(crate) struct IterArgs {
     /// Start at this cgroup
     #[arg(long, value_name = "DIR", conflicts_with_all = ["map", "pid", "tid"])]
     pub(crate) cgroup: Option<PathBuf>,
-    /// How to go on from there
+    /// Which cgroups to visit from there, and in which order
     #[arg(long, value_name = "ORDER", default_value = "parents-first", requires = "cgroup")]
     pub(crate) order: OrderArg,
 }

@@ -23,10 +23,10 @@ pub(crate) struct LoadArgs {
     pub(crate) object: PathBuf,
     #[command(flatten)]
     pub(crate) how: LoadOptions,
-    /// Name to load it under; the file name up to its first dot if not given
+    /// Name to load it under [default: the file name up to its first dot]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Replace what is loaded under this name, without a moment in which the hook is empty
+    /// Replace what is loaded under this name; the hook is never empty meanwhile
     #[arg(long, conflicts_with = "foreground")]
     pub(crate) replace: bool,
     /// Pin nothing: stay in the foreground, and detach on Ctrl-C or SIGTERM

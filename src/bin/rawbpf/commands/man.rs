@@ -8,7 +8,7 @@ use crate::ui::error::CliError;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ManArgs {
-    /// Where to write the pages; it is made if it does not exist
+    /// Directory to write the pages to; created if it does not exist
     dir: PathBuf,
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct LoadOptions {
     /// `uprobe/libc.so.6:malloc`, `perf_event/cpu-clock,freq=99` (may be given several times)
     #[arg(long, value_name = "PROGRAM=HOOK")]
     pub(crate) attach: Vec<String>,
-    /// Do not attach programs to what their section names say
+    /// Do not attach programs by their section names
     #[arg(long)]
     pub(crate) no_attach: bool,
     /// Fail, and leave nothing behind, if a program cannot be attached where its section says; without this, it is
@@ -47,7 +47,7 @@ pub(crate) struct LoadOptions {
     /// Only this process: for uprobes, USDT probes and perf events
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
-    /// What programs get by bpf_get_attach_cookie, for --attach
+    /// The value that bpf_get_attach_cookie returns to programs, for --attach
     #[arg(long, value_name = "N", requires = "attach")]
     pub(crate) cookie: Option<u64>,
     /// Bind PROGRAM (freplace, fentry, fexit) to a function of a loaded program: its id, name, or pin; the

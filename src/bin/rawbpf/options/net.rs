@@ -39,7 +39,7 @@ pub(crate) struct NetArgs {
     /// Attach lirc_mode2 programs to this infrared receiver, such as /dev/lirc0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) lirc: Vec<PathBuf>,
-    /// Go to this network namespace first: a name of `ip netns`, a process, a file, or `self` for the one where we are;
+    /// Enter this network namespace first: a name of `ip netns`, a process, a file, or `self` for the one where we are;
     /// flow dissectors and sk_lookup programs are attached to it
     #[arg(long, value_name = "NAME|PID|PATH|self")]
     pub(crate) netns: Option<NetNs>,
@@ -58,7 +58,7 @@ pub(crate) struct NetArgs {
     /// Only if the hook's list still has this revision; `attachments` shows it (tcx, netkit, cgroup)
     #[arg(long, value_name = "N")]
     pub(crate) revision: Option<u64>,
-    /// In the place of this program, which is attached without a link: its id, name, or pin (XDP, tcx, tc, netkit);
+    /// Replace this program, which is attached without a link: its id, name, or pin (XDP, tcx, tc, netkit);
     /// implies --no-link
     #[arg(long, value_name = "PROGRAM", group = "place")]
     pub(crate) instead_of: Option<String>,

@@ -24,7 +24,7 @@ pub(crate) struct Overrides {
     /// Treat programs in unknown sections as if they were in section SECTION, or PROGRAM in SECTION
     #[arg(long = "type", value_name = "[PROGRAM=]SECTION")]
     pub(crate) types: Vec<String>,
-    /// Relocate accesses to the kernel's fields (CO-RE) by the types in this file instead of /sys/kernel/btf/vmlinux
+    /// Relocate accesses to kernel fields (CO-RE) by the types in this file instead of /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "FILE")]
     pub(crate) btf: Option<PathBuf>,
     /// Take the kernel's configuration (lines CONFIG_X=...) from this file first

@@ -23,7 +23,7 @@ pub(crate) enum FormatArg {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DumpArgs {
-    /// Whose types; the kernel's if not given
+    /// Whose types [default: the kernel's]
     #[arg(num_args = 0..=3, value_name = "SOURCE")]
     pub(crate) source: Vec<String>,
     /// How to print them

@@ -24,7 +24,7 @@ use crate::ui::table::Table;
 pub(crate) struct DoctorArgs {
     /// Also report what this object needs
     pub(crate) object: Option<PathBuf>,
-    /// The file that the setcap line is for; this command if not given
+    /// The file that the setcap line is for [default: this command]
     #[arg(long = "for", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]

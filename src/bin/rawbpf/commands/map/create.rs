@@ -33,13 +33,13 @@ pub(crate) struct CreateArgs {
     /// Flags by their names without BPF_F_: NO_PREALLOC,RDONLY_PROG ...
     #[arg(long, value_name = "FLAGS", value_delimiter = ',')]
     pub(crate) flags: Vec<String>,
-    /// Name of the map; the last part of the path if not given
+    /// Name of the map [default: the last part of the path]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// map_extra: hash functions of a bloom filter, address of an arena
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) extra: u64,
-    /// Take the memory from this NUMA node
+    /// Allocate memory on this NUMA node
     #[arg(long, value_name = "NODE")]
     pub(crate) numa_node: Option<u32>,
     /// For maps of maps: a map that the inner ones are like

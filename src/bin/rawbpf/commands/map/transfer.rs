@@ -36,7 +36,7 @@ pub(crate) struct ImportArgs {
     /// Which map: NAME, `id N`, or the path of its pin
     #[arg(required = true, num_args = 1..=2, value_name = "MAP")]
     pub(crate) map: Vec<String>,
-    /// File with the lines; standard input if not given
+    /// File with the lines [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Only add keys that do not exist

@@ -42,7 +42,7 @@ pub(crate) struct DumpArgs {
     /// Leave out source lines
     #[arg(long)]
     pub(crate) no_source: bool,
-    /// Write the code as it is to this file, and print nothing
+    /// Write the raw code to this file instead of printing it
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }

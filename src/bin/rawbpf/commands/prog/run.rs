@@ -31,10 +31,10 @@ pub(crate) struct RunArgs {
     /// The same, in hex
     #[arg(long, value_name = "BYTES")]
     pub(crate) ctx_hex: Option<String>,
-    /// Write the data afterwards to this file
+    /// Write the resulting data to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) data_out: Option<PathBuf>,
-    /// Write the context afterwards to this file
+    /// Write the resulting context to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) ctx_out: Option<PathBuf>,
     /// How often to run
