@@ -196,7 +196,7 @@ fn inject(verb: Verb, way: Way, all: bool, log: &Path) -> Vec<String> {
     let mut tried = 0;
     for (call, count) in &counts {
         // What looks through the whole machine asks the same again and again.
-        let shortened = |n: &u32| all || *n <= 24 || *n + 24 > *count;
+        let shortened = |n: &u32| all || *n <= 8 || *n + 8 > *count;
         for n in (1..=*count).filter(shortened) {
             let errors: &[&str] = match (all, n % 2) {
                 (true, _) => &["EPERM", "ENOMEM"],

@@ -2,13 +2,14 @@
 //! machine's other tools see.
 //!
 //! ```text
-//!   ours                load, load --replace, unload, gc, each also killed at some moment
+//!   ours                load, load --replace, apply, unload, gc; loads are also killed at some moment
 //!   everybody else's    the interface goes, comes, is renamed; ip link set xdp off, tc qdisc del, bpftool net detach,
 //!                       bpftool cgroup detach, the cgroup goes, a pin is removed
 //! ```
 //!
-//! Two rules: a `load` that ends with status 0 means that the program that is pinned is the one at the hook, as ip, tc and
-//! bpftool see it; an `unload` that ends with status 0 means that nothing of it is there any more. `MODEL_STEPS` and
+//! Three rules: a `load` or `apply` that ends with status 0 means that the program that is pinned is the one at the hook, as ip, tc and
+//! bpftool see it; an `unload` that ends with status 0 means that nothing of it is there any more; and what `status` says of it is what they
+//! see. `MODEL_STEPS` and
 //! `MODEL_SEED` make a run longer or another; a run prints its seed when it fails.
 
 use std::fs;
@@ -123,6 +124,23 @@ struct World {
     group: PathBuf,
 }
 
+/// The file that wants what [`Way::args`] wants.
+fn toml_of(way: Way, world: &World, name: &str) -> String {
+    let group = world.group.display();
+    let load = match way {
+        Way::Xdp => "xdp = \"v0\"".to_string(),
+        Way::XdpNetlink => "xdp = \"v0\", no-link = true".into(),
+        Way::Tcx => "tc = \"v0:ingress\", tc-hook = \"tcx\"".into(),
+        Way::Clsact => "tc = \"v0:ingress\", tc-hook = \"clsact\"".into(),
+        Way::Cgroup => format!("cgroup = \"{group}\""),
+        Way::CgroupOld => format!("cgroup = \"{group}\", no-link = true"),
+    };
+    let (path, program) = (object(way.object()), way.program());
+    format!(
+        "[[object]]\npath = \"{path}\"\nname = \"{name}\"\nload = {{ program = \"{program}\", {load} }}\n"
+    )
+}
+
 fn run(program: &str, args: &[&str]) -> Output {
     Command::new(program)
         .args(args)
@@ -235,6 +253,22 @@ fn step(dice: &mut Dice, world: &World, way: Way, name: &str) -> (String, Result
             };
             (what, wrong)
         }
+        15..=16 => {
+            let file = std::env::temp_dir().join(format!("rawbpf_model_{}.toml", std::process::id()));
+            fs::write(&file, toml_of(way, world, name)).expect("a file is written");
+            let kill = (dice.below(8) == 0).then(|| Duration::from_micros(dice.below(30_000)));
+            let (status, said) = ours(&words(&["apply", &file.display().to_string()]), kill);
+            let _ = fs::remove_file(&file);
+            let is_so =
+                status != Some(0) || pinned(name, way).is_some_and(|id| way.truth(world).contains(&id));
+            let crashed = status.is_none() && kill.is_none() || status == Some(101);
+            let wrong = match (is_so, crashed) {
+                (false, _) => Err(format!("apply: status 0, and {:?} stands there", way.truth(world))),
+                (_, true) => Err("apply crashed".into()),
+                _ => Ok(()),
+            };
+            (format!("apply, killed {kill:?}: {status:?}\n{said}"), wrong)
+        }
         9 => {
             let (status, said) = ours(&words(&["gc"]), None);
             let wrong = if matches!(status, None | Some(101)) { Err("it crashed".into()) } else { Ok(()) };
@@ -283,6 +317,24 @@ fn step(dice: &mut Dice, world: &World, way: Way, name: &str) -> (String, Result
     }
 }
 
+/// What `status` says of the load, beside what others see.
+fn status_is_so(world: &World, way: Way, name: &str) -> Result<(), String> {
+    let (code, said) = ours(&words(&["--json", "status", name]), None);
+    let document: Value = serde_json::from_str(&said).unwrap_or(Value::Null);
+    if matches!(code, None | Some(101)) {
+        return Err(format!("status crashed: {said}"));
+    }
+    let rows = document["loads"][0]["attachments"].as_array().cloned().unwrap_or_default();
+    let there = pinned(name, way).is_some_and(|id| way.truth(world).contains(&id));
+    let says = rows.iter().any(|row| row["right"] == true);
+    match (rows.is_empty(), says == there) {
+        (true, _) if there && code != Some(0) => Ok(()),
+        (true, _) if !there => Ok(()),
+        (false, true) => Ok(()),
+        _ => Err(format!("status ({code:?}) says {says}, others see {there}: {said}")),
+    }
+}
+
 /// One way, so many steps with this seed.
 fn walk(seed: u64, way: Way, steps: u64) {
     in_namespace(|| {
@@ -305,6 +357,7 @@ fn walk(seed: u64, way: Way, steps: u64) {
         for n in 0..steps {
             let (what, wrong) = step(&mut dice, &world, way, "model");
             log.push(what);
+            let wrong = wrong.and_then(|()| status_is_so(&world, way, "model"));
             if let Err(why) = wrong {
                 let tail: Vec<_> = log.iter().rev().take(6).rev().cloned().collect();
                 panic!("{way:?}, seed {seed}, step {n}: {why}; the last steps:\n{}", tail.join("\n"));

@@ -550,8 +550,10 @@ fn wrong(row: &Row, run: &Run, json: bool) -> Option<String> {
             return said("a panic");
         }
     }
-    if run.mounts.0 != run.mounts.1 {
-        return said(&format!("mounts are left: {:?}", run.mounts));
+    // One that has gone was taken along by somebody else, who removed the file that it was mounted on.
+    let left: Vec<&str> = run.mounts.1.lines().filter(|l| !run.mounts.0.lines().any(|m| m == *l)).collect();
+    if !left.is_empty() {
+        return said(&format!("mounts are left: {left:?}"));
     }
     if !run.litter.is_empty() {
         return said(&format!("files are left: {:?}", run.litter));

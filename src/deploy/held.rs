@@ -56,7 +56,7 @@ impl Deployed {
     }
 
     fn why_lost(&self, made: &Made, all: &Inventory) -> Result<Option<String>> {
-        if let Some(link) = made.link.as_ref().filter(|l| l.fd().is_some()) {
+        if let Some(link) = made.link.as_ref().filter(|link| link.fd().is_some()) {
             let info = link.info().map_err(DeployError::sys("ask about a link"))?;
             return Ok(dead(&info.hook).map(String::from));
         }

@@ -317,9 +317,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let words = "x --xdp a --xdp b* --xdp-mode generic --tc c:egress --tc-hook clsact --netns blue --before id:7 \
-            --route 10.9.0.0/16,via=10.8.0.1,dev=d,headroom=8 --netfilter ipv4:input:-5 --set n=7 --set m=\"x,y\" \
+            --route 10.9.0.0/16,via=10.8.0.1,dev=d,headroom=8 --netfilter ipv4:input:-5 --set n=7 \
             --cgroup /a --cgroup-share override --pid 7 --wait --migrate --btf /b --attach p=kprobe/f --cookie 9";
-        let how = Words::parse_from(words.split_whitespace()).how;
+        let how = Words::parse_from(words.split_whitespace().chain(["--set", "m=\"x, y\""])).how;
         let mut again = LoadOptions::default();
         let first = all(&how);
         for (key, value) in &first {
