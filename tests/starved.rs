@@ -190,6 +190,11 @@ impl Site {
         let counters = program_map("count");
         rawbpf_ok(&["map", "pin", "id", &counters.to_string(), &pin("count_map")]);
         fs::write(site.path("lines"), "{\"key\":1,\"value\":11}\n").expect("it is written");
+        let applied = format!(
+            "[[object]]\npath = \"{}\"\nname = \"applied\"\nload = {{ xdp = \"near1\" }}\n",
+            object("packet_count.o")
+        );
+        fs::write(site.path("apply.toml"), applied).expect("it is written");
         fs::copy(object("packet_count.s"), site.path("copy.s")).expect("it is copied");
         site
     }
@@ -355,6 +360,10 @@ fn rows(site: &Site) -> Vec<Row> {
         row(Own, "struct_ops list", ""),
         row(Maybe, "token show", ""),
         row(Maybe, "token create", ""),
+        row(Maybe, "status", ""),
+        row(Own, "save", ""),
+        row(Maybe, "apply", format!("{} --dry-run", site.path("apply.toml"))),
+        row(Own, "apply", site.path("apply.toml")).after("unload applied"),
         row(Maybe, "gc", "--dry-run"),
         row(Own, "probes", "tcp_v4_rcv*"),
         row(Same, "probes", format!("main --exe {}", env!("CARGO_BIN_EXE_rawbpf"))),
@@ -542,7 +551,7 @@ fn wrong(row: &Row, run: &Run, json: bool) -> Option<String> {
         return said(&format!("signal {signal}"));
     }
     // Those of the command: see `rawbpf --help`.
-    if !(0..=5).contains(&run.status.code().unwrap_or(-1)) {
+    if !(0..=6).contains(&run.status.code().unwrap_or(-1)) {
         return said("no status of the command's");
     }
     for word in ["panicked at", "memory allocation of", "RUST_BACKTRACE"] {

@@ -45,10 +45,12 @@ pub(crate) fn run(args: &ApplyArgs, out: &Output) -> Result<(), CliError> {
     let signals = Stop::new()?;
     let store = bpffs::ensure(!args.no_mount, out)?;
     let mut keeper = Keeper { args, out, store, parts: read(args)?, said: HashMap::new() };
-    keeper.apply()?;
-    notify("READY=1");
     loop {
-        match keeper.wait(&signals)? {
+        // It listens before it looks: what happens in between is not missed.
+        let (watch, before) = (keeper.listen()?, keeper.pulse()?);
+        keeper.apply()?;
+        notify("READY=1");
+        match keeper.wait(&watch, &before, &signals)? {
             Some(Signal::SIGHUP) => {
                 notify("RELOADING=1");
                 match read(args) {
@@ -57,11 +59,9 @@ pub(crate) fn run(args: &ApplyArgs, out: &Output) -> Result<(), CliError> {
                         out.note(&format!("the file is not taken, what it said before stays: {}", whole(&e)))
                     }
                 }
-                keeper.apply()?;
-                notify("READY=1");
             }
             Some(_) => break,
-            None => keeper.apply()?,
+            None => {}
         }
     }
     notify("STOPPING=1");
@@ -115,11 +115,14 @@ impl Keeper<'_> {
         std::io::stdout().flush().map_err(CliError::io("write to standard output"))
     }
 
-    /// Waits for a signal, or until something may be otherwise (`None`).
-    fn wait(&self, signals: &Stop) -> Result<Option<Signal>, CliError> {
+    /// Listens for all that concerns the objects.
+    fn listen(&self) -> Result<Watch, CliError> {
         let wanted: Vec<(LoadEntry, &Request)> = self.wanted().collect();
-        let watch = Watch::new(wanted.iter().map(|(entry, request)| (Some(entry), *request)))?;
-        let before = self.pulse()?;
+        Ok(Watch::new(wanted.iter().map(|(entry, request)| (Some(entry), *request)))?)
+    }
+
+    /// Waits for a signal, or until something may be otherwise (`None`).
+    fn wait(&self, watch: &Watch, before: &Pulse, signals: &Stop) -> Result<Option<Signal>, CliError> {
         loop {
             match watch.wait(SECOND, signals.fd())? {
                 Woken::Caller => match signals.take() {
@@ -130,7 +133,7 @@ impl Keeper<'_> {
                     while watch.wait(MOMENT, signals.fd())? == Woken::Change {}
                     return Ok(None);
                 }
-                Woken::Time if self.pulse()? == before => {}
+                Woken::Time if self.pulse()? == *before => {}
                 Woken::Time => return Ok(None),
             }
         }
