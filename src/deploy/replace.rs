@@ -159,7 +159,16 @@ fn update_linkless(
         let open = |id| Program::open_id(id).map_err(DeployError::sys("open the program that is attached"));
         new.note_linkless(&actual.pin, after)?;
         keep_before(new, &actual.pin, &open(actual.prog_id)?)?;
-        for found in mend::at(&all, actual.prog_id, key, &own) {
+        let there = mend::at(&all, actual.prog_id, key, &own);
+        // It was there a moment ago: what hides it now must not be taken for its end.
+        if let (true, Some(problem)) = (there.is_empty(), all.problems.first()) {
+            return Err(DeployError::Unseen { what: problem.what.clone(), why: problem.why.clone() });
+        }
+        if there.is_empty() {
+            let what = format!("`{}` at {place}", actual.program);
+            return Err(DeployError::NotSo { what, why: "the hook does not have it any more".into() });
+        }
+        for found in there {
             let before = open(actual.prog_id)?;
             let link = all.open(&found).map_err(DeployError::sys(doing()))?;
             let changed = link.update(after, Some(&before));
