@@ -118,7 +118,7 @@ impl NetNs {
         let open = |source| NetNsError::Open { path: path.clone(), source };
         let fs = fstatfs(&file).map_err(|e| open(SysError::other("statfs", e)))?;
         let kind = fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd()));
-        let is_net = kind.is_ok_and(|k| k.to_string_lossy().starts_with("net:"));
+        let is_net = kind.as_ref().is_ok_and(|k| k.to_string_lossy().starts_with("net:"));
         if fs.filesystem_type().0 as u64 & 0xffff_ffff != NSFS {
             let stale = match self {
                 NetNs::Named(_) => {
@@ -131,6 +131,7 @@ impl NetNs {
         let inode = file.metadata().map_err(|e| open(SysError::other("stat", e)))?.ino();
         // The link of a bind-mounted namespace shows the mount, not its kind; setns(2) will tell those.
         if !is_net && path.starts_with("/proc") {
+            kind.map_err(|e| open(SysError::other("readlink", e)))?;
             return Err(NetNsError::NotOne { path, stale: ": it is a namespace of another kind" });
         }
         Ok(OpenNetNs { fd: file.into(), name: self.to_string(), inode })
