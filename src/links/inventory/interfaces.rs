@@ -18,7 +18,7 @@ pub(super) fn look(survey: &mut Survey, namespace: &Namespace) {
         Ok(open) => open,
         // Its last process, or the file that stood for it, has gone meanwhile: and so has it, or another name shows it.
         Err(_) if !namespace.path.exists() => return,
-        Err(e) => return survey.problem(name, e),
+        Err(e) => return survey.problem(name, chain(&e)),
     };
     let visit = || Visit { name: name.clone(), ..Visit::default() }.everything();
     // The caller's own needs no going there, and no privilege for that.
