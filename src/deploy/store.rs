@@ -86,6 +86,11 @@ pub struct Lock {
 }
 
 impl Store {
+    /// The store of this machine: in the bpffs at [`BPFFS`](super::BPFFS), whether one is mounted there or not.
+    pub fn of_machine() -> Store {
+        Store::new(Path::new(super::bpffs::BPFFS))
+    }
+
     /// The store in a bpffs.
     pub fn new(bpffs: &Path) -> Store {
         Store { root: bpffs.join("rawbpf") }

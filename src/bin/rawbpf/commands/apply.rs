@@ -75,7 +75,7 @@ pub(crate) fn run(args: &ApplyArgs, out: &Output) -> Result<(), CliError> {
 /// Reads the file and makes it so, once: what was done, and the first error.
 pub(crate) fn once(args: &ApplyArgs, out: &Output) -> Result<(Applied, Option<CliError>), CliError> {
     let parts = applied::read(&args.file)?;
-    let store = if args.dry_run { bpffs::store() } else { bpffs::ensure(!args.no_mount, out)? };
+    let store = if args.dry_run { Store::of_machine() } else { bpffs::ensure(!args.no_mount, out)? };
     let _lock = (!args.dry_run || store.exists()).then(|| store.lock()).transpose()?;
     let _signals = hold_signals();
     let result = all(&store, &parts, args);

@@ -10,13 +10,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::{self, LoadEntry, dead};
+use rawbpf::deploy::{self, LoadEntry, Store, dead};
 use rawbpf::links::inventory::Pins;
 use rawbpf::links::{self, LeftProbe, Scope, inventory as take_inventory};
 use rawbpf::{maps, progs};
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::ui::error::{CliError, whole};
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;
@@ -52,7 +51,7 @@ pub(crate) fn run(args: &GcArgs, out: &Output) -> Result<(), CliError> {
         Garbage { dry_run: args.dry_run, dead: Vec::new(), idle: Vec::new(), problems: Vec::new() };
     let mut problems = Vec::new();
     let pins = links::inventory::pins(&mut problems);
-    let store = bpffs::store();
+    let store = Store::of_machine();
     let _lock = store.exists().then(|| store.lock()).transpose()?;
     let leftovers = store.unfinished()?;
     garbage.links(&pins)?;
@@ -185,7 +184,7 @@ impl Garbage {
 /// Undoes the replacement that left it, or goes on with it: a hook that has its program already is not let go of.
 fn mend(left: &LoadEntry) -> Result<(), CliError> {
     let name = left.name.split('~').next().unwrap_or_default();
-    let entry = bpffs::store().entry(name)?;
+    let entry = Store::of_machine().entry(name)?;
     Ok(deploy::mend(&entry)?)
 }
 

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
 use rawbpf::Link;
-use rawbpf::deploy::{PinPart, Selector, pinned};
+use rawbpf::deploy::{PinPart, Selector, Store, pinned};
 use rawbpf::links::inventory::{By, Problem};
 use rawbpf::links::{self, Attachment, LinkInfo, Scope, inventory};
 use rawbpf::sys::Errno;
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::options::scope::{ScopeArgs, scope};
 use crate::select;
 use crate::ui::error::CliError;
@@ -272,7 +271,7 @@ fn open(path: &Path) -> Result<Link, CliError> {
 
 /// The path of the only pin of this name.
 fn by_name(load: Option<&str>, name: &str) -> Result<PathBuf, CliError> {
-    let store = bpffs::store();
+    let store = Store::of_machine();
     let found = pinned(&store, PinPart::Links, load, name)?;
     match found.as_slice() {
         [one] => Ok(one.clone()),

@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::LoadRecord;
+use rawbpf::deploy::{LoadRecord, Store};
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 
@@ -31,7 +30,7 @@ struct Object {
 }
 
 pub(crate) fn run(args: &SaveArgs, out: &Output) -> Result<(), CliError> {
-    let store = bpffs::store();
+    let store = Store::of_machine();
     let entries = match args.names.as_slice() {
         [] => store.entries()?.into_iter().filter(|e| !e.is_shared()).collect(),
         names => names.iter().map(|name| store.existing(name)).collect::<Result<Vec<_>, _>>()?,

@@ -4,13 +4,12 @@ use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
 use rawbpf::deploy::{
-    self, DeployState, LoadEntry, Programs, Request, StatusLine, Wishes, compare, compare_pins,
+    self, DeployState, LoadEntry, Programs, Request, StatusLine, Store, Wishes, compare, compare_pins,
 };
 use rawbpf::links::NetNs;
 use serde::Serialize;
 
 use crate::file::object::{record, recorded};
-use crate::keep::bpffs;
 use crate::options::LoadOptions;
 use crate::targets::request;
 use crate::ui::error::{CliError, whole};
@@ -49,7 +48,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &StatusArgs, out: &Output) -> Result<(), CliError> {
-    let store = bpffs::store();
+    let store = Store::of_machine();
     let entries = match args.names.as_slice() {
         [] => store.entries()?.into_iter().filter(|e| !e.is_shared()).collect(),
         names => names.iter().map(|name| store.existing(name)).collect::<Result<Vec<_>, _>>()?,

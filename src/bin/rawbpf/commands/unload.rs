@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use clap::Args as ClapArgs;
 use rawbpf::deploy;
+use rawbpf::deploy::Store;
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
 use crate::ui::style::count;
@@ -28,7 +28,7 @@ struct UnloadReport {
 }
 
 pub(crate) fn run(args: &UnloadArgs, out: &Output) -> Result<(), CliError> {
-    let store = bpffs::store();
+    let store = Store::of_machine();
     // `unload prog.o` means what `load prog.o` loaded.
     let name = args.name.strip_suffix(".o").unwrap_or(&args.name);
     let entry = store.entry(name)?;

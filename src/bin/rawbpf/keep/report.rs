@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rawbpf::deploy::{DeployError, DeployStep, Deployed, Fate, Made, PinPart, table_programs, tables};
+use rawbpf::deploy::{DeployError, DeployStep, Deployed, Fate, Made, PinPart, Store, table_programs, tables};
 use rawbpf::uapi::MapType;
 use rawbpf::{Loaded, Map, Program, Target};
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::options::LoadOptions;
 use crate::targets::net;
 use crate::ui::advice::words;
@@ -193,7 +192,7 @@ fn see(name: &str, loaded: &Loaded) -> Option<String> {
         loaded.maps().find(|m| matches!(m.info().map_type, MapType::Ringbuf | MapType::PerfEventArray))
     });
     let map = found.or_else(|| loaded.maps().find(can_dump))?;
-    let others = bpffs::store().entries().unwrap_or_default();
+    let others = Store::of_machine().entries().unwrap_or_default();
     let pin = map.name().replace('.', "_");
     let twice = others.iter().any(|e| e.name != name && e.path(PinPart::Maps, &pin).exists());
     let word = if twice { format!("{name}/{}", map.name()) } else { map.name().to_string() };

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use rawbpf::deploy::{PinPart, Selector, pinned};
+use rawbpf::deploy::{PinPart, Selector, Store, pinned};
 use rawbpf::maps::{self, Map};
 use rawbpf::sys::Errno;
 
-use crate::keep::bpffs;
 use crate::select;
 use crate::ui::error::CliError;
 
@@ -30,7 +29,7 @@ pub(crate) fn find(words: &[String]) -> Result<Map, CliError> {
         }),
         Some(Selector::Path(path)) => by_path(Path::new(&path)),
         Some(Selector::In { load, name }) => {
-            match pinned(&bpffs::store(), PinPart::Maps, Some(&load), &name)?.as_slice() {
+            match pinned(&Store::of_machine(), PinPart::Maps, Some(&load), &name)?.as_slice() {
                 [path, ..] => by_path(path),
                 [] => {
                     let wanted = format!("`{name}` under the name `{load}`");
@@ -50,7 +49,7 @@ fn by_path(path: &Path) -> Result<Map, CliError> {
 
 fn by_name(name: &str) -> Result<Map, CliError> {
     let mut found = Vec::new();
-    for path in pinned(&bpffs::store(), PinPart::Maps, None, name)? {
+    for path in pinned(&Store::of_machine(), PinPart::Maps, None, name)? {
         found.push((Some(path.display().to_string()), by_path(&path)?));
     }
     if found.is_empty() {

@@ -4,12 +4,11 @@ pub(crate) mod map;
 
 use std::path::PathBuf;
 
-use rawbpf::deploy::{PinPart, Selector, pinned};
+use rawbpf::deploy::{PinPart, Selector, Store, pinned};
 use rawbpf::progs::{self, ProgInfo};
 use rawbpf::sys::{self, Errno, ObjectKind};
 use rawbpf::{Program, elf::section::distance};
 
-use crate::keep::bpffs;
 use crate::ui::error::CliError;
 
 /// How the help text calls it.
@@ -50,7 +49,7 @@ pub(crate) fn programs(words: &[String]) -> Result<Vec<Found>, CliError> {
             if found.is_empty() { Err(none(format!("with tag {hex}"), String::new())) } else { Ok(found) }
         }
         Selector::In { load, name } => {
-            let paths = pinned(&bpffs::store(), PinPart::Programs, Some(&load), &name)?;
+            let paths = pinned(&Store::of_machine(), PinPart::Programs, Some(&load), &name)?;
             if paths.is_empty() {
                 return Err(none(format!("`{name}` under the name `{load}`"), String::new()));
             }

@@ -244,7 +244,9 @@ impl CliError {
 /// Everything that the library can fail with is a failure of the command.
 macro_rules! from_lib {
     ($($t:ty),*) => { $(impl From<$t> for CliError {
-        fn from(e: $t) -> CliError { CliError::Lib(e.into()) }
+        fn from(e: $t) -> CliError {
+            CliError::Lib(e.into())
+        }
     })* };
 }
 from_lib!(

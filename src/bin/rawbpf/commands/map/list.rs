@@ -4,11 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args as ClapArgs;
-use rawbpf::deploy::PinPart;
+use rawbpf::deploy::{PinPart, Store};
 use rawbpf::maps::Map;
 use serde::Serialize;
 
-use crate::keep::bpffs;
 use crate::select::map as map_select;
 use crate::ui::error::CliError;
 use crate::ui::output::{Output, Report};
@@ -156,7 +155,7 @@ impl Report for MapList {
 
 /// The pins of maps that rawbpf made: path and id.
 fn pins() -> Vec<(String, u32)> {
-    let entries = bpffs::store().entries().unwrap_or_default();
+    let entries = Store::of_machine().entries().unwrap_or_default();
     let paths = entries.iter().flat_map(|e| e.pins(PinPart::Maps).unwrap_or_default());
     let id = |path: &Path| Map::open_pin(path).ok().map(|m| m.info().id);
     paths.filter_map(|(_, path)| Some((path.display().to_string(), id(&path)?))).collect()
