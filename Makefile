@@ -1,5 +1,5 @@
 # Every command that this project needs; `make help` lists them. CI runs `make ci` and nothing else.
-.PHONY: help build static test test-gen test-deploy demo bpf rejected bench ci check deps install \
+.PHONY: help build static test test-long test-gen test-deploy demo bpf rejected bench ci check deps install \
         test-sound test-kernels test-oracle shell fuzz kernels-doc kernels-selftest kernels-clean
 
 # Where the build and what it writes go, as cargo has it.
@@ -87,6 +87,8 @@ test-oracle: ## Real projects' objects, loaded by libbpf and by rawbpf in guests
 	@tests/oracle/run
 shell: ## A shell in a guest kernel: make shell KERNEL=6.12
 	@tests/kernels/shell $(KERNEL)
+test-long: ## The walks and failures of what stays at full length: 20,000 random steps, every system call with both errors
+	MODEL_STEPS=20000 INJECT=all cargo test --all-features --test it -- live_model live_inject --nocapture
 fuzz: ## Fuzz what reads bytes from outside, with libFuzzer (TARGET=elf, RUNS=10000000)
 	@fuzz/run
 kernels-doc: ## Write what the guests answered into docs/KERNELS.md

@@ -15,19 +15,20 @@ use crate::uapi::Cmd;
 /// `fd` must be of the kind whose struct `T` is, or `info` all zero: the kernel goes by the kind of `fd`. Pointers that
 /// `info` holds must be valid for the lengths that `info` holds beside them.
 pub(super) unsafe fn obj_info<T: Pod>(fd: impl AsFd, info: &mut T) -> Result<(), SysError> {
-    // SAFETY: T is Pod, so its bytes may be written as such.
+    // SAFETY: T is Pod, so its bytes may be written as such. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
     let bytes =
         unsafe { std::slice::from_raw_parts_mut(std::ptr::from_mut(info).cast::<u8>(), size_of::<T>()) };
     let mut attr =
         attr::ObjInfo { bpf_fd: Fd::of(&fd), info_len: bytes.len() as u32, info: PtrMut::to(bytes) };
-    // SAFETY: `info` with its length; the caller vouches for the pointers in it.
+    // SAFETY: `info` with its length; the caller vouches for the pointers in it. Test:
+    // `sound_attacks::lengths_that_a_caller_makes_up`.
     unsafe { call(Cmd::ObjGetInfoByFd, &mut attr) }.map(drop)
 }
 
 /// What the kernel says of a loaded program, without its lists.
 pub fn prog_info(prog: &ProgFd) -> Result<RawProgInfo, SysError> {
     let mut info = RawProgInfo::default();
-    // SAFETY: a program, and no pointer is set.
+    // SAFETY: a program, and no pointer is set. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
     unsafe { obj_info(prog, &mut info) }?;
     Ok(info)
 }
@@ -97,7 +98,8 @@ pub fn prog_lists_of(prog: &ProgFd, size: &RawProgInfo) -> Result<(RawProgInfo, 
         ..Default::default()
     };
     // SAFETY: a program; every pointer was just set together with the length of the vector behind it. Of `func_info`,
-    // `line_info` and `jited_line_info` the kernel refuses a size of the records that is not its own.
+    // `line_info` and `jited_line_info` the kernel refuses a size of the records that is not its own. Test:
+    // `sound_attacks::lengths_that_a_caller_makes_up`.
     unsafe { obj_info(prog, &mut info) }?;
     // The kernel hides instructions from callers it does not trust by zeroing the pointer.
     if info.xlated_prog_insns == 0 {
@@ -128,7 +130,7 @@ pub fn map_info(map: impl AsFd) -> Result<RawMapInfo, SysError> {
 /// The same of what is known to be a map.
 pub(super) fn known_map_info(map: impl AsFd) -> Result<RawMapInfo, SysError> {
     let mut info = RawMapInfo::default();
-    // SAFETY: all zero: no pointer is set.
+    // SAFETY: all zero: no pointer is set. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
     unsafe { obj_info(map, &mut info) }?;
     Ok(info)
 }
@@ -150,12 +152,12 @@ pub struct BtfObject {
 pub fn btf_info(btf: &BtfFd) -> Result<BtfObject, SysError> {
     let mut name = [0u8; 64];
     let mut info = RawBtfInfo { name: PtrMut::to(&mut name).address(), name_len: 64, ..Default::default() };
-    // SAFETY: BTF, and one pointer with its length.
+    // SAFETY: BTF, and one pointer with its length. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
     match unsafe { obj_info(btf, &mut info) } {
         // Before Linux 5.11 there are no names, and asking for one is an error.
         Err(e) if e.errno == Errno::E2BIG => {
             info = RawBtfInfo::default();
-            // SAFETY: no pointer is set.
+            // SAFETY: no pointer is set. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
             unsafe { obj_info(btf, &mut info) }?;
         }
         other => other?,
@@ -170,7 +172,7 @@ pub fn btf_bytes(btf: &BtfFd) -> Result<Vec<u8>, SysError> {
     let size = btf_info(btf)?.size;
     let mut data: Vec<u8> = room(size, 1)?;
     let mut info = RawBtfInfo { btf: PtrMut::to(&mut data).address(), btf_size: size, ..Default::default() };
-    // SAFETY: BTF, and one pointer with its length.
+    // SAFETY: BTF, and one pointer with its length. Test: `sound_attacks::lengths_that_a_caller_makes_up`.
     unsafe { obj_info(btf, &mut info) }?;
     Ok(data)
 }

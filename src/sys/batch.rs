@@ -100,8 +100,8 @@ impl MapFd {
             map_fd: Fd::of(self),
             ..Default::default()
         };
-        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and both positions have room for
-        // a key.
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and both positions have room for a key.
+        // Test: `sound_attacks::a_batch_of_another_map`.
         let result = unsafe { call(cmd, &mut attr) };
         let count = (attr.count as usize).min(batch.max);
         let more = match result {
@@ -157,7 +157,8 @@ impl MapFd {
             return Err(Partly { done: 0, source: SysError::bpf(cmd, Errno::E2BIG) });
         };
         let mut attr = MapBatch { map_fd: Fd::of(self), count: number, ..attr };
-        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and these commands only read them.
+        // SAFETY: the buffers hold `count` elements of the kernel's sizes, and these commands only read them. Test:
+        // `sound_attacks::a_batch_of_another_map`.
         match unsafe { call(cmd, &mut attr) } {
             Ok(_) => Ok(()),
             // A call that is refused as a whole leaves `count` as it was.

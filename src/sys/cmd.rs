@@ -19,7 +19,8 @@ use crate::uapi::Cmd;
 /// the kernel will read or write, which for some commands is more than `attr` itself says.
 pub(super) unsafe fn call<A: Attr>(cmd: Cmd, attr: &mut A) -> Result<i32, SysError> {
     let fields = observe::before(|| attr.fields());
-    // SAFETY: `attr` is a live repr(C) struct of the given size; the caller vouches for its pointers.
+    // SAFETY: `attr` is a live repr(C) struct of the given size; the caller vouches for its pointers. Test:
+    // `attr::the_attributes_of_every_command`.
     let ret = unsafe { libc::syscall(libc::SYS_bpf, cmd.0, std::ptr::from_mut(attr), size_of::<A>()) };
     let result = if ret < 0 { Err(Errno::last()) } else { Ok(ret as i32) };
     observe::after(Call::Bpf(cmd), fields, result, "");
@@ -31,14 +32,16 @@ pub(super) unsafe fn call<A: Attr>(cmd: Cmd, attr: &mut A) -> Result<i32, SysErr
 /// # Safety
 /// As for [`call`].
 pub(super) unsafe fn call_fd<A: Attr>(cmd: Cmd, attr: &mut A) -> Result<OwnedFd, SysError> {
-    // SAFETY: passed on to the caller; a descriptor that the kernel just made is ours alone.
+    // SAFETY: passed on to the caller; a descriptor that the kernel just made is ours alone. Test:
+    // `attr::the_attributes_of_every_command`.
     unsafe { fd::own(call(cmd, attr)?) }.map_err(|errno| SysError::bpf(cmd, errno))
 }
 
 /// `BPF_MAP_CREATE`: makes a map. `EINVAL` for sizes and flags that the type does not allow.
 pub fn map_create(attr: &mut attr::MapCreate) -> Result<OwnedFd, SysError> {
     attr.excl_prog_hash_size = if attr.excl_prog_hash == Ptr::NULL { 0 } else { 32 };
-    // SAFETY: the only pointer is to a hash of 32 bytes, as its type says, and the kernel reads it.
+    // SAFETY: the only pointer is to a hash of 32 bytes, as its type says, and the kernel reads it. Test:
+    // `sound_attacks::a_map_for_one_program_by_a_hash_of_any_length`.
     unsafe { call_fd(Cmd::MapCreate, attr) }
 }
 
@@ -131,8 +134,9 @@ pub fn prog_load(head: attr::ProgLoad, parts: ProgLoadParts, log: &mut [u8]) -> 
     };
     let mut tries = 5;
     loop {
-        // SAFETY: every pointer was just set together with its length. `fd_array` has no length before Linux 6.14, and
-        // the kernel reads the entries that instructions name: all are there, as was checked.
+        // SAFETY: every pointer was just set together with its length. `fd_array` has no length before Linux 6.14,
+        // and the kernel reads the entries that instructions name: all are there, as was checked. Test:
+        // `sound_attacks::a_program_whose_lists_are_shorter_than_it_says`.
         let fd = unsafe { call_fd(Cmd::ProgLoad, &mut attr) }.map(ProgFd::made);
         tries -= 1;
         match fd {
@@ -154,7 +158,8 @@ pub fn btf_load(btf: &[u8], log: &mut [u8], token: Fd) -> (Result<BtfFd, SysErro
         btf_token_fd: token,
         ..Default::default()
     };
-    // SAFETY: both buffers were set together with their lengths.
+    // SAFETY: both buffers were set together with their lengths. Test:
+    // `live_types::the_verifiers_words_agree_about_helpers`.
     let fd = unsafe { call_fd(Cmd::BtfLoad, &mut attr) }.map(BtfFd::made);
     (fd, attr.btf_log_true_size)
 }
@@ -168,7 +173,8 @@ pub(super) fn c_path(path: &Path, cmd: Cmd) -> Result<CString, SysError> {
 pub fn link_create(link: &attr::LinkCreate) -> Result<LinkFd, SysError> {
     let mut attr = link.raw().ok_or(SysError::bpf(Cmd::LinkCreate, Errno::EINVAL))?;
     // SAFETY: the pointers in the union come from slices that LinkExtra borrows, with lengths that were compared, and
-    // they are where the kernel looks for them at this attach type.
+    // they are where the kernel looks for them at this attach type. Test:
+    // `sound_attacks::numbers_that_a_hook_would_take_for_addresses`.
     unsafe { call_fd(Cmd::LinkCreate, &mut attr) }.map(LinkFd::made)
 }
 
@@ -182,26 +188,26 @@ pub fn link_update(link: impl AsFd, new: impl AsFd, old: Option<BorrowedFd<'_>>)
         flags: if old.is_some() { REPLACE } else { 0 },
         old_prog_fd: Fd::borrow(old),
     };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call(Cmd::LinkUpdate, &mut attr) }.map(drop)
 }
 
 /// `BPF_LINK_DETACH`: detaches a link while others may still hold it. `EOPNOTSUPP` for links of perf events
 /// and raw tracepoints, which detach when their last descriptor and pin go.
 pub fn link_detach(link: impl AsFd) -> Result<(), SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call(Cmd::LinkDetach, &mut attr::LinkDetach { link_fd: Fd::of(&link) }) }.map(drop)
 }
 
 /// `BPF_PROG_ATTACH`: attaches without a link.
 pub fn prog_attach(attr: &mut attr::ProgAttach) -> Result<(), SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call(Cmd::ProgAttach, attr) }.map(drop)
 }
 
 /// `BPF_PROG_DETACH`: undoes [`prog_attach`].
 pub fn prog_detach(attr: &mut attr::ProgDetach) -> Result<(), SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call(Cmd::ProgDetach, attr) }.map(drop)
 }
 
@@ -213,32 +219,32 @@ pub fn raw_tracepoint_open(
 ) -> Result<LinkFd, SysError> {
     let name = name.map_or(Ptr::NULL, Ptr::to_str);
     let mut attr = attr::RawTracepointOpen { name, prog_fd: Fd::of(&prog), cookie, ..Default::default() };
-    // SAFETY: the name is NUL-terminated.
+    // SAFETY: the name is NUL-terminated. Test: `attr::the_attributes_of_every_command`.
     unsafe { call_fd(Cmd::RawTracepointOpen, &mut attr) }.map(LinkFd::made)
 }
 
 /// `BPF_ITER_CREATE`: starts an iterator; reading the descriptor runs the program.
 pub fn iter_create(link: impl AsFd) -> Result<OwnedFd, SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call_fd(Cmd::IterCreate, &mut attr::IterCreate { link_fd: Fd::of(&link), flags: 0 }) }
 }
 
 /// `BPF_ENABLE_STATS`: counts run time and runs of all programs while the descriptor is open.
 pub fn enable_stats() -> Result<OwnedFd, SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call_fd(Cmd::EnableStats, &mut attr::EnableStats { kind: 0 }) }
 }
 
 /// `BPF_PROG_BIND_MAP`: lets a program hold a map that it does not use.
 pub fn prog_bind_map(prog: impl AsFd, map: impl AsFd) -> Result<(), SysError> {
     let mut attr = attr::ProgBindMap { prog_fd: Fd::of(&prog), map_fd: Fd::of(&map), flags: 0 };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call(Cmd::ProgBindMap, &mut attr) }.map(drop)
 }
 
 /// `BPF_TOKEN_CREATE`: a token from the root directory of a bpffs with delegation.
 pub fn token_create(bpffs: impl AsFd) -> Result<OwnedFd, SysError> {
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `attr::the_attributes_of_every_command`.
     unsafe { call_fd(Cmd::TokenCreate, &mut attr::TokenCreate { flags: 0, bpffs_fd: Fd::of(&bpffs) }) }
 }
 
@@ -290,7 +296,7 @@ pub fn prog_test_run(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput, Sy
         ctx_out: PtrMut::to(&mut ctx),
         ..run_attr(&prog, run, &mut ctx_in)
     };
-    // SAFETY: every buffer was set together with its length.
+    // SAFETY: every buffer was set together with its length. Test: `sound_attacks::a_run_that_grows_its_packet`.
     unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
     let (retval, duration_ns) = (attr.retval, attr.duration);
     let (data_len, ctx_len) = (attr.data_size_out as usize, attr.ctx_size_out as usize);
@@ -305,6 +311,7 @@ pub fn prog_run_in_place(prog: impl AsFd, run: &TestRun) -> Result<TestRunOutput
     let mut ctx = run.ctx.clone();
     let mut attr = run_attr(&prog, run, &mut ctx);
     // SAFETY: every buffer was set together with its length, and the one that is written to is borrowed mutably.
+    // Test: `sound_attacks::a_run_that_grows_its_packet`.
     unsafe { call(Cmd::ProgTestRun, &mut attr) }?;
     let (retval, duration_ns) = (attr.retval, attr.duration);
     Ok(TestRunOutput { retval, duration_ns, data: Vec::new(), ctx })

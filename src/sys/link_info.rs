@@ -22,7 +22,8 @@ const MOST: u32 = 1 << 20;
 /// What the kernel says of a link; names and lists in its union are not fetched.
 pub fn link_info(link: &LinkFd) -> Result<RawLinkInfo, SysError> {
     let mut info = RawLinkInfo::default();
-    // SAFETY: a link, and no pointer is set: the union is zero.
+    // SAFETY: a link, and no pointer is set: the union is zero. Test:
+    // `sound_attacks::questions_to_links_of_other_kinds`.
     unsafe { obj_info(link, &mut info) }?;
     Ok(info)
 }
@@ -53,7 +54,8 @@ pub fn link_info_with_name(link: &LinkFd) -> Result<(RawLinkInfo, String), SysEr
     for (word, value) in info.extra.iter_mut().skip(at).zip([PtrMut::to(&mut name).address(), room]) {
         *word = value;
     }
-    // SAFETY: a link of a type that has a name at this place: one pointer with its length.
+    // SAFETY: a link of a type that has a name at this place: one pointer with its length. Test:
+    // `sound_attacks::questions_to_links_of_other_kinds`.
     unsafe { obj_info(link, &mut info) }?;
     Ok((info, text(&name)))
 }
@@ -89,7 +91,8 @@ pub fn kprobe_multi_targets(link: &LinkFd) -> Result<(RawLinkInfo, LinkTargets),
         let places_at = PtrMut::to(&mut places).address();
         let cookies_at = PtrMut::to(&mut cookies).address();
         let mut info = asking([places_at, pair(count, 0), 0, cookies_at, 0, 0]);
-        // SAFETY: a kprobe_multi link; both lists have room for `count` numbers.
+        // SAFETY: a kprobe_multi link; both lists have room for `count` numbers. Test:
+        // `sound_attacks::questions_to_a_link_with_many_places`.
         match unsafe { obj_info(link, &mut info) } {
             Err(e) if with_cookies && is_unknown(e) => with_cookies = false,
             other => {
@@ -116,7 +119,8 @@ pub fn uprobe_multi_targets(link: &LinkFd) -> Result<(RawLinkInfo, String, LinkT
         pair(path.len() as u32, count),
         0,
     ]);
-    // SAFETY: a uprobe_multi link; the path with its length, and three lists with room for `count` numbers.
+    // SAFETY: a uprobe_multi link; the path with its length, and three lists with room for `count` numbers. Test:
+    // `sound_attacks::questions_to_a_link_with_many_places`.
     unsafe { obj_info(link, &mut info) }?;
     Ok((head, text(&path), LinkTargets { places, ref_ctr_offsets, cookies }))
 }
@@ -131,7 +135,8 @@ pub fn tracing_multi_targets(link: &LinkFd) -> Result<(RawLinkInfo, LinkTargets)
     let (mut ids, mut cookies) = (vec![0u32; count as usize], vec![0u64; count as usize]);
     let (ids_at, cookies_at) = (PtrMut::to(&mut ids).address(), PtrMut::to(&mut cookies).address());
     let mut info = asking([pair(0, count), 0, ids_at, 0, cookies_at, 0]);
-    // SAFETY: a tracing_multi link; both lists have room for `count` numbers.
+    // SAFETY: a tracing_multi link; both lists have room for `count` numbers. Test:
+    // `sound_attacks::questions_to_a_link_with_many_places`.
     unsafe { obj_info(link, &mut info) }?;
     let places = ids.into_iter().map(u64::from).collect();
     Ok((head, LinkTargets { places, cookies, ..Default::default() }))

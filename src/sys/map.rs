@@ -219,14 +219,14 @@ impl MapFd {
     /// With `BPF_F_CPU` only the first [`MapFd::slot_len`] bytes are filled.
     pub fn lookup(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool, SysError> {
         self.check(Cmd::MapLookupElem, Some(key.len()), Some(value.len()))?;
-        // SAFETY: both buffers have the kernel's sizes.
+        // SAFETY: both buffers have the kernel's sizes. Test: `sound_attacks::buffers_that_are_too_short`.
         found(unsafe { call(Cmd::MapLookupElem, &mut self.elem(key, value, flags)) })
     }
 
     /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`: as [`MapFd::lookup`], and removes it. Linux 4.20 (queues), 5.14 (hashes).
     pub fn lookup_and_delete(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool, SysError> {
         self.check(Cmd::MapLookupAndDeleteElem, Some(key.len()), Some(value.len()))?;
-        // SAFETY: both buffers have the kernel's sizes.
+        // SAFETY: both buffers have the kernel's sizes. Test: `sound_attacks::buffers_that_are_too_short`.
         found(unsafe { call(Cmd::MapLookupAndDeleteElem, &mut self.elem(key, value, flags)) })
     }
 
@@ -244,14 +244,15 @@ impl MapFd {
             value: PtrMut::to_const(value),
             flags,
         };
-        // SAFETY: both buffers have the kernel's sizes, and an update only reads the value.
+        // SAFETY: both buffers have the kernel's sizes, and an update only reads the value. Test:
+        // `sound_attacks::buffers_that_are_too_short`.
         unsafe { call(Cmd::MapUpdateElem, &mut attr) }.map(drop)
     }
 
     /// `BPF_MAP_DELETE_ELEM`: removes an element; false if there was none.
     pub fn delete(&self, key: &[u8]) -> Result<bool, SysError> {
         self.check(Cmd::MapDeleteElem, Some(key.len()), None)?;
-        // SAFETY: the key has the kernel's size.
+        // SAFETY: the key has the kernel's size. Test: `sound_attacks::buffers_that_are_too_short`.
         found(unsafe { call(Cmd::MapDeleteElem, &mut self.elem(key, &mut [], 0)) })
     }
 
@@ -259,13 +260,13 @@ impl MapFd {
     pub fn next_key(&self, key: Option<&[u8]>, next: &mut [u8]) -> Result<bool, SysError> {
         self.check(Cmd::MapGetNextKey, key.map(<[u8]>::len), None)?;
         self.check(Cmd::MapGetNextKey, Some(next.len()), None)?;
-        // SAFETY: both buffers have the kernel's key size.
+        // SAFETY: both buffers have the kernel's key size. Test: `sound_attacks::buffers_that_are_too_short`.
         found(unsafe { call(Cmd::MapGetNextKey, &mut self.elem(key.unwrap_or_default(), next, 0)) })
     }
 
     /// `BPF_MAP_FREEZE`: no more writes from user space. Linux 5.2. `EBUSY` while it is written or mapped.
     pub fn freeze(&self) -> Result<(), SysError> {
-        // SAFETY: no pointers.
+        // SAFETY: no pointers. Test: `sound_attacks::buffers_that_are_too_short`.
         unsafe { call(Cmd::MapFreeze, &mut self.elem(&[], &mut [], 0)) }.map(drop)
     }
 }

@@ -21,9 +21,10 @@ pub(crate) struct Mapping {
     len: usize,
 }
 
-// SAFETY: the memory is read-only and owned by this value alone until it is unmapped by Drop.
+// SAFETY: the memory is read-only and owned by this value alone until it is unmapped by Drop. Test:
+// `sound_attacks::a_file_of_types_that_is_cut_off`.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; shared readers cannot change it.
+// SAFETY: as above; shared readers cannot change it. Test: `sound_attacks::a_file_of_types_that_is_cut_off`.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -40,7 +41,8 @@ impl Mapping {
         }
         let len = this.map_or(0, |a| usize::try_from(a.st_size).unwrap_or(0));
         let size = NonZeroUsize::new(len).ok_or(fail(Errno::EINVAL))?;
-        // SAFETY: a new private mapping at an address of the kernel's choice aliases nothing of ours.
+        // SAFETY: a new private mapping at an address of the kernel's choice aliases nothing of ours. Test:
+        // `sound_attacks::a_file_of_types_that_is_cut_off`.
         let at = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, file, 0) }
             .map_err(|e| fail(e.into()))?;
         Ok(Mapping { at, len })
@@ -50,14 +52,15 @@ impl Mapping {
 impl AsRef<[u8]> for Mapping {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: `at..at + len` is mapped readable for as long as `self` lives, and the kernel's types are constant
-        // (`of_kernel_types` takes nothing else).
+        // (`of_kernel_types` takes nothing else). Test: `sound_attacks::a_file_of_types_that_is_cut_off`.
         unsafe { std::slice::from_raw_parts(self.at.as_ptr().cast(), self.len) }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made by `of_kernel_types`, and nothing borrows it any more.
+        // SAFETY: this is the mapping made by `of_kernel_types`, and nothing borrows it any more. Test:
+        // `sound_attacks::a_file_of_types_that_is_cut_off`.
         let _ = unsafe { munmap(self.at, self.len) };
     }
 }
@@ -78,9 +81,10 @@ pub struct SharedMapping {
     writable: bool,
 }
 
-// SAFETY: the memory is unmapped by Drop alone, and is reached through atomics only.
+// SAFETY: the memory is unmapped by Drop alone, and is reached through atomics only. Test:
+// `sound_attacks::places_outside_of_shared_memory`.
 unsafe impl Send for SharedMapping {}
-// SAFETY: as above.
+// SAFETY: as above. Test: `sound_attacks::places_outside_of_shared_memory`.
 unsafe impl Sync for SharedMapping {}
 
 /// Bytes of a word.
@@ -119,7 +123,8 @@ impl SharedMapping {
         let write = if writable { ProtFlags::PROT_WRITE } else { ProtFlags::empty() };
         let place = if address.is_some() { MapFlags::MAP_FIXED_NOREPLACE } else { MapFlags::empty() };
         let flags = MapFlags::MAP_SHARED | place;
-        // SAFETY: a new mapping, where the kernel chooses or where nothing is yet, aliases nothing of ours.
+        // SAFETY: a new mapping, where the kernel chooses or where nothing is yet, aliases nothing of ours. Test:
+        // `sound_attacks::places_outside_of_shared_memory`.
         let at = unsafe { mmap(address, size, ProtFlags::PROT_READ | write, flags, file, offset) }
             .map_err(|e| fail(e.into()))?;
         let mapping = SharedMapping { at: at.cast(), len, writable };
@@ -156,8 +161,8 @@ impl SharedMapping {
     #[inline]
     fn word(&self, offset: usize) -> Option<&AtomicU64> {
         // SAFETY: inside the mapping, which begins at a page and has whole words, so aligned; mapped for as long as
-        // `self` is borrowed; reached as atomics of this size only, but for the slices below, whose callers answer for
-        // them.
+        // `self` is borrowed; reached as atomics of this size only, but for the slices below, whose callers answer
+        // for them. Test: `sound_attacks::places_outside_of_shared_memory`.
         (offset < self.len).then(|| unsafe { self.at.add(offset / WORD).as_ref() })
     }
 
@@ -242,7 +247,7 @@ impl SharedMapping {
     /// Where the words from `offset` on begin, for loops in which each check costs more than the read; `None` unless all
     /// `len` bytes are inside and `offset` is a multiple of 8.
     pub(super) fn words(&self, offset: usize, len: usize) -> Option<NonNull<AtomicU64>> {
-        // SAFETY: inside the mapping, as is checked here.
+        // SAFETY: inside the mapping, as is checked here. Test: `sound_attacks::places_outside_of_shared_memory`.
         (offset % WORD == 0 && self.holds(offset, len)).then(|| unsafe { self.at.add(offset / WORD) })
     }
 
@@ -252,7 +257,7 @@ impl SharedMapping {
     /// Nobody may write to them while the slice lives.
     #[inline]
     pub(super) unsafe fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
-        // SAFETY: mapped readable, and unchanging as the caller says.
+        // SAFETY: mapped readable, and unchanging as the caller says. Test: `sound_attacks::a_ring_has_one_consumer`.
         self.holds(offset, len)
             .then(|| unsafe { std::slice::from_raw_parts(self.at.cast::<u8>().add(offset).as_ptr(), len) })
     }
@@ -262,7 +267,8 @@ impl SharedMapping {
     /// # Safety
     /// Nobody else may read or write them while the slice lives.
     pub(super) unsafe fn slice_mut(&mut self, offset: usize, len: usize) -> Option<&mut [u8]> {
-        // SAFETY: mapped writable, and nobody else's as the caller says.
+        // SAFETY: mapped writable, and nobody else's as the caller says. Test:
+        // `sound_attacks::a_ring_has_one_consumer`.
         (self.writable && self.holds(offset, len)).then(|| unsafe {
             std::slice::from_raw_parts_mut(self.at.cast::<u8>().add(offset).as_ptr(), len)
         })
@@ -318,7 +324,8 @@ impl SharedU32<'_> {
 
 impl Drop for SharedMapping {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made by `map`, and nothing borrows it any more.
+        // SAFETY: this is the mapping made by `map`, and nothing borrows it any more. Test:
+        // `sound_attacks::places_outside_of_shared_memory`.
         let _ = unsafe { munmap(self.at.cast(), self.len.next_multiple_of(WORD)) };
     }
 }

@@ -282,8 +282,8 @@ impl Netlink {
         socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(fail)?;
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
             let one: libc::c_int = 1;
-            // SAFETY: the option's value is an int, given with its size. Kernels that do not know the option
-            // refuse it, and we do without.
+            // SAFETY: the option's value is an int, given with its size. Kernels that do not know the option refuse
+            // it, and we do without. Test: `sound_attacks::an_attribute_that_is_too_long`.
             let _ = unsafe {
                 libc::setsockopt(
                     fd.as_raw_fd(),

@@ -59,7 +59,7 @@ impl ObjectKind {
 /// The id after `id` (start with 0), or `None` at the end. Needs `CAP_SYS_ADMIN` (`EPERM`).
 pub fn next_id(kind: ObjectKind, id: u32) -> Result<Option<u32>, SysError> {
     let mut attr = attr::ById { id, ..Default::default() };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says`.
     match unsafe { call(kind.commands().0, &mut attr) } {
         Ok(_) => Ok(Some(attr.next_id)),
         Err(e) if e.errno == Errno::ENOENT => Ok(None),
@@ -70,7 +70,7 @@ pub fn next_id(kind: ObjectKind, id: u32) -> Result<Option<u32>, SysError> {
 /// Opens the object with this id; `ENOENT` when it is gone. Needs `CAP_SYS_ADMIN`.
 pub fn fd_by_id(kind: ObjectKind, id: u32) -> Result<OwnedFd, SysError> {
     let mut attr = attr::ById { id, ..Default::default() };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says`.
     unsafe { call_fd(kind.commands().1, &mut attr) }
 }
 
@@ -116,7 +116,7 @@ fn kind_by_commands(fd: BorrowedFd<'_>) -> Result<Option<ObjectKind>, SysError> 
     }
     let mut update =
         attr::LinkUpdate { link_fd: Fd::of(&fd), new_prog_fd: Fd::number(NO_FD), ..Default::default() };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says_without_proc`.
     if takes(unsafe { call(Cmd::LinkUpdate, &mut update) }) {
         return Ok(Some(ObjectKind::Link));
     }
@@ -126,7 +126,8 @@ fn kind_by_commands(fd: BorrowedFd<'_>) -> Result<Option<ObjectKind>, SysError> 
     let mut info = [0u8; 512];
     let mut attr =
         attr::ObjInfo { bpf_fd: Fd::of(&fd), info_len: info.len() as u32, info: PtrMut::to(&mut info) };
-    // SAFETY: `info` with its length, and all zero: no pointers in it.
+    // SAFETY: `info` with its length, and all zero: no pointers in it. Test:
+    // `sound_attacks::a_descriptor_is_what_the_kernel_says_without_proc`.
     match unsafe { call(Cmd::ObjGetInfoByFd, &mut attr) } {
         Ok(_) if attr.info_len <= BTF_LEN => Ok(Some(ObjectKind::Btf)),
         Ok(_) => Ok(Some(ObjectKind::Map)),
@@ -149,7 +150,7 @@ fn bind_map(prog: BorrowedFdOrNone<'_>, map: BorrowedFdOrNone<'_>) -> Result<i32
         BorrowedFdOrNone::None => Fd::number(NO_FD),
     };
     let mut attr = attr::ProgBindMap { prog_fd: number(prog), map_fd: number(map), flags: 0 };
-    // SAFETY: no pointers.
+    // SAFETY: no pointers. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says_without_proc`.
     unsafe { call(Cmd::ProgBindMap, &mut attr) }
 }
 
@@ -163,7 +164,7 @@ fn takes(answer: Result<i32, SysError>) -> bool {
 pub fn obj_pin(fd: impl AsFd, path: &Path) -> Result<(), SysError> {
     let path = c_path(path, Cmd::ObjPin)?;
     let mut attr = attr::ObjPin { pathname: Ptr::to_str(&path), bpf_fd: Fd::of(&fd), ..Default::default() };
-    // SAFETY: the path is NUL-terminated.
+    // SAFETY: the path is NUL-terminated. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says`.
     unsafe { call(Cmd::ObjPin, &mut attr) }.map(drop)
 }
 
@@ -171,7 +172,7 @@ pub fn obj_pin(fd: impl AsFd, path: &Path) -> Result<(), SysError> {
 pub fn obj_get(path: &Path, flags: u32) -> Result<OwnedFd, SysError> {
     let path = c_path(path, Cmd::ObjGet)?;
     let mut attr = attr::ObjGet { pathname: Ptr::to_str(&path), file_flags: flags, ..Default::default() };
-    // SAFETY: the path is NUL-terminated.
+    // SAFETY: the path is NUL-terminated. Test: `sound_attacks::a_descriptor_is_what_the_kernel_says`.
     unsafe { call_fd(Cmd::ObjGet, &mut attr) }
 }
 

@@ -133,12 +133,14 @@ pub(crate) fn perf_event_open(event: &PerfAttr<'_>, pid: i32, cpu: i32) -> Resul
     };
     let fail = |errno| SysError::other("perf_event_open", errno);
     let fields = observe::before(|| event.fields(pid, cpu));
-    // SAFETY: `attr` is as long as it says, and may be written: a kernel that knows less writes its own size there. The
-    // strings that it points to are borrowed by `event`.
+    // SAFETY: `attr` is as long as it says, and may be written: a kernel that knows less writes its own size there.
+    // The strings that it points to are borrowed by `event`. Test:
+    // `live_tracing::kernel_side::cookies_of_perf_events`.
     let raw = unsafe { libc::syscall(libc::SYS_perf_event_open, &mut attr, pid, cpu, NO_GROUP, CLOEXEC) };
     let result = if raw < 0 { Err(Errno::last()) } else { Ok(raw as i32) };
     observe::after(Call::Other("perf_event_open"), fields, result, "");
-    // SAFETY: the kernel just returned this descriptor to us.
+    // SAFETY: the kernel just returned this descriptor to us. Test:
+    // `live_tracing::kernel_side::cookies_of_perf_events`.
     result.and_then(|raw| unsafe { fd::own(raw) }).map_err(fail)
 }
 
@@ -149,14 +151,14 @@ nix::ioctl_write_int!(set_bpf, b'$', 8);
 
 /// `PERF_EVENT_IOC_ENABLE`
 pub(crate) fn perf_enable(event: impl AsFd) -> Result<(), SysError> {
-    // SAFETY: a borrowed descriptor, no memory.
+    // SAFETY: a borrowed descriptor, no memory. Test: `live_tracing::kernel_side::cookies_of_perf_events`.
     let done = unsafe { enable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_ENABLE)", event, None, done)
 }
 
 /// `PERF_EVENT_IOC_DISABLE`
 pub(crate) fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
-    // SAFETY: a borrowed descriptor, no memory.
+    // SAFETY: a borrowed descriptor, no memory. Test: `live_tracing::kernel_side::cookies_of_perf_events`.
     let done = unsafe { disable(event.as_fd().as_raw_fd()) };
     told("ioctl(PERF_EVENT_IOC_DISABLE)", event, None, done)
 }
@@ -164,7 +166,7 @@ pub(crate) fn perf_disable(event: impl AsFd) -> Result<(), SysError> {
 /// `PERF_EVENT_IOC_SET_BPF`: puts a program behind the event, until the event is closed. Linux 4.1.
 pub(crate) fn perf_set_bpf(event: impl AsFd, program: impl AsFd) -> Result<(), SysError> {
     let program = program.as_fd().as_raw_fd();
-    // SAFETY: borrowed descriptors, no memory.
+    // SAFETY: borrowed descriptors, no memory. Test: `live_tracing::kernel_side::cookies_of_perf_events`.
     let done = unsafe { set_bpf(event.as_fd().as_raw_fd(), program as libc::c_ulong) };
     told("ioctl(PERF_EVENT_IOC_SET_BPF)", event, Some(program), done)
 }

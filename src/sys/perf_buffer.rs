@@ -109,7 +109,7 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
     const CLOEXEC: libc::c_ulong = 1 << 3;
     let (any_process, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
     // SAFETY: `attr` is a live repr(C) struct that says its own size, and may be written: a kernel that knows less
-    // writes its own size there.
+    // writes its own size there. Test: `live_maps::stress::a_perf_buffer_loses_nothing_unseen`.
     let ret = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
@@ -123,7 +123,8 @@ fn open_event(cpu: u32, wakeup: Wakeup) -> Result<OwnedFd, SysError> {
     if ret < 0 {
         return Err(fail(Errno::last()));
     }
-    // SAFETY: a descriptor that the kernel just made is ours alone.
+    // SAFETY: a descriptor that the kernel just made is ours alone. Test:
+    // `live_maps::stress::a_perf_buffer_loses_nothing_unseen`.
     unsafe { fd::own(ret as RawFd) }.map_err(fail)
 }
 

@@ -14,7 +14,8 @@ use std::mem::MaybeUninit;
 pub unsafe trait Plain: Copy + Send + Sync + 'static {
     /// The value whose bytes are all zero.
     fn zeroed() -> Self {
-        // SAFETY: any bytes are a valid value of a Plain type, zeros too.
+        // SAFETY: any bytes are a valid value of a Plain type, zeros too. Test:
+        // `compile_fail::what_must_not_compile`.
         unsafe { MaybeUninit::zeroed().assume_init() }
     }
 
@@ -30,13 +31,15 @@ pub unsafe trait Plain: Copy + Send + Sync + 'static {
 
     /// The bytes of many, one after the other.
     fn slice_bytes(many: &[Self]) -> &[u8] {
-        // SAFETY: the memory of the slice, all of it initialised because there is no padding.
+        // SAFETY: the memory of the slice, all of it initialised because there is no padding. Test:
+        // `compile_fail::what_must_not_compile`.
         unsafe { std::slice::from_raw_parts(many.as_ptr().cast(), size_of_val(many)) }
     }
 
     /// The bytes of many, to be written.
     fn slice_bytes_mut(many: &mut [Self]) -> &mut [u8] {
-        // SAFETY: as above, borrowed exclusively; whatever is written is a valid value.
+        // SAFETY: as above, borrowed exclusively; whatever is written is a valid value. Test:
+        // `compile_fail::what_must_not_compile`.
         unsafe { std::slice::from_raw_parts_mut(many.as_mut_ptr().cast(), size_of_val(many)) }
     }
 
@@ -53,23 +56,24 @@ pub unsafe trait Plain: Copy + Send + Sync + 'static {
     fn cast(bytes: &[u8]) -> Option<&Self> {
         let bytes = bytes.get(..size_of::<Self>())?;
         let at = bytes.as_ptr().cast::<Self>();
-        // SAFETY: long enough, aligned (checked here), and any bytes are a valid value.
+        // SAFETY: long enough, aligned (checked here), and any bytes are a valid value. Test:
+        // `sound_attacks::places_outside_of_an_arena`.
         at.is_aligned().then(|| unsafe { &*at })
     }
 }
 
 macro_rules! plain_numbers {
     ($($t:ty),*) => { $(
-        // SAFETY: a number has no padding, and any bytes make one.
+        // SAFETY: a number has no padding, and any bytes make one. Test: `compile_fail::what_must_not_compile`.
         unsafe impl Plain for $t {}
     )* };
 }
 plain_numbers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
 
-// SAFETY: no bytes at all.
+// SAFETY: no bytes at all. Test: `compile_fail::what_must_not_compile`.
 unsafe impl Plain for () {}
 
-// SAFETY: the elements lie side by side, without padding between them.
+// SAFETY: the elements lie side by side, without padding between them. Test: `compile_fail::what_must_not_compile`.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
 /// Defines structs that are their bytes, for keys, values and events: `#[repr(C)]`, `Copy` and
@@ -134,8 +138,8 @@ macro_rules! plain {
             );
         };
 
-        // SAFETY: repr(C); all fields are Plain, each begins where the one before it ends, and nothing comes after the
-        // last: all checked above (tests/compile_fail/plain_*.rs).
+        // SAFETY: repr(C); all fields are Plain, each begins where the one before it ends, and nothing comes after
+        // the last: all checked above (tests/compile_fail/plain_*.rs). Test: `compile_fail::what_must_not_compile`.
         unsafe impl $crate::sys::Plain for $name {}
     )* };
 }

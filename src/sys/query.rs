@@ -81,7 +81,8 @@ fn query(
             link_ids: PtrMut::to(&mut links),
             ..Default::default()
         };
-        // SAFETY: each list has room for `count` numbers.
+        // SAFETY: each list has room for `count` numbers. Test:
+        // `live_net::inventory::programs_of_cgroups_are_listed`.
         let asked = unsafe { call(Cmd::ProgQuery, &mut attr) };
         let (count, shared, revision) = (attr.count as usize, attr.attach_flags, attr.revision);
         match asked {
@@ -126,7 +127,8 @@ pub fn task_fd_query(pid: u32, fd: u32) -> Result<TaskFd, SysError> {
         buf: PtrMut::to(&mut name),
         ..Default::default()
     };
-    // SAFETY: the buffer was set together with its length.
+    // SAFETY: the buffer was set together with its length. Test:
+    // `live_net::inventory::programs_of_cgroups_are_listed`.
     unsafe { call(Cmd::TaskFdQuery, &mut attr) }?;
     let (prog_id, fd_type) = (attr.prog_id, attr.fd_type);
     let (offset, address) = (attr.probe_offset, attr.probe_addr);

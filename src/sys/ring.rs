@@ -258,8 +258,9 @@ impl Ring {
         let mut tell_at = self.size / 8;
         while at != seen {
             let offset = at & mask;
-            // SAFETY: `offset` is below `size` and a multiple of 8, and twice `size` bytes are mapped. They are mapped to
-            // be read alone, and reads of different sizes are no race.
+            // SAFETY: `offset` is below `size` and a multiple of 8, and twice `size` bytes are mapped. They are
+            // mapped to be read alone, and reads of different sizes are no race. Test:
+            // `sound_attacks::a_ring_has_one_consumer`.
             let header =
                 unsafe { data.byte_add(offset).cast::<AtomicU32>().as_ref() }.load(Ordering::Acquire);
             let len = (header & !DISCARD) as usize;
@@ -274,8 +275,8 @@ impl Ring {
             if header & DISCARD == 0 {
                 count += 1;
                 // SAFETY: it begins before `size` and is not longer, so it is mapped. It is committed, and before the
-                // producer's position: the kernel writes there again only once it is told, which is done below, and no
-                // other reader of this process tells it (`Claim`).
+                // producer's position: the kernel writes there again only once it is told, which is done below, and
+                // no other reader of this process tells it (`Claim`). Test: `sound_attacks::a_ring_has_one_consumer`.
                 each(unsafe {
                     std::slice::from_raw_parts(data.cast::<u8>().add(offset + HEADER).as_ptr(), len)
                 });
@@ -343,9 +344,9 @@ impl Ring {
     pub(crate) fn data(&self, record: Ready) -> &[u8] {
         match &self.copy {
             Some(copy) => copy,
-            // SAFETY: `next` found the record committed, between the consumer's and the producer's position;
-            // the kernel writes there again only after `advance`, which takes the ring exclusively, and no other reader
-            // of this process moves the position (`Claim`).
+            // SAFETY: `next` found the record committed, between the consumer's and the producer's position; the
+            // kernel writes there again only after `advance`, which takes the ring exclusively, and no other reader
+            // of this process moves the position (`Claim`). Test: `sound_attacks::a_ring_has_one_consumer`.
             None => unsafe { self.shared.slice(self.page + record.offset, record.len) }.unwrap_or_default(),
         }
     }

@@ -6,7 +6,8 @@ use super::errno::SysError;
 
 /// Sets an int option at level `SOL_SOCKET`.
 fn set(socket: impl AsFd, option: libc::c_int, value: libc::c_int) -> Result<(), SysError> {
-    // SAFETY: the option's value is an int, given with its size.
+    // SAFETY: the option's value is an int, given with its size. Test:
+    // `live_net::socket::a_filter_shortens_what_a_socket_receives`.
     let done = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),

@@ -19,6 +19,7 @@ pub fn prog_stream_read(prog: impl AsFd, stream: u32, buffer: &mut [u8]) -> Resu
         prog_fd: Fd::of(&prog),
         pad: 0,
     };
-    // SAFETY: the buffer was set together with its length.
+    // SAFETY: the buffer was set together with its length. Test:
+    // `live_maps::events::a_program_stream_has_the_kernels_reports`.
     unsafe { call(Cmd::ProgStreamReadByFd, &mut attr) }.map(|n| n as usize)
 }

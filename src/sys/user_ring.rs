@@ -103,15 +103,16 @@ impl UserRing {
 impl Reserved<'_> {
     /// Its data.
     pub(crate) fn data(&self) -> &[u8] {
-        // SAFETY: the record is busy, so the kernel does not read it. This process has no other producer (`Claim`), and
-        // this record has the only one exclusively.
+        // SAFETY: the record is busy, so the kernel does not read it. This process has no other producer (`Claim`),
+        // and this record has the only one exclusively. Test: `sound_attacks::a_user_ring_has_one_producer`.
         unsafe { self.ring.shared.slice(self.ring.page + self.offset + HEADER, self.len) }.unwrap_or_default()
     }
 
     /// Its data, to be written.
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         let at = self.ring.page + self.offset + HEADER;
-        // SAFETY: as above, and the record is borrowed exclusively.
+        // SAFETY: as above, and the record is borrowed exclusively. Test:
+        // `sound_attacks::a_user_ring_has_one_producer`.
         unsafe { self.ring.shared.slice_mut(at, self.len) }.unwrap_or_default()
     }
 

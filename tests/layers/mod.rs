@@ -205,3 +205,36 @@ fn unsafe_code_stands_in_one_room() {
         }
     }
 }
+
+/// Each reason for unsafe code ends with `Test: NAME`, and that test is there.
+#[test]
+fn every_reason_names_its_test() {
+    require!(HOST);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut files, mut tests) = (Vec::new(), Vec::new());
+    sources(&root.join("src/sys"), &mut files);
+    sources(&root.join("tests"), &mut tests);
+    let tests: String = tests.iter().map(|t| fs::read_to_string(t).expect("text")).collect();
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("text");
+        let mut lines = text.lines().enumerate().peekable();
+        while let Some((n, line)) = lines.next() {
+            let Some(reason) = line.trim().strip_prefix("// SAFETY:") else { continue };
+            let mut reason = reason.to_string();
+            while let Some((_, more)) = lines.next_if(|(_, l)| l.trim().starts_with("// ")) {
+                reason.push_str(more.trim().trim_start_matches("//"));
+            }
+            let name =
+                reason.split_once("Test: `").and_then(|(_, rest)| rest.split_once('`')).map(|(n, _)| n);
+            let is_there = |name: &str| {
+                let function = name.rsplit("::").next().unwrap_or(name);
+                tests.contains(&format!("fn {function}()"))
+            };
+            if !name.is_some_and(is_there) {
+                wrong.push(format!("{}:{}: {reason}", file.display(), n + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -67,7 +67,8 @@ macro_rules! attr {
             }
         }
 
-        // SAFETY: repr(C), no padding (asserted above), the kernel's layout (checked against BTF by a test).
+        // SAFETY: repr(C), no padding (asserted above), the kernel's layout (checked against BTF by a test). Test:
+        // `attr::the_attributes_of_every_command`.
         unsafe impl $(<$lt>)? Attr for $name $(<$lt>)? {
             fn fields(&self) -> Vec<(&'static str, String)> {
                 let mut out = Vec::new();
