@@ -65,6 +65,7 @@ pub fn prog_lists(prog: &ProgFd) -> Result<(RawProgInfo, ProgLists), SysError> {
 /// `size` is what [`prog_info`] told, with the lengths of unwanted lists set to zero. The info that comes back has
 /// the real lengths. `ENOMEM` if there is no memory for lists of these lengths.
 pub fn prog_lists_of(prog: &ProgFd, size: &RawProgInfo) -> Result<(RawProgInfo, ProgLists), SysError> {
+    let size = &no_more_than_told(size, &prog_info(prog)?);
     let mut lists = ProgLists {
         map_ids: room(size.nr_map_ids, 1)?,
         xlated: room(size.xlated_prog_len / 8, 1)?,
@@ -109,6 +110,25 @@ pub fn prog_lists_of(prog: &ProgFd, size: &RawProgInfo) -> Result<(RawProgInfo, 
         lists.jited.clear();
     }
     Ok((info, lists))
+}
+
+/// The lengths of `wanted`, but none that is more than the kernel has: nobody can ask for more memory than that.
+fn no_more_than_told(wanted: &RawProgInfo, told: &RawProgInfo) -> RawProgInfo {
+    let [mut out, told] = [*wanted, *told];
+    for (len, most) in [
+        (&mut out.nr_map_ids, told.nr_map_ids),
+        (&mut out.xlated_prog_len, told.xlated_prog_len),
+        (&mut out.jited_prog_len, told.jited_prog_len),
+        (&mut out.nr_jited_func_lens, told.nr_jited_func_lens),
+        (&mut out.nr_jited_ksyms, told.nr_jited_ksyms),
+        (&mut out.nr_func_info, told.nr_func_info),
+        (&mut out.nr_line_info, told.nr_line_info),
+        (&mut out.nr_jited_line_info, told.nr_jited_line_info),
+    ] {
+        *len = most.min(*len);
+    }
+    (out.func_info_rec_size, out.line_info_rec_size) = (told.func_info_rec_size, told.line_info_rec_size);
+    out
 }
 
 /// `count` zeros in each of `each` records; `ENOMEM` if there is no room for them.
