@@ -48,9 +48,11 @@ enum Way {
     Clsact,
     Cgroup,
     CgroupOld,
+    Netns,
 }
 
-const WAYS: [Way; 6] = [Way::Xdp, Way::XdpNetlink, Way::Tcx, Way::Clsact, Way::Cgroup, Way::CgroupOld];
+const WAYS: [Way; 7] =
+    [Way::Xdp, Way::XdpNetlink, Way::Tcx, Way::Clsact, Way::Cgroup, Way::CgroupOld, Way::Netns];
 
 impl Way {
     fn object(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Way {
             Way::Xdp | Way::XdpNetlink => "packet_count.o",
             Way::Tcx | Way::Clsact => "tc_count.o",
             Way::Cgroup | Way::CgroupOld => "cgroup_net.o",
+            Way::Netns => "flow_dissector.o",
         }
     }
 
@@ -66,6 +69,7 @@ impl Way {
             Way::Xdp | Way::XdpNetlink => "count_packets",
             Way::Tcx | Way::Clsact => "count_in",
             Way::Cgroup | Way::CgroupOld => "see_in",
+            Way::Netns => "dissect",
         }
     }
 
@@ -78,6 +82,7 @@ impl Way {
             Way::Clsact => &["--tc", "v0:ingress", "--tc-hook", "clsact"],
             Way::Cgroup => &["--cgroup", &group],
             Way::CgroupOld => &["--cgroup", &group, "--no-link"],
+            Way::Netns => &["--netns", "self"],
         };
         let program = ["--program", self.program()];
         program.iter().chain(words).map(|w| w.to_string()).collect()
@@ -110,6 +115,13 @@ impl Way {
                 let list = list.as_array().cloned().unwrap_or_default();
                 list.iter().filter_map(|row| id(&row["options"]["prog"]["id"])).collect()
             }
+            Way::Netns => {
+                // Debian's bpftool writes JSON here that is none.
+                let text = String::from_utf8_lossy(&run("bpftool", &["net", "show"]).stdout).into_owned();
+                let list = text.split_once("flow_dissector:").map(|(_, rest)| rest.to_string());
+                let words = list.unwrap_or_default();
+                words.lines().filter_map(|l| l.trim().strip_prefix("id ")?.parse().ok()).collect()
+            }
             Way::Cgroup | Way::CgroupOld => {
                 let group = world.group.display().to_string();
                 let list = json("bpftool", &["-j", "cgroup", "show", &group]);
@@ -134,6 +146,7 @@ fn toml_of(way: Way, world: &World, name: &str) -> String {
         Way::Clsact => "tc = \"v0:ingress\", tc-hook = \"clsact\"".into(),
         Way::Cgroup => format!("cgroup = \"{group}\""),
         Way::CgroupOld => format!("cgroup = \"{group}\", no-link = true"),
+        Way::Netns => "netns = \"self\"".into(),
     };
     let (path, program) = (object(way.object()), way.program());
     format!(
@@ -212,7 +225,7 @@ fn step(dice: &mut Dice, world: &World, way: Way, name: &str) -> (String, Result
             &["tc", "qdisc", "del", "dev", "v0", "clsact"],
             &["tc", "filter", "del", "dev", "v0", "ingress"],
         ],
-        Way::Cgroup | Way::CgroupOld => &[],
+        Way::Cgroup | Way::CgroupOld | Way::Netns => &[],
     };
     match dice.below(20) {
         0..=5 => {
@@ -268,6 +281,22 @@ fn step(dice: &mut Dice, world: &World, way: Way, name: &str) -> (String, Result
                 _ => Ok(()),
             };
             (format!("apply, killed {kill:?}: {status:?}\n{said}"), wrong)
+        }
+        17 => {
+            let mut args = words(&["load", &object(way.object()), "--name", name, "--replace"]);
+            args.extend(way.args(world));
+            let both = std::thread::scope(|scope| {
+                // The network namespace is the thread's, and its children's.
+                [0, 1].map(|_| scope.spawn(|| ours(&args, None))).map(|t| t.join().expect("it ends"))
+            });
+            let done = both.iter().any(|(status, _)| *status == Some(0));
+            let is_so = !done || pinned(name, way).is_some_and(|id| way.truth(world).contains(&id));
+            let crashed = both.iter().any(|(status, _)| matches!(status, None | Some(101)));
+            let wrong = match is_so && !crashed {
+                true => Ok(()),
+                false => Err(format!("two at once, and {:?} stands there", way.truth(world))),
+            };
+            (format!("two at once: {both:?}"), wrong)
         }
         9 => {
             let (status, said) = ours(&words(&["gc"]), None);
