@@ -123,6 +123,14 @@ impl Store {
         Ok(all.map(|(name, dir)| LoadEntry { name, dir }).collect())
     }
 
+    /// The names of which a replacement is under way, or was cut short.
+    pub fn unsettled(&self) -> Result<Vec<String>> {
+        let base = |e: &LoadEntry| e.name.split(UNFINISHED).next().unwrap_or_default().to_string();
+        let mut names: Vec<String> = self.unfinished()?.iter().map(base).collect();
+        names.dedup();
+        Ok(names)
+    }
+
     /// The entry of this name, whether it exists or not.
     pub fn entry(&self, name: &str) -> Result<LoadEntry> {
         if name.is_empty() || name.contains(['.', '/', '\0', UNFINISHED]) || name.len() > 200 {

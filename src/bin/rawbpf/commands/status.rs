@@ -49,14 +49,38 @@ struct Row {
 
 pub(crate) fn run(args: &StatusArgs, out: &Output) -> Result<(), CliError> {
     let store = Store::of_machine();
+    let unsettled: Vec<String> = store.unsettled()?;
+    let is_asked = |name: &String| args.names.is_empty() || args.names.contains(name);
+    let unsettled: Vec<String> = unsettled.into_iter().filter(is_asked).collect();
     let entries = match args.names.as_slice() {
         [] => store.entries()?.into_iter().filter(|e| !e.is_shared()).collect(),
-        names => names.iter().map(|name| store.existing(name)).collect::<Result<Vec<_>, _>>()?,
+        names => {
+            // One that has lost its name for the moment is told of below.
+            let named = names.iter().map(|name| (name, store.existing(name)));
+            let told = named.filter(|(name, e)| e.is_ok() || !unsettled.contains(name));
+            told.map(|(_, e)| e).collect::<Result<Vec<_>, _>>()?
+        }
     };
-    let loads = look(&entries)?;
+    let mut loads = look(&entries)?;
+    unsettled.iter().for_each(|name| note_unsettled(name, &mut loads));
     let report = Status { right: loads.iter().all(|l| l.right), loads };
     out.report("status", &report)?;
     if report.right { Ok(()) } else { Err(CliError::Reported(1)) }
+}
+
+/// Which of two programs runs at a hook is open while one takes the other's place.
+fn note_unsettled(name: &str, loads: &mut Vec<Load>) {
+    const NOTE: &str =
+        "a replacement is under way or was cut short; the next load, apply, unload or gc settles it";
+    let at = loads.iter().position(|l| l.name == name).unwrap_or_else(|| {
+        let (name, attachments, notes) = (name.to_string(), Vec::new(), Vec::new());
+        loads.push(Load { name, right: false, object: None, attachments, notes });
+        loads.len() - 1
+    });
+    if let Some(load) = loads.get_mut(at) {
+        load.right = false;
+        load.notes.push(NOTE.into());
+    }
 }
 
 fn look(entries: &[LoadEntry]) -> Result<Vec<Load>, CliError> {
