@@ -7,10 +7,12 @@
 //!                       bpftool cgroup detach, the cgroup goes, a pin is removed
 //! ```
 //!
-//! Three rules: a `load` or `apply` that ends with status 0 means that the program that is pinned is the one at the hook, as ip, tc and
-//! bpftool see it; an `unload` that ends with status 0 means that nothing of it is there any more; and what `status` says of it is what they
-//! see. `MODEL_STEPS` and
-//! `MODEL_SEED` make a run longer or another; a run prints its seed when it fails.
+//! Three rules:
+//! * after a `load` or `apply` with status 0 the pinned program is the one at the hook, as ip, tc and bpftool see it;
+//! * after an `unload` with status 0 nothing of it is left;
+//! * what `status` says is what they see.
+//!
+//! `MODEL_STEPS` makes a run longer and `MODEL_SEED` makes another one; a run prints its seed when it fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};

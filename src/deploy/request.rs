@@ -37,7 +37,7 @@ pub struct Request {
     pub rest: Rest,
     /// Fail if a program cannot be attached where its section says.
     pub strict: bool,
-    /// A place that is not there is no mistake: it may come.
+    /// A place that does not exist yet is waited for, not refused.
     pub wait: bool,
     /// What was wished for before, for hooks that stay and whose place is gone.
     pub before: Vec<Wish>,

@@ -32,7 +32,7 @@ pub(crate) struct LoadOptions {
     /// reported, and the others are attached
     #[arg(long, conflicts_with = "no_attach")]
     pub(crate) strict: bool,
-    /// An interface, cgroup or namespace that is not there is no mistake: it may come
+    /// Wait for an interface, cgroup or namespace that does not exist yet
     #[arg(long)]
     pub(crate) wait: bool,
     /// When replacing: keep maps of the same name and shape with what is in them; this is how `apply` does it

@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// What to say of it, and what to keep.
+    /// Returns what to report and what to keep open.
     pub(super) fn split(self) -> (LoadReport, (Loaded, Vec<Made>)) {
         (self.report, (self.loaded, self.made))
     }
